@@ -1,0 +1,63 @@
+"""What goes on the wire: one rendered message, addressed and keyed, on its way to a provider."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from connect.vocabulary import Channel
+
+
+@dataclass(frozen=True, slots=True)
+class Mailbox:
+    """An e-mail address that was checked, with the name shown beside it."""
+
+    address: str
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    filename: str
+    content_type: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Email:
+    """A rendered e-mail. Headers are (name, value) pairs beyond the ones that have a field here."""
+
+    sender: Mailbox
+    to: tuple[Mailbox, ...]
+    subject: str
+    message_id: str
+    """Without angle brackets; a pure function of run, person and address."""
+    text: str | None = None
+    html: str | None = None
+    cc: tuple[Mailbox, ...] = ()
+    bcc: tuple[Mailbox, ...] = ()
+    reply_to: tuple[Mailbox, ...] = ()
+    headers: tuple[tuple[str, str], ...] = ()
+    attachments: tuple[Attachment, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sms:
+    """A rendered text message; `to` is E.164 without spaces."""
+
+    to: str
+    body: str
+    sender: str = ""
+
+
+Message = Email | Sms
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """One delivery as a provider sees it."""
+
+    key: bytes
+    """The message key: 16 bytes, the idempotency key where a provider has one."""
+    correlation_id: str
+    channel: Channel
+    message: Message

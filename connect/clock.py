@@ -1,0 +1,34 @@
+"""Time as an argument: one protocol, and the clock of the machine."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import UTC, datetime
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Where time comes from. Tests bring their own (`connect.testing.FakeClock`)."""
+
+    def now(self) -> datetime:
+        """The instant now, aware, in UTC."""
+
+    def monotonic(self) -> float:
+        """Seconds that never go backwards, for durations."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait this long by `monotonic`."""
+
+
+class SystemClock:
+    """The clock of this machine."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)

@@ -1,0 +1,162 @@
+"""Who is who, without saying who: positions, message keys, correlation ids and sealed tokens.
+
+Key text: each key column as text, length-prefixed (`1:a2:bc`), so that ("a", "bc") and ("ab", "c") differ. The
+warehouse computes it; Python uses that text and never recomputes it from values.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from connect.errors import UserError
+from connect.redact import Secret
+
+RandomBytes = Callable[[int], bytes]
+system_random: RandomBytes = secrets.token_bytes
+
+
+def key_text(values: Sequence[str]) -> str:
+    """The key text of these values: lengths count characters, as SQL's `length` does."""
+    return "".join(f"{len(value)}:{value}" for value in values)
+
+
+def position(salt: str, key: str) -> str:
+    """Where a row stands in the hash space of a run: 32 lower-case hex digits."""
+    return hashlib.md5((salt + key).encode(), usedforsecurity=False).hexdigest()
+
+
+def message_key(secret: bytes, key: str, channel: str, address: str) -> bytes:
+    """The pseudonym of one delivery: 16 bytes, the same for the same run, person, channel and address."""
+    text = "\x1f".join((key, channel, address))
+    return hashlib.blake2b(text.encode(), key=secret, digest_size=16).digest()
+
+
+def new_run_id(now_seconds: int, random: RandomBytes = system_random) -> str:
+    """A run's name: 16 lower-case letters and digits that sort by time."""
+    number = now_seconds.to_bytes(5, "big") + random(5)
+    return base64.b32hexencode(number).decode().lower()
+
+
+_CORRELATION_VERSION = "c1"
+
+
+def correlation_id(run_id: str, key: bytes) -> str:
+    """What a webhook finds its run by, weeks later: version, run id in clear, message key. ASCII, 43 characters."""
+    return f"{_CORRELATION_VERSION}.{run_id}.{_text(key)}"
+
+
+def read_correlation_id(text: str) -> tuple[str, bytes] | None:
+    """(run id, message key) of a correlation id; None for anything else."""
+    version, _, rest = text.partition(".")
+    run_id, _, key = rest.partition(".")
+    if version != _CORRELATION_VERSION or len(run_id) != 16:
+        return None
+    try:
+        decoded = _bytes(key)
+    except ValueError:
+        return None
+    return (run_id, decoded) if len(decoded) == 16 else None
+
+
+def _text(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")
+
+
+def _bytes(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+class SealBroken(Exception):
+    """A sealed value that no key of the ring opens, or that somebody changed."""
+
+
+_SEAL_VERSION = 1
+_PADDED_TO = 32  # a token's length must not tell how long an address is
+
+
+@dataclass(frozen=True)
+class KeyRing:
+    """The project's secrets: the first seals and signs, every one opens.
+
+    A sealed value is version ‖ key id ‖ nonce (12 bytes) ‖ AES-256-GCM ciphertext, with its purpose authenticated.
+    """
+
+    secrets: tuple[Secret, ...]
+
+    MINIMUM_LENGTH = 16
+
+    def seal(self, purpose: str, plain: bytes, nonce_seed: bytes | None = None) -> bytes:
+        """Encrypt for one purpose. With a seed, equal input gives equal output; else the nonce is random.
+
+        A seed must be unique to the plaintext (such as a message key): AES-GCM must never see two
+        plaintexts under one nonce.
+        """
+        key_id, key = self._keys()[0]
+        nonce = secrets.token_bytes(12) if nonce_seed is None else _digest(key + nonce_seed + plain, 12)
+        head = bytes((_SEAL_VERSION,)) + key_id + nonce
+        return head + AESGCM(key).encrypt(nonce, _pad(plain), purpose.encode())
+
+    def open(self, purpose: str, sealed: bytes) -> bytes:
+        """Decrypt; raises SealBroken when it was changed, made for another purpose or under an unknown key."""
+        if len(sealed) < 18 + 16 or sealed[0] != _SEAL_VERSION:
+            raise SealBroken("not a sealed value")
+        for key_id, key in self._keys():
+            if key_id == sealed[1:5]:
+                try:
+                    return _unpad(AESGCM(key).decrypt(sealed[5:17], sealed[17:], purpose.encode()))
+                except InvalidTag:
+                    raise SealBroken("the seal does not match") from None
+        raise SealBroken("no key of the project's ring opens it")
+
+    def _keys(self) -> list[tuple[bytes, bytes]]:
+        """(key id, AES key) of each secret, derived so that the secret itself is never used as a key."""
+        if not self.secrets:
+            raise UserError.of(
+                "missing-secret",
+                "the project has no `secret`, and this needs one",
+                "set `secret: ${CONNECT_SECRET}` in connect.yml; `connect init` makes one in .env",
+            )
+        keys = [_digest(secret.reveal().encode(), 32, person=b"connect-seal") for secret in self.secrets]
+        return [(_digest(key, 4, person=b"connect-key-id"), key) for key in keys]
+
+
+def _digest(data: bytes, size: int, person: bytes = b"") -> bytes:
+    return hashlib.blake2b(data, digest_size=size, person=person).digest()
+
+
+def _pad(plain: bytes) -> bytes:
+    """Plain text behind its length, filled up to a multiple of 32 bytes."""
+    framed = len(plain).to_bytes(4, "big") + plain
+    return framed + bytes(-len(framed) % _PADDED_TO)
+
+
+def _unpad(padded: bytes) -> bytes:
+    size = int.from_bytes(padded[:4], "big")
+    return padded[4 : 4 + size]
+
+
+_UNSUBSCRIBE = "unsubscribe"
+
+
+def unsubscribe_token(ring: KeyRing, key: bytes, claims: Mapping[str, str]) -> str:
+    """A sealed token for an unsubscribe link: opaque, URL-safe, the same for the same message key."""
+    plain = json.dumps(dict(sorted(claims.items())), ensure_ascii=False, separators=(",", ":")).encode()
+    return _text(ring.seal(_UNSUBSCRIBE, plain, nonce_seed=key))
+
+
+def open_unsubscribe_token(ring: KeyRing, token: str) -> dict[str, str]:
+    """The claims of an unsubscribe token (id, channel, address, topic); raises SealBroken otherwise."""
+    try:
+        sealed = _bytes(token)
+    except ValueError:
+        raise SealBroken("not a token") from None
+    claims: dict[str, str] = json.loads(ring.open(_UNSUBSCRIBE, sealed))
+    return claims

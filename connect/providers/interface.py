@@ -1,0 +1,118 @@
+"""What a provider is: settings, capabilities as data, and five verbs.
+
+    settings → open → send(batch) → receipts → close;  check() for `connect doctor`
+
+An adapter turns what its provider says into receipts and nothing else: it never retries, never waits for a throttle,
+never counts and never branches on who sends. The pipeline does all of that, from the receipts and the capabilities.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import ClassVar, Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+from connect.channels.message import Outgoing
+from connect.vocabulary import Channel
+
+
+class Status(StrEnum):
+    """What became of one message of a call. A provider's statuses map to these in dict literals."""
+
+    accepted = "accepted"  # the provider took responsibility
+    rejected_recipient = "rejected_recipient"  # this address, for good
+    rejected_content = "rejected_content"  # this message, for good
+    throttled = "throttled"  # not accepted: the account must slow down
+    quota = "quota"  # not accepted: the account's quota is used up
+    config = "config"  # not accepted: credentials, sender or settings are wrong; a person must mend it
+    transient = "transient"  # not accepted: try this message again later
+    ambiguous = "ambiguous"  # written and not answered: it may have been accepted
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What a provider said of one message."""
+
+    status: Status
+    reason: str = ""
+    """A normalised reason in snake_case, e.g. `mailbox_unavailable`. Never an address, never the provider's text."""
+    retry_after: timedelta | None = None
+    provider_id: str = ""
+    detail: str = ""
+    """The provider's own words with every address of the message hidden (see `connect.providers.interface.hide`)."""
+
+
+class Idempotency(StrEnum):
+    none = "none"
+    request_key = "request_key"  # a repeated call with the same key and body is answered, not sent again
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What the pipeline and the contract suite branch on, instead of a provider's name."""
+
+    channels: frozenset[Channel]
+    max_batch: int = 1
+    """Messages in one call, at most."""
+    max_call_bytes: int | None = None
+    max_message_bytes: int | None = None
+    idempotency: Idempotency = Idempotency.none
+    idempotency_lifetime: timedelta | None = None
+    attachments: bool = True
+    custom_headers: bool = True
+    reaches_people: bool = True
+    """False where nothing is sent to anyone (outbox, memory): what live needs does not apply."""
+    persists_messages: bool = False
+    """True where messages are written to disk for a developer to look at; said loudly before a run."""
+    default_concurrency: int = 8
+
+
+class ProviderSettings(BaseModel):
+    """Fields of one `providers:` entry beside `type`, `rate` and `concurrency`; unknown fields are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One configured provider account."""
+
+    name: str
+    settings: ProviderSettings
+    root: Path
+    """The project's folder, for settings that are relative paths."""
+    concurrency: int
+    timeout: timedelta = timedelta(seconds=30)
+
+
+class Provider(Protocol):
+    """An adapter. Constructing one does no work; `open` connects, and may be called once."""
+
+    Settings: ClassVar[type[ProviderSettings]]
+    capabilities: ClassVar[Capabilities]
+
+    def __init__(self, account: Account) -> None: ...
+
+    async def open(self) -> None:
+        """Get ready to send. Raises RunTrouble (pause) when that can not work until somebody mends something."""
+
+    async def send(self, batch: Sequence[Outgoing]) -> list[Receipt]:
+        """One call for at most `capabilities.max_batch` messages; one receipt for each, in order.
+
+        Never raises for what a provider says or does: a call that broke before it was written is `transient`,
+        one that broke afterwards is `ambiguous`. Being cancelled leaves the call in doubt.
+        """
+
+    async def check(self) -> str:
+        """For `connect doctor`: prove that the account works without sending; returns what was found.
+
+        Raises RunTrouble with the remedy as its hint.
+        """
+
+    async def close(self) -> None:
+        """Let go of connections. Safe to call twice, and without `open`."""

@@ -1,0 +1,93 @@
+"""The field's words, spelled the same in YAML, Python, the ledger, reports and docs."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Channel(StrEnum):
+    email = "email"
+    sms = "sms"
+    push = "push"
+    http = "http"
+
+
+class Mode(StrEnum):
+    """How far a run goes. Ordered from safest to most dangerous."""
+
+    offline = "offline"  # runs and counts; nothing leaves
+    test = "test"  # one copy per run and channel, to the test recipient
+    live = "live"  # sends
+
+
+class CampaignStatus(StrEnum):
+    draft = "draft"
+    live = "live"
+    paused = "paused"
+
+
+class Reach(StrEnum):
+    all = "all"
+    first = "first"
+
+
+class InDoubt(StrEnum):
+    """What to do, after a crash or a time-out, with a delivery whose fate is unknown."""
+
+    skip = "skip"
+    resend = "resend"
+
+
+class Outcome(StrEnum):
+    """How a delivery ended. Every delivery ends in exactly one of these."""
+
+    sent = "sent"  # a provider accepted it
+    skipped = "skipped"  # we decided not to send
+    refused = "refused"  # the row, or its rendering, is bad
+    failed = "failed"  # the provider said no, for good
+    unknown = "unknown"  # in doubt: nobody can know
+
+
+class Reason(StrEnum):
+    """Why a delivery ended as it did. Providers add their own normalised reasons to `failed`."""
+
+    none = ""
+    # skipped
+    unsubscribed = "unsubscribed"
+    bounced = "bounced"
+    complained = "complained"
+    no_address = "no_address"
+    reached_elsewhere = "reached_elsewhere"
+    skip_tag = "skip_tag"
+    duplicate = "duplicate"
+    mode = "mode"
+    # refused
+    invalid_email = "invalid_email"
+    invalid_phone = "invalid_phone"
+    missing_key = "missing_key"
+    render_error = "render_error"
+    null_value = "null_value"
+    invalid_header = "invalid_header"
+    too_many_recipients = "too_many_recipients"
+    content_too_large = "content_too_large"
+    # failed
+    rejected_recipient = "rejected_recipient"
+    rejected_content = "rejected_content"
+    retries_exhausted = "retries_exhausted"
+    other = "other"
+    # unknown
+    in_doubt = "in_doubt"
+    gone = "gone"  # in doubt, and no longer in the audience
+
+
+class RunState(StrEnum):
+    running = "running"
+    paused = "paused"  # somebody has to mend something; `connect run` goes on
+    stopped = "stopped"  # stopped on request; `connect run` goes on
+    completed = "completed"
+    failed = "failed"
+    cancelled = "cancelled"
+
+    @property
+    def ended(self) -> bool:
+        return self in (RunState.completed, RunState.failed, RunState.cancelled)

@@ -1,0 +1,95 @@
+"""What a warehouse is: a dialect as data, capabilities as data, and a few verbs that only read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import ClassVar, Protocol
+
+import pyarrow
+from pydantic import BaseModel, ConfigDict
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What the pipeline branches on, instead of an engine's name."""
+
+    longest_read: timedelta
+    """How long a read may be held open before it gets in the way of the user's own jobs."""
+    enforces_read_only: bool
+    billed_per_read: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """SQL text with `:name` parameters already written as the dialect binds them, and their values."""
+
+    sql: str
+    parameters: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    name: str
+    type: str
+
+
+class SourceSettings(BaseModel):
+    """Fields of one `sources:` entry beside `type`; unknown fields are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One configured warehouse."""
+
+    name: str
+    settings: SourceSettings
+    root: Path
+    """The project's folder, for settings that are relative paths."""
+
+
+class Dialect(Protocol):
+    """How one engine writes the few expressions that wrapping needs."""
+
+    sqlglot: str
+    """The engine's name in sqlglot, which parses the user's SQL."""
+
+    def parameter(self, name: str) -> str: ...
+    def quote(self, identifier: str) -> str: ...
+    def text(self, expression: str) -> str: ...
+    def md5(self, expression: str) -> str: ...
+    def phone_digits(self, expression: str) -> str: ...
+
+
+class Warehouse(Protocol):
+    """An adapter. Constructing one does no work; each verb opens what it needs and closes it again."""
+
+    Settings: ClassVar[type[SourceSettings]]
+    capabilities: ClassVar[Capabilities]
+    dialect: ClassVar[Dialect]
+
+    def __init__(self, source: Source) -> None: ...
+
+    def columns(self, query: Query, timeout: timedelta) -> Sequence[Column]:
+        """The columns that a query returns, without reading rows. Raises UserError when the query is wrong."""
+
+    def rows(self, query: Query, timeout: timedelta) -> list[dict[str, object]]:
+        """All rows of a query known to be small (counts, `preview --real`)."""
+
+    def read(
+        self, query: Query, timeout: timedelta, batch_rows: int
+    ) -> AbstractContextManager[Iterator[pyarrow.RecordBatch]]:
+        """Stream a query as Arrow batches from a read-only session, with flat memory and nothing written to disk.
+
+        Leaving the context stops the query. Raises OutsideError for locks, lost connections and time-outs.
+        """
+
+    def check(self) -> str:
+        """For `connect doctor`: prove that it can be read; returns what was found. Raises OutsideError or UserError."""
+
+    def close(self) -> None: ...
