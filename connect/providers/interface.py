@@ -8,7 +8,8 @@ never counts and never branches on who sends. The pipeline does all of that, fro
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -17,7 +18,8 @@ from typing import ClassVar, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
-from connect.channels.message import Outgoing
+from connect.channels.message import Email, Mailbox, Outgoing
+from connect.redact import HIDDEN
 from connect.vocabulary import Channel
 
 
@@ -116,3 +118,63 @@ class Provider(Protocol):
 
     async def close(self) -> None:
         """Let go of connections. Safe to call twice, and without `open`."""
+
+
+_LONGEST_DETAIL = 200
+_LONGEST_READ = 20_000
+_ADDRESS_OR_LINK = re.compile(
+    r"[^\s<>\"'()]+@[^\s<>\"'()]+|[a-z][a-z0-9+.-]*://[^\s<>\"']+|=\?[^?\s]+\?[bq]\?[^?]*\?=", re.IGNORECASE
+)
+_QUOTED = re.compile(r"\"([^\"]+)\"|'([^']+)'|<([^<>]+)>|`([^`]+)`")
+
+
+def hide(text: str, outgoing: Outgoing) -> str:
+    """A provider's own words, in one line of at most 200 characters, without anything that tells who was written to.
+
+    Hidden are the addresses (also their parts), names, phone number and subject of the message, its header values,
+    whatever looks like an address or a link, and whatever the provider quotes from the body.
+    """
+    line = " ".join(text[:_LONGEST_READ].split())
+    line = _ADDRESS_OR_LINK.sub(HIDDEN, line)
+    for value in sorted(_telling(outgoing), key=len, reverse=True):
+        line = _standing_alone(value).sub(HIDDEN, line)
+    line = _hide_quotes(line, outgoing)
+    return line if len(line) <= _LONGEST_DETAIL else line[: _LONGEST_DETAIL - 1] + "…"
+
+
+def _telling(outgoing: Outgoing) -> set[str]:
+    """Every value of the envelope that names a person, whole and in the parts that servers like to repeat."""
+    message = outgoing.message
+    if not isinstance(message, Email):
+        return {message.to, message.to.lstrip("+"), message.body.strip(), message.sender} - {""}
+    found = {" ".join(message.subject.split())}
+    for mailbox in _mailboxes(message):
+        found |= {mailbox.address, *mailbox.address.rsplit("@", 1), mailbox.name}
+        found |= {word for word in mailbox.name.split() if len(word) > 2}
+    found |= {" ".join(value.split()) for _, value in message.headers}
+    return found - {""}
+
+
+def _mailboxes(email: Email) -> Iterator[Mailbox]:
+    yield from (email.sender, *email.to, *email.cc, *email.bcc, *email.reply_to)
+
+
+def _standing_alone(value: str) -> re.Pattern[str]:
+    """This value, in any case, not inside a longer word; digits may be spaced as people write phone numbers."""
+    if value.lstrip("+").isdigit():
+        digits = r"[\s().-]*".join(value.lstrip("+"))
+        return re.compile(rf"\+?(?<!\d){digits}(?!\d)")
+    return re.compile(rf"(?<!\w){re.escape(value)}(?!\w)", re.IGNORECASE)
+
+
+def _hide_quotes(line: str, outgoing: Outgoing) -> str:
+    """The line without the quotations that stand in the message's own text."""
+    message = outgoing.message
+    own = f"{message.text}\n{message.html}\n{message.subject}" if isinstance(message, Email) else message.body
+    own = " ".join(own.split()).lower()
+
+    def quoted(match: re.Match[str]) -> str:
+        inner = next(group for group in match.groups() if group is not None)
+        return HIDDEN if inner.strip().lower() in own else match.group()
+
+    return _QUOTED.sub(quoted, line)
