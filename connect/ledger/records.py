@@ -1,0 +1,107 @@
+"""What the ledger remembers, as values. Nothing in here says who anybody is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from connect.vocabulary import Channel, Mode, Outcome, RunState
+
+START = ""
+"""Below every position: where the whole hash space begins."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How many deliveries ended like this."""
+
+    channel: Channel
+    arm: str
+    """The arm of an experiment; empty where there is none."""
+    outcome: Outcome
+    reason: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class NewRun:
+    """A run that is about to claim its place. `id` comes from `connect.identity.new_run_id`."""
+
+    id: str
+    mode: Mode
+    campaign: str
+    fire_time: datetime
+    """Aware; it is what makes the run unique within target, mode and campaign."""
+    manual: bool
+    digest: str
+    campaign_json: str
+    """The resolved campaign, so that a resume does not depend on the checkout. Never holds people."""
+    salt: bytes
+    """Sealed with the project's key ring by the caller, as is `secret`."""
+    secret: bytes
+    audience_rows: int | None = None
+    tallies: tuple[Tally, ...] = ()
+    """Deliveries that are settled before the sweep begins, such as rows without a key."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """One run of a campaign. All instants are aware, in UTC."""
+
+    id: str
+    target: str
+    mode: Mode
+    campaign: str
+    fire_time: datetime
+    manual: bool
+    state: RunState
+    reason: str
+    digest: str
+    campaign_json: str
+    salt: bytes | None
+    """Sealed; None once the run has ended, as is `secret`."""
+    secret: bytes | None
+    audience_rows: int | None
+    started_at: datetime
+    ended_at: datetime | None
+    recoveries: int
+    """Times that a worker took over from one that died, since the cursor last moved: a crash loop shows here."""
+
+
+@dataclass(frozen=True, slots=True)
+class StateChange:
+    at: datetime
+    state: RunState
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """A part of a run's hash space, claimed by one worker: positions > low and <= high (None: to the end)."""
+
+    id: int
+    run_id: str
+    low: str
+    high: str | None
+    cursor: str | None
+    """The last position behind which everything is settled; None before the first."""
+    owner: str
+    epoch: int
+    lease_until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """One delivery that is about to be in the air, or was when its worker died."""
+
+    key: bytes
+    """The message key: 16 bytes, a pseudonym under the run's secret."""
+    sequence: int
+    channel: Channel
+    account: str
+    call: int
+    """Which call to the provider it is part of; a bulk call is repeated only with exactly its members."""
+    outcome: Outcome | None = None
+    reason: str = ""
+    released_at: datetime | None = None
+    """Set by the ledger. A provider forgets idempotency keys after a time, and a resume must know."""

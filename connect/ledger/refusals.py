@@ -1,0 +1,68 @@
+"""What the ledger says no to, as exceptions that callers act on.
+
+    RunExists     this fire time has its run, or the campaign one that is still going: look at `record`
+    SliceHeld     another worker that is alive holds the slice, until then
+    LeaseLost     another worker took the slice over: stop, commit nothing, finish nothing
+    Unaccounted   the caller and the ledger do not agree about a delivery: a bug, which says so
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from connect.errors import Disposition, OutsideError, Problem, RunTrouble, UserError
+from connect.ledger.owner import Owner
+from connect.ledger.records import RunRecord
+
+
+class RunExists(UserError):
+    """The place of a run is taken; `record` says by which."""
+
+    def __init__(self, record: RunRecord) -> None:
+        super().__init__(
+            Problem(
+                "run-exists",
+                f"{record.campaign} already has run {record.id} ({record.mode}, {record.state}) "
+                f"for {record.fire_time:%Y-%m-%d %H:%M:%S} UTC",
+                f"`connect runs show {record.id}` tells what became of it",
+            )
+        )
+        self.record = record
+
+
+class SliceHeld(OutsideError):
+    """Another worker is at it; `until` is when its lease ends unless it renews."""
+
+    def __init__(self, run_id: str, owner: Owner, until: datetime) -> None:
+        super().__init__(
+            Problem(
+                "run-held",
+                f"process {owner.pid} on {owner.hostname} is working on run {run_id}",
+                f"let it finish, or stop it; if it is gone, its lease ends at {until:%H:%M:%S} UTC",
+            )
+        )
+        self.owner = owner
+        self.until = until
+
+
+class LeaseLost(OutsideError):
+    """Another worker took over, or the run was ended: nothing of this worker is written any more."""
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(
+            Problem(
+                "lease-lost",
+                f"this process no longer holds run {run_id}; it was suspended for too long, or the run was ended",
+                f"`connect runs show {run_id}` tells who works on it now",
+            )
+        )
+
+
+class Unaccounted(RunTrouble):
+    """A delivery was settled without an intent, settled twice, or the cursor was to go backwards."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            Disposition.fail,
+            Problem("ledger-unaccounted", f"the run does not add up: {what}", "this is a bug in Connect; please report it"),
+        )
