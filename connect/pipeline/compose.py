@@ -1,0 +1,250 @@
+"""From a person to rendered messages: locale, address, reach, content. Pure: the same row gives the same bytes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Container, Mapping, Sequence
+from dataclasses import dataclass
+
+from connect.channels.addresses import normal
+from connect.channels.email import Bad, EmailParts, build_email
+from connect.channels.message import Attachment, Message, Outgoing
+from connect.channels.sms import build_sms
+from connect.identity import correlation_id, message_key
+from connect.liquid.template import Library, Refusal, Skip, Template
+from connect.pipeline import gates
+from connect.pipeline.deliveries import Delivery, Ended, Person, RunFacts
+from connect.pipeline.links import UnsubscribeLinks, Urls
+from connect.project.campaign import Campaign
+from connect.project.message import EmailContent, SmsContent
+from connect.project.text import Text
+from connect.vocabulary import Channel, Mode, Outcome, Reach, Reason
+
+Content = EmailContent | SmsContent
+Scope = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class _Rendering:
+    """What one delivery is rendered with."""
+
+    scope: Scope
+    urls: Urls
+    address: str
+    key: bytes
+    correlation: str
+    redirected: bool
+    """The address is the test recipient's: copies (cc, bcc) are dropped."""
+
+
+class _EmailTemplates:
+    """An e-mail content, compiled once."""
+
+    def __init__(self, content: EmailContent, compile_text: Callable[[Text, bool], Template], marketing: bool) -> None:
+        def optional(text: Text | None, escape: bool = False) -> Template | None:
+            return compile_text(text, escape) if text is not None else None
+
+        self.account = content.provider
+        self.to = compile_text(content.to, False)
+        self._sender = compile_text(content.sender, False)
+        self._subject = compile_text(content.subject, False)
+        self._html, self._text = optional(content.html, escape=True), optional(content.text)
+        self._cc, self._bcc = optional(content.cc), optional(content.bcc)
+        self._reply_to, self._preheader = optional(content.reply_to), optional(content.preheader)
+        self._headers = [(name, compile_text(text, False)) for name, text in content.headers.items()]
+        self._attachments = tuple(
+            Attachment(file.filename, file.content_type, file.content) for file in content.attachments
+        )
+        self._marketing = marketing
+
+    def build(self, rendering: _Rendering) -> Message | Bad:
+        def render(template: Template | None) -> str | None:
+            return template.render(rendering.scope, random_seed=rendering.key) if template else None
+
+        copies = not rendering.redirected
+        parts = EmailParts(
+            sender=render(self._sender) or "",
+            to=rendering.address,
+            subject=render(self._subject) or "",
+            html=render(self._html),
+            text=render(self._text),
+            cc=(render(self._cc) if copies else None) or "",
+            bcc=(render(self._bcc) if copies else None) or "",
+            reply_to=render(self._reply_to) or "",
+            preheader=render(self._preheader) or "",
+            headers=tuple((name, render(template) or "") for name, template in self._headers),
+            attachments=self._attachments,
+        )
+        return build_email(
+            parts,
+            message_key=rendering.key,
+            correlation_id=rendering.correlation,
+            unsubscribe=rendering.urls.headers() if self._marketing else None,
+        )
+
+
+class _SmsTemplates:
+    """A text message's content, compiled once."""
+
+    def __init__(self, content: SmsContent, compile_text: Callable[[Text, bool], Template]) -> None:
+        self.account = content.provider
+        self.to = compile_text(content.to, False)
+        self._body = compile_text(content.body, False)
+        self._sender = compile_text(content.sender, False) if content.sender else None
+
+    def build(self, rendering: _Rendering) -> Message | Bad:
+        body = self._body.render(rendering.scope, random_seed=rendering.key)
+        sender = self._sender.render(rendering.scope, random_seed=rendering.key) if self._sender else ""
+        return build_sms(rendering.address, body, sender)
+
+
+_Templates = _EmailTemplates | _SmsTemplates
+
+
+@dataclass(frozen=True, slots=True)
+class _Addressed:
+    """One channel of a person: the content that fits them, and their address or why there is none."""
+
+    channel: Channel
+    templates: _Templates
+    address: str | Ended
+
+
+class Composer:
+    """Turns people into deliveries. One for each run."""
+
+    def __init__(
+        self,
+        campaign: Campaign,
+        library: Library,
+        facts: RunFacts,
+        links: UnsubscribeLinks,
+        *,
+        test_recipient: Mapping[Channel, str],
+        copied: set[Channel],
+        recovered: Container[bytes] = frozenset(),
+    ) -> None:
+        self._facts, self._links, self._recovered = facts, links, recovered
+        self._reach = campaign.policy.reach
+        self._mode = gates.ModeGate(facts.mode, copied)
+        self._test_recipient = test_recipient
+        self._constant: dict[str, object] = {
+            "campaign": {"name": campaign.name, "description": campaign.description},
+            "run": {"id": facts.run_id, "fire_time": facts.fire_time},
+            "params": campaign.audience.params,
+            "now": facts.fire_time,
+        }
+        self._templates = _compile(campaign, library)
+        self.channels: tuple[Channel, ...] = tuple(self._templates)
+        self.problems: Counter[str] = Counter()
+        """What was wrong with templates for some people, without a word about them."""
+
+    def deliveries(self, person: Person) -> list[Delivery]:
+        """One delivery for each channel of the message, in its order."""
+        scope = {"user": person.user, **self._constant}
+        addressed = [self._address(channel, person, scope) for channel in self.channels]
+        chosen = self._chosen(person, addressed)
+        return [
+            Delivery(
+                one.channel,
+                one.templates.account,
+                self._result(one, person, scope) if one in chosen else _unchosen(one),
+            )
+            for one in addressed
+        ]
+
+    def _address(self, channel: Channel, person: Person, scope: Scope) -> _Addressed:
+        templates = _for_locale(self._templates[channel], person.user.get("locale"))
+        optout = gates.opted_out(person.optouts.get(channel, 0))
+        if optout is not None:
+            return _Addressed(channel, templates, optout)
+        try:
+            rendered = templates.to.render(scope)
+        except (Skip, Refusal) as stop:
+            return _Addressed(channel, templates, self._stopped(stop))
+        return _Addressed(channel, templates, gates.address(channel, rendered))
+
+    def _chosen(self, person: Person, addressed: Sequence[_Addressed]) -> Sequence[_Addressed]:
+        """The channels that this person is written to on."""
+        reachable = [one for one in addressed if isinstance(one.address, str)]
+        if self._reach is Reach.all or len(reachable) < 2:
+            return reachable
+        before = [one for one in reachable if self._key(person, one) in self._recovered]
+        return (before or reachable)[:1]  # a recovered person stays with the channel that their intent names
+
+    def _key(self, person: Person, one: _Addressed) -> bytes:
+        address = one.address if isinstance(one.address, str) else ""
+        return message_key(self._facts.secret, person.key, one.channel, normal(one.channel, address))
+
+    def _result(self, one: _Addressed, person: Person, scope: Scope) -> Ended | Outgoing:
+        assert isinstance(one.address, str)
+        key = self._key(person, one)
+        try:
+            message = self._message(one.templates, one.channel, one.address, key, person, scope)
+        except (Skip, Refusal) as stop:
+            return self._stopped(stop)
+        if isinstance(message, Bad):
+            self.problems[f"{message.reason}: `{message.field}` of the {one.channel} content"] += 1
+            return Ended(Outcome.refused, message.reason)
+        withheld = self._mode(one.channel)
+        if withheld is not None:
+            return withheld
+        return Outgoing(key, correlation_id(self._facts.run_id, key), one.channel, message)
+
+    def _message(
+        self, templates: _Templates, channel: Channel, address: str, key: bytes, person: Person, scope: Scope
+    ) -> Message | Bad:
+        urls = Urls(self._links, scope, str(person.user.get("id", "")), channel, address, key)
+        redirect = self._test_recipient.get(channel) if self._facts.mode is Mode.test else None
+        return templates.build(
+            _Rendering(
+                scope={**scope, "url": urls},
+                urls=urls,
+                address=redirect or address,
+                key=key,
+                correlation=correlation_id(self._facts.run_id, key),
+                redirected=self._facts.mode is not Mode.live,
+            )
+        )
+
+    def _stopped(self, stop: Skip | Refusal) -> Ended:
+        if isinstance(stop, Skip):
+            return Ended(Outcome.skipped, f"{Reason.skip_tag}: {stop.reason}")
+        self.problems[str(stop.problem)] += 1
+        return Ended(Outcome.refused, stop.reason)
+
+
+def _unchosen(one: _Addressed) -> Ended:
+    return one.address if isinstance(one.address, Ended) else gates.REACHED_ELSEWHERE
+
+
+def _compile(campaign: Campaign, library: Library) -> dict[Channel, dict[str | None, _Templates]]:
+    """Every content of the message, compiled, by channel (in the message's order) and locale."""
+    message = campaign.message
+
+    def compile_text(text: Text, escape: bool) -> Template:
+        return library.compile(text, escape=escape, undefined=message.undefined, nulls=message.nulls)
+
+    compiled: dict[Channel, dict[str | None, _Templates]] = {}
+    for content in message.content:
+        templates: _Templates
+        if isinstance(content, EmailContent):
+            templates = _EmailTemplates(content, compile_text, marketing=not message.transactional)
+        else:
+            templates = _SmsTemplates(content, compile_text)
+        compiled.setdefault(content.channel, {})[_locale(content.locale)] = templates
+    return compiled
+
+
+def _for_locale(templates: Mapping[str | None, _Templates], locale: object) -> _Templates:
+    """`fr-CA` → `fr` → the content without a locale."""
+    if len(templates) > 1 and isinstance(locale, str):
+        exact = _locale(locale) or ""
+        for name in (exact, exact.partition("-")[0]):
+            if name in templates:
+                return templates[name]
+    return templates[None]
+
+
+def _locale(locale: str | None) -> str | None:
+    return locale.replace("_", "-").lower() if locale else None

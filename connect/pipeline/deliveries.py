@@ -1,0 +1,48 @@
+"""What flows through a run: a person, the deliveries their row makes, and how each ends."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from connect.channels.message import Outgoing
+from connect.vocabulary import Channel, Mode, Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """What stays the same for every delivery of a run, also when it is resumed."""
+
+    run_id: str
+    campaign: str
+    target: str
+    mode: Mode
+    fire_time: datetime
+    secret: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """One row of the audience, in memory between the warehouse and the provider."""
+
+    key: str
+    user: Mapping[str, object]
+    optouts: Mapping[Channel, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A delivery that ends before any provider hears of it, or after."""
+
+    outcome: Outcome
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One row × one channel × one address: ended already, or on its way to an account."""
+
+    channel: Channel
+    account: str
+    result: Ended | Outgoing

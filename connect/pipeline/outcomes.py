@@ -1,0 +1,107 @@
+"""How deliveries end, in the order of positions: what the cursor may pass, and what is still ahead of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from connect.ledger.commits import Commits
+from connect.pipeline.deliveries import Ended
+from connect.vocabulary import Channel, Outcome
+
+TallyKey = tuple[Channel, str, Outcome, str]
+"""(channel, arm, outcome, reason)"""
+
+FARTHEST_AHEAD = 50_000
+"""Deliveries that may wait ahead of the cursor; then reading stops."""
+
+_NO_ARM = ""
+
+
+@dataclass(slots=True)
+class Row:
+    """One row's place in the sweep: the cursor passes it when nothing of it is pending."""
+
+    position: str
+    pending: int
+    tallies: Counter[TallyKey] = field(default_factory=Counter)
+    keys: list[bytes] = field(default_factory=list)
+    """Message keys that have an intent in the ledger, deleted as the cursor passes."""
+
+
+class Outcomes:
+    """Keeps rows in order, counts how their deliveries ended, and moves the cursor over the settled prefix."""
+
+    def __init__(self, commits: Commits) -> None:
+        self._commits = commits
+        self._rows: deque[Row] = deque()
+        self._ahead = 0
+        self._room = asyncio.Event()
+        self._room.set()
+        self.totals: Counter[TallyKey] = Counter()
+        """What this process counted, passed by the cursor or not."""
+
+    def add(self, position: str, ended: Sequence[tuple[Channel, Ended]], pending: int) -> Row:
+        """The next row of the sweep: what ended at once, and how many deliveries are on their way."""
+        tallies = Counter((channel, _NO_ARM, end.outcome, end.reason) for channel, end in ended)
+        self.totals.update(tallies)
+        last = self._rows[-1] if self._rows else None
+        if last is not None and not last.pending and not pending:
+            last.position = position  # settled neighbours share one entry: memory stays flat
+            last.tallies.update(tallies)
+            return last
+        row = Row(position, pending, tallies)
+        self._rows.append(row)
+        self._ahead += pending
+        return row
+
+    async def room(self) -> None:
+        """Wait until few enough deliveries are ahead of the cursor."""
+        if self._ahead >= FARTHEST_AHEAD:
+            self._room.clear()
+        await self._room.wait()
+
+    async def settle(self, settled: Sequence[tuple[Row, Channel, bytes, Ended]]) -> None:
+        """These deliveries have ended. Returns when that is durable."""
+        for row, channel, key, end in settled:
+            tally = (channel, _NO_ARM, end.outcome, end.reason)
+            row.tallies[tally] += 1
+            self.totals[tally] += 1
+            row.keys.append(key)
+            row.pending -= 1
+        passed = self._pass_prefix()
+        waiting = [(key, end.outcome, end.reason) for row, _, key, end in settled if id(row) not in passed]
+        if waiting:
+            await self._commits.settle(waiting)
+        if passed:
+            await self._advance(list(passed.values()))
+
+    async def flush(self) -> None:
+        """Move the cursor over what is settled now."""
+        passed = self._pass_prefix()
+        if passed:
+            await self._advance(list(passed.values()))
+
+    def _pass_prefix(self) -> dict[int, Row]:
+        passed: dict[int, Row] = {}
+        while self._rows and not self._rows[0].pending:
+            row = self._rows.popleft()
+            passed[id(row)] = row
+        return passed
+
+    async def _advance(self, rows: list[Row]) -> None:
+        tallies: Counter[TallyKey] = Counter()
+        keys: list[bytes] = []
+        for row in rows:
+            tallies.update(row.tallies)
+            keys += row.keys
+        await self._commits.advance(rows[-1].position, tallies, keys)
+        self._ahead -= len(keys)
+        if self._ahead < FARTHEST_AHEAD:
+            self._room.set()
+
+    @property
+    def ahead(self) -> int:
+        return self._ahead

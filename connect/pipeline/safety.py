@@ -1,0 +1,103 @@
+"""What stands between a mistake and a million people: what live mode needs, and limits on the audience."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from decimal import Decimal
+
+from connect.errors import Location, Problem
+from connect.project.campaign import Campaign
+from connect.project.project import Project
+from connect.vocabulary import CampaignStatus, Channel, Mode
+
+
+def live_problems(project: Project, campaign: Campaign, columns: Collection[str], reaches_people: bool) -> list[Problem]:
+    """Why a campaign may not go live as it stands, each with the way out. Nothing for runs that reach nobody."""
+    if project.mode is not Mode.live or not reaches_people:
+        return []
+    problems = [] if campaign.status is CampaignStatus.live else [_not_live(campaign)]
+    if not campaign.message.transactional:
+        problems += _marketing_problems(project, campaign, columns)
+    return problems
+
+
+def _not_live(campaign: Campaign) -> Problem:
+    return Problem(
+        "campaign-not-live",
+        f"{campaign.name} is {'a draft' if campaign.status is CampaignStatus.draft else 'paused'}, "
+        "and this target sends for real",
+        "set `status: live` in the campaign when it has been reviewed, or run it with `--mode test`",
+        _place(campaign),
+    )
+
+
+def _marketing_problems(project: Project, campaign: Campaign, columns: Collection[str]) -> list[Problem]:
+    problems = []
+    if project.subscriptions is None and "subscribed" not in columns:
+        problems.append(
+            Problem(
+                "live-without-opt-outs",
+                f"{campaign.name} is marketing, and there is nowhere to read opt-outs from",
+                "add `subscriptions` to connect.yml, return a `subscribed` column from the audience, "
+                "or say `transactional: true` if it is",
+                _place(campaign),
+            )
+        )
+    if campaign.audience.limits.max is None and campaign.audience.people is None:
+        problems.append(
+            Problem(
+                "live-without-limit",
+                f"{campaign.name} has no `audience.limits.max`, so nothing would stop a query that went wrong",
+                "set `limits: {max: N}` to the largest audience that you would still believe",
+                _place(campaign),
+            )
+        )
+    if _sends_email(campaign) and (project.unsubscribe is None or project.unsubscribe.url is None):
+        problems.append(
+            Problem(
+                "live-without-unsubscribe",
+                f"{campaign.name} is marketing by e-mail, and has no unsubscribe URL",
+                "set `unsubscribe: {url: ...}` in connect.yml to a page that takes people off the list "
+                "(`serve.base_url` is for a server that this version does not have yet)",
+                _place(campaign),
+            )
+        )
+    return problems
+
+
+def limit_problems(campaign: Campaign, rows: int, last: int | None) -> list[Problem]:
+    """Why an audience of this size may not be written to. `last` is that of the last completed live run."""
+    limits, problems = campaign.audience.limits, []
+
+    def outside(message: str, hint: str) -> None:
+        problems.append(Problem("audience-outside-limits", message, hint, _place(campaign)))
+
+    if limits.max is not None and rows > limits.max:
+        outside(
+            f"the audience has {rows:,} rows, and `limits.max` is {limits.max:,}",
+            "look at the query; raise `limits.max` only if that many is right",
+        )
+    if limits.min is not None and rows < limits.min:
+        outside(
+            f"the audience has {rows:,} rows, and `limits.min` is {limits.min:,}",
+            "is a table empty or late? lower `limits.min` only if so few is right",
+        )
+    if limits.max_change is not None and last and abs(rows - last) > limits.max_change * last:
+        outside(
+            f"the audience has {rows:,} rows and had {last:,} in the last live run: "
+            f"more than {_percent(limits.max_change)} of change",
+            "look at what changed in the query or its tables; raise `limits.max_change` only if that is right",
+        )
+    return problems
+
+
+def _sends_email(campaign: Campaign) -> bool:
+    return any(content.channel is Channel.email for content in campaign.message.content)
+
+
+def _percent(share: Decimal) -> str:
+    return f"{share * 100:f}".rstrip("0").rstrip(".") + "%"
+
+
+def _place(campaign: Campaign) -> Location:
+    return Location(campaign.file, 1, 1)
