@@ -1,0 +1,240 @@
+"""Writes messages to files instead of sending them, for a developer to look at.
+
+    outbox/<run id>/<name>.eml     an e-mail, as it would have gone out
+    outbox/<run id>/<name>.json    a text message
+
+It is the one provider that keeps contact data on purpose, and says so (`persists_messages`): files are readable by
+their owner only, and the folder keeps itself out of git. A name is a hash of the message key, so that a message that
+is written again lands on its own file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import errno
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import ClassVar
+
+from connect.channels import mime
+from connect.channels.message import Email, Outgoing, Sms
+from connect.errors import Disposition, Problem, RunTrouble
+from connect.identity import read_correlation_id
+from connect.providers.interface import (
+    Account,
+    Capabilities,
+    Idempotency,
+    ProviderSettings,
+    Receipt,
+    Status,
+)
+from connect.vocabulary import Channel
+
+BCC_HEADER = "X-Outbox-Bcc"
+"""Blind copies are in no header of a real message; here a developer wants to see them."""
+
+_WITHOUT_RUN = "other"
+
+
+class Settings(ProviderSettings):
+    path: str = "outbox"
+    """The folder to write to, relative to the project's root."""
+
+
+class Outbox:
+    """Every message becomes a file; nothing is sent to anyone."""
+
+    Settings: ClassVar[type[ProviderSettings]] = Settings
+    capabilities: ClassVar[Capabilities] = Capabilities(
+        channels=frozenset({Channel.email, Channel.sms}),
+        max_batch=50,
+        idempotency=Idempotency.request_key,
+        reaches_people=False,
+        persists_messages=True,
+        default_concurrency=2,
+    )
+
+    def __init__(self, account: Account) -> None:
+        assert isinstance(account.settings, Settings)
+        self._folder = account.root / account.settings.path
+
+    async def open(self) -> None:
+        try:
+            await asyncio.to_thread(_prepare, self._folder)
+        except OSError as error:
+            raise _not_writable(self._folder, error) from None
+
+    async def send(self, batch: Sequence[Outgoing]) -> list[Receipt]:
+        return await asyncio.to_thread(lambda: [_write(self._folder, outgoing) for outgoing in batch])
+
+    async def check(self) -> str:
+        await self.open()
+        return f"writes messages to {self._folder}, readable, for a developer to look at; nothing is sent to anyone"
+
+    async def close(self) -> None:
+        """Nothing is held open between two messages."""
+
+
+def _prepare(folder: Path) -> None:
+    """Make the folder, prove that it can be written to, and keep what is in it out of git."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _replace(folder / ".gitignore", b"*\n")
+
+
+def _not_writable(folder: Path, error: OSError) -> RunTrouble:
+    message = f"the outbox {folder} can not be written to: {error.strerror or type(error).__name__}"
+    hint = "give `path` a folder that this user may write to, relative to the project's root"
+    return RunTrouble(Disposition.pause, Problem("outbox-not-writable", message, hint))
+
+
+def _write(folder: Path, outgoing: Outgoing) -> Receipt:
+    run_id, started = _run(outgoing)
+    name = hashlib.blake2b(outgoing.key, digest_size=8).hexdigest()
+    content = _content(outgoing, started)
+    file = folder / run_id / f"{name}{_SUFFIX[outgoing.channel]}"
+    try:
+        return _written(file, content)
+    except OSError as error:
+        return _failed(error)
+
+
+def _written(file: Path, content: bytes) -> Receipt:
+    """The same message again is answered, not written again; another one under its key stays unwritten."""
+    if file.exists():
+        same = file.read_bytes() == content
+        return Receipt(Status.accepted) if same else Receipt(Status.ambiguous, "same_key_other_body")
+    file.parent.mkdir(mode=0o700, exist_ok=True)
+    _replace(file, content)
+    return Receipt(Status.accepted)
+
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE}
+
+
+def _failed(error: OSError) -> Receipt:
+    """A full disk may empty itself; anything else has to be mended by a person."""
+    detail = error.strerror or type(error).__name__
+    if error.errno in _FULL:
+        return Receipt(Status.transient, "outbox_full", detail=detail)
+    return Receipt(Status.config, "outbox_not_writable", detail=detail)
+
+
+def _replace(file: Path, content: bytes) -> None:
+    """Write a whole file or none: under a hidden name beside it, then renamed."""
+    part = file.with_name(f".{file.name}.{os.getpid()}.part")
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with open(descriptor, "wb") as handle:
+        handle.write(content)
+    part.replace(file)
+
+
+def _run(outgoing: Outgoing) -> tuple[str, datetime | None]:
+    """The run of a message and when it started, both from the correlation id."""
+    known = read_correlation_id(outgoing.correlation_id)
+    if known is None:
+        return _WITHOUT_RUN, None
+    try:
+        seconds = int.from_bytes(base64.b32hexdecode(known[0].upper())[:5], "big")
+        return known[0], datetime.fromtimestamp(seconds, UTC)
+    except (binascii.Error, ValueError, OverflowError, OSError):
+        return _WITHOUT_RUN, None
+
+
+_SUFFIX = {Channel.email: ".eml", Channel.sms: ".json"}
+
+
+def _content(outgoing: Outgoing, started: datetime | None) -> bytes:
+    """The bytes of a file: a pure function of message and run, so that a repeated message compares equal."""
+    message = outgoing.message
+    if isinstance(message, Sms):
+        return _sms(message, started)
+    return mime.encode(_with_bcc(message), date=started)
+
+
+def _with_bcc(email: Email) -> Email:
+    if not email.bcc:
+        return email
+    shown = ", ".join(mailbox.address for mailbox in email.bcc)
+    return replace(email, headers=(*email.headers, (BCC_HEADER, shown)))
+
+
+def _sms(sms: Sms, started: datetime | None) -> bytes:
+    fields = {
+        "to": sms.to,
+        "from": sms.sender,
+        "date": started.isoformat() if started else None,
+        "body": sms.body,
+    }
+    return json.dumps(fields, ensure_ascii=False, indent=2).encode() + b"\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """One message in an outbox, read back."""
+
+    run_id: str
+    channel: Channel
+    sender: str
+    to: str
+    subject: str
+    date: datetime | None
+    html: str | None
+    text: str | None
+    body: str | None
+    """The body of a text message."""
+    file: Path
+
+
+def messages(path: Path) -> Iterator[Captured]:
+    """What is in the outbox at this path, run after run, each in the order of writing. Empty when there is none."""
+    runs = sorted(entry for entry in path.iterdir() if entry.is_dir()) if path.is_dir() else []
+    for run in runs:
+        files = [file for file in run.iterdir() if file.suffix in _READERS and not file.name.startswith(".")]
+        for file in sorted(files, key=lambda file: (file.stat().st_mtime_ns, file.name)):
+            yield _READERS[file.suffix](file)
+
+
+def _read_email(file: Path) -> Captured:
+    from email import message_from_bytes, policy
+    from email.utils import parsedate_to_datetime
+
+    parsed = message_from_bytes(file.read_bytes(), policy=policy.default)
+    html, text = parsed.get_body(("html",)), parsed.get_body(("plain",))
+    return Captured(
+        run_id=file.parent.name,
+        channel=Channel.email,
+        sender=str(parsed["From"] or ""),
+        to=str(parsed["To"] or ""),
+        subject=str(parsed["Subject"] or ""),
+        date=parsedate_to_datetime(str(parsed["Date"])) if parsed["Date"] else None,
+        html=html.get_content() if html else None,
+        text=text.get_content() if text else None,
+        body=None,
+        file=file,
+    )
+
+
+def _read_sms(file: Path) -> Captured:
+    fields = json.loads(file.read_bytes())
+    return Captured(
+        run_id=file.parent.name,
+        channel=Channel.sms,
+        sender=fields["from"],
+        to=fields["to"],
+        subject="",
+        date=datetime.fromisoformat(fields["date"]) if fields["date"] else None,
+        html=None,
+        text=None,
+        body=fields["body"],
+        file=file,
+    )
+
+
+_READERS = {".eml": _read_email, ".json": _read_sms}
