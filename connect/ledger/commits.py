@@ -1,32 +1,127 @@
-"""Group commit: what concurrent deliveries write shares transactions, and each waits only until it is durable.
-
-Signatures first; the body follows.
-"""
+"""Group commit: what concurrent deliveries write shares transactions, and each waits only until it is durable."""
 
 from __future__ import annotations
 
+import asyncio
+import threading
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
+from sqlalchemy import Connection
+
+from connect.ledger import slices
+from connect.ledger.batch import TallyKey, Writes, together
 from connect.ledger.records import Intent, Slice
+from connect.ledger.refusals import LeaseLost
 from connect.ledger.store import Ledger
-from connect.vocabulary import Channel, Outcome
+from connect.vocabulary import Outcome
+
+_Waiting = tuple[Writes, "asyncio.Future[None]"]
 
 
 class Commits:
-    """Everything that a claimed slice writes, in order. Used by one event loop; the loop never blocks.
+    """Everything that the holder of a slice writes, in order. For one event loop, which it never blocks.
 
-    Every method returns when its write is durable, and raises LeaseLost, OutsideError (`ledger-unavailable`) or
-    Unaccounted when nothing of it was written.
+    Each method returns when its write is durable. It raises LeaseLost, OutsideError (`ledger-unavailable`) or
+    Unaccounted when nothing of it was written; so do the others that shared its transaction. A call that is
+    cancelled may have been written.
     """
 
-    def __init__(self, ledger: Ledger, slice: Slice, *, linger: float = 0.003) -> None: ...
+    def __init__(self, ledger: Ledger, slice: Slice, *, linger: float = 0.003) -> None:
+        self.lost = False
+        """Another worker holds the slice now, or the run was ended: every call raises LeaseLost."""
+        self._ledger = ledger
+        self._slice = slice
+        self._linger = linger
+        self._waiting: list[_Waiting] = []
+        self._guard = threading.Lock()
+        self._work = threading.Event()
+        self._closing = threading.Event()
+        self._writer: threading.Thread | None = None
 
-    lost: bool = False
+    async def intend(self, intents: Sequence[Intent]) -> None:
+        """Before a send: these deliveries are about to be in the air. One that is already may be intended again."""
+        await self._write(Writes(intended=intents))
 
-    async def intend(self, intents: Sequence[Intent]) -> None: ...
-    async def settle(self, outcomes: Sequence[tuple[bytes, Outcome, str]]) -> None: ...
-    async def withdraw(self, keys: Sequence[bytes]) -> None: ...
-    async def advance(
-        self, cursor: str | None, tallies: Mapping[tuple[Channel, str, Outcome, str], int], passed: Sequence[bytes]
-    ) -> None: ...
-    async def close(self) -> None: ...
+    async def settle(self, outcomes: Sequence[tuple[bytes, Outcome, str]]) -> None:
+        """After a send, for deliveries that the cursor can not pass yet: (key, outcome, reason)."""
+        await self._write(Writes(settled=outcomes))
+
+    async def withdraw(self, keys: Sequence[bytes]) -> None:
+        """The provider certainly did not take these; they are not in the air any more."""
+        await self._write(Writes(withdrawn=keys))
+
+    async def advance(self, cursor: str | None, tallies: Mapping[TallyKey, int], passed: Sequence[bytes]) -> None:
+        """Everything up to the cursor is settled: count it and forget its keys, settled before or not.
+
+        A cursor of None stays where it is, for deliveries that are in no place, such as those of people who left.
+        """
+        await self._write(Writes(cursor=cursor, tallies=Counter(tallies), passed=passed))
+
+    async def close(self) -> None:
+        """Write what is waiting, and stop. Safe to call twice."""
+        self._closing.set()
+        self._work.set()
+        if self._writer:
+            await asyncio.to_thread(self._writer.join)
+
+    async def _write(self, writes: Writes) -> None:
+        if self.lost:
+            raise LeaseLost(self._slice.run_id)
+        if self._closing.is_set():
+            raise RuntimeError("these commits are closed")
+        answer = asyncio.get_running_loop().create_future()
+        with self._guard:
+            self._waiting.append((writes, answer))
+        self._work.set()
+        self._start()
+        await answer
+
+    def _start(self) -> None:
+        if self._writer is None:
+            # A daemon thread: a crash must not wait for it. What is not committed then was not promised to anybody.
+            self._writer = threading.Thread(target=self._write_on, name="connect-commits", daemon=True)
+            self._writer.start()
+
+    def _write_on(self) -> None:
+        while not self._closing.is_set() or self._waiting:
+            self._work.wait()
+            self._closing.wait(self._linger)
+            with self._guard:
+                batch, self._waiting = self._waiting, []
+                self._work.clear()
+            if batch:
+                _answer([answer for _, answer in batch], self._commit([writes for writes, _ in batch]))
+
+    def _commit(self, batch: Sequence[Writes]) -> Exception | None:
+        """Write a batch in one transaction; returns what went wrong."""
+        try:
+            self._ledger.transact(lambda connection: self._write_all(connection, batch))
+        except LeaseLost as error:
+            self.lost = True
+            return error
+        except Exception as error:  # noqa: BLE001 — raised where it is awaited; the thread must live on
+            return error
+        return None
+
+    def _write_all(self, connection: Connection, batch: Sequence[Writes]) -> None:
+        slices.fence(connection, self._slice)
+        now = self._ledger.clock.now()
+        for writes in together(batch):
+            writes.write(connection, self._slice, now)
+
+
+def _answer(answers: Sequence[asyncio.Future[None]], error: Exception | None) -> None:
+    with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        answers[0].get_loop().call_soon_threadsafe(_answer_all, answers, error)
+
+
+def _answer_all(answers: Sequence[asyncio.Future[None]], error: Exception | None) -> None:
+    for answer in answers:
+        if answer.done():
+            continue  # its caller was cancelled
+        if error:
+            answer.set_exception(error)
+        else:
+            answer.set_result(None)

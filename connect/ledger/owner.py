@@ -65,7 +65,7 @@ def _namespace() -> str:
 
 
 def _started(pid: int) -> str | None:
-    """When a process began, in whatever unit the system has; "" if it will not say, None if there is no such process."""
+    """When a process began, in the system's own unit; "" if it will not say, None if there is no such process."""
     if not _PROC.joinpath("self/stat").exists():
         return _started_by_ps(pid)
     try:

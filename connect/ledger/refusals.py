@@ -1,9 +1,9 @@
 """What the ledger says no to, as exceptions that callers act on.
 
-    RunExists     this fire time has its run, or the campaign one that is still going: look at `record`
-    SliceHeld     another worker that is alive holds the slice, until then
-    LeaseLost     another worker took the slice over: stop, commit nothing, finish nothing
-    Unaccounted   the caller and the ledger do not agree about a delivery: a bug, which says so
+RunExists     this fire time has its run, or the campaign one that is still going: look at `record`
+SliceHeld     another worker that is alive holds the slice, until then
+LeaseLost     another worker took the slice over: stop, commit nothing, finish nothing
+Unaccounted   the caller and the ledger do not agree about a delivery: a bug, which says so
 """
 
 from __future__ import annotations
@@ -64,5 +64,7 @@ class Unaccounted(RunTrouble):
     def __init__(self, what: str) -> None:
         super().__init__(
             Disposition.fail,
-            Problem("ledger-unaccounted", f"the run does not add up: {what}", "this is a bug in Connect; please report it"),
+            Problem(
+                "ledger-unaccounted", f"the run does not add up: {what}", "this is a bug in Connect; please report it"
+            ),
         )

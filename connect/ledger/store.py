@@ -5,21 +5,23 @@ Its methods are plain functions for threads; `connect.ledger.commits` is how a r
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, Engine
 
 from connect.clock import Clock
-from connect.errors import UserError
+from connect.errors import OutsideError, UserError
 from connect.ledger import intents, runs, slices, tallies
-from connect.ledger.engine import Place, connect_to
+from connect.ledger.engine import READS, Place, connect_to, is_busy
 from connect.ledger.owner import Owner
 from connect.ledger.records import Intent, NewRun, RunRecord, Slice, StateChange, Tally
 from connect.ledger.refusals import RunExists
 from connect.ledger.schema import ensure
 from connect.vocabulary import Mode, RunState
+
+_TRIES = 3
 
 
 class Ledger:
@@ -49,8 +51,6 @@ class Ledger:
         return cls(place, engine, target, clock)
 
     def close(self) -> None:
-        with self._place.trouble():
-            self._place.forget(self._engine)
         self._engine.dispose()
 
     @contextmanager
@@ -59,11 +59,23 @@ class Ledger:
         with self._place.trouble(), self._engine.begin() as connection:
             yield connection
 
+    def transact(self, work: Callable[[Connection], None]) -> None:
+        """Do this in one transaction, and again from its beginning if somebody else held the lock for too long."""
+        for _ in range(_TRIES - 1):
+            try:
+                with self.write() as connection:
+                    return work(connection)
+            except OutsideError as error:
+                if not is_busy(error.__cause__):
+                    raise
+        with self.write() as connection:
+            return work(connection)
+
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A consistent view that holds nobody up."""
         with self._place.trouble(), self._engine.connect() as connection:
-            yield connection.execution_options(connect_reads=True)
+            yield connection.execution_options(**READS)
 
     # Runs
 
@@ -77,8 +89,8 @@ class Ledger:
             other = runs.in_the_way(connection, self.target, run, again)
             if other:
                 raise RunExists(other)
-            runs.insert(connection, self.target, run, self.clock.now())
-            slices.insert(connection, run.id)
+            runs.insert_new(connection, self.target, run, self.clock.now())
+            slices.insert_whole(connection, run.id, self.clock.now())
             tallies.add(connection, run.id, run.tallies)
             return runs.get(connection, run.id)
 

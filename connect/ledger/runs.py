@@ -1,0 +1,162 @@
+"""Runs and their states, inside a transaction of the caller."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Connection, Row, and_, delete, exists, func, insert, or_, select, update
+
+from connect.errors import UserError
+from connect.ledger.records import NewRun, RunRecord, StateChange
+from connect.ledger.tables import RUNS, STATES, TALLIES
+from connect.vocabulary import Mode, Outcome, RunState
+
+MOST_STATES = 500
+"""State changes kept for a run: one that waits for a rate all night must not grow the ledger."""
+
+_ENDED = [state.value for state in RunState if state.ended]
+_NEWEST_FIRST = (RUNS.c.started_at.desc(), RUNS.c.id.desc())
+
+
+def insert_new(connection: Connection, target: str, run: NewRun, now: datetime) -> None:
+    connection.execute(
+        insert(RUNS),
+        {
+            "id": run.id,
+            "target": target,
+            "mode": run.mode.value,
+            "campaign": run.campaign,
+            "fire_time": run.fire_time,
+            "manual": run.manual,
+            "state": RunState.running.value,
+            "reason": "",
+            "digest": run.digest,
+            "campaign_json": run.campaign_json,
+            "salt": run.salt,
+            "secret": run.secret,
+            "audience_rows": run.audience_rows,
+            "started_at": now,
+            "recoveries": 0,
+        },
+    )
+    _record(connection, run.id, RunState.running, "", now)
+
+
+def in_the_way(connection: Connection, target: str, run: NewRun, again: bool) -> RunRecord | None:
+    """The run because of which a new one can not be made, if any."""
+    return (
+        at(connection, target, run.mode, run.campaign, run.fire_time)
+        or unfinished(connection, target, run.mode, run.campaign)
+        or (None if again or run.mode is not Mode.live else has_run_live(connection, target, run.campaign))
+    )
+
+
+def get(connection: Connection, run_id: str) -> RunRecord:
+    found = _select(connection, RUNS.c.id == run_id)
+    if not found:
+        raise UserError.of("unknown-run", f"there is no run {run_id}", "`connect runs` lists them")
+    return found[0]
+
+
+def beginning_with(connection: Connection, target: str, prefix: str) -> list[RunRecord]:
+    """At most three: enough to tell that a prefix is not unique. An empty prefix finds nothing."""
+    if not prefix:
+        return []
+    return _select(connection, RUNS.c.target == target, RUNS.c.id.startswith(prefix, autoescape=True), limit=3)
+
+
+def newest(connection: Connection, target: str, campaign: str | None, limit: int) -> list[RunRecord]:
+    of_campaign = [] if campaign is None else [RUNS.c.campaign == campaign]
+    return _select(connection, RUNS.c.target == target, *of_campaign, limit=limit)
+
+
+def at(connection: Connection, target: str, mode: Mode, campaign: str, fire_time: datetime) -> RunRecord | None:
+    return _first(connection, *_of(target, mode, campaign), RUNS.c.fire_time == fire_time)
+
+
+def unfinished(connection: Connection, target: str, mode: Mode, campaign: str) -> RunRecord | None:
+    return _first(connection, *_of(target, mode, campaign), RUNS.c.state.not_in(_ENDED))
+
+
+def last_completed(connection: Connection, target: str, mode: Mode, campaign: str) -> RunRecord | None:
+    return _first(connection, *_of(target, mode, campaign), RUNS.c.state == RunState.completed.value)
+
+
+def has_run_live(connection: Connection, target: str, campaign: str) -> RunRecord | None:
+    """A run that ended before it could reach anybody does not count: its mistake is mended, and it is run again."""
+    near_somebody = [Outcome.sent.value, Outcome.unknown.value]
+    reached = exists().where(TALLIES.c.run_id == RUNS.c.id, TALLIES.c.outcome.in_(near_somebody))
+    over = RUNS.c.state.in_([RunState.failed.value, RunState.cancelled.value])
+    return _first(connection, *_of(target, Mode.live, campaign), or_(~over, reached))
+
+
+def must_go_on(connection: Connection, run_id: str) -> None:
+    """Raises UserError when the run has ended, or does not exist."""
+    run = get(connection, run_id)
+    if run.state.ended:
+        raise UserError.of("run-ended", f"run {run_id} has ended: {run.state}", "a new run starts with `connect run`")
+
+
+def set_state(connection: Connection, run_id: str, state: RunState, reason: str, now: datetime) -> None:
+    must_go_on(connection, run_id)
+    connection.execute(update(RUNS).where(RUNS.c.id == run_id).values(state=state.value, reason=reason))
+    _record(connection, run_id, state, reason, now)
+
+
+def note(connection: Connection, run_id: str, text: str, now: datetime) -> None:
+    run = get(connection, run_id)
+    if not run.state.ended and run.reason != text:
+        set_state(connection, run_id, run.state, text, now)
+
+
+def end(connection: Connection, run_id: str, state: RunState, reason: str, now: datetime) -> None:
+    set_state(connection, run_id, state, reason, now)
+    connection.execute(update(RUNS).where(RUNS.c.id == run_id).values(salt=None, secret=None, ended_at=now))
+
+
+def count_recovery(connection: Connection, run_id: str) -> None:
+    connection.execute(update(RUNS).where(RUNS.c.id == run_id).values(recoveries=RUNS.c.recoveries + 1))
+
+
+def made_progress(connection: Connection, run_id: str) -> None:
+    connection.execute(update(RUNS).where(RUNS.c.id == run_id, RUNS.c.recoveries > 0).values(recoveries=0))
+
+
+def states(connection: Connection, run_id: str) -> list[StateChange]:
+    rows = connection.execute(select(STATES).where(STATES.c.run_id == run_id).order_by(STATES.c.number))
+    return [StateChange(row.at, RunState(row.state), row.reason) for row in rows]
+
+
+def count(connection: Connection, target: str) -> str:
+    """How many runs there are, in words."""
+    query = select(RUNS.c.state, func.count()).where(RUNS.c.target == target).group_by(RUNS.c.state)
+    counts = {row[0]: int(row[1]) for row in connection.execute(query)}
+    told = ", ".join(f"{counts[state.value]} {state}" for state in RunState if state.value in counts)
+    return f"{sum(counts.values())} runs ({told})" if counts else "no runs"
+
+
+def _record(connection: Connection, run_id: str, state: RunState, reason: str, now: datetime) -> None:
+    mine = STATES.c.run_id == run_id
+    number = connection.execute(select(func.coalesce(func.max(STATES.c.number), 0) + 1).where(mine)).scalar_one()
+    row = {"run_id": run_id, "number": number, "at": now, "state": state.value, "reason": reason}
+    connection.execute(insert(STATES), row)
+    # The first one stays: it says when the run began.
+    connection.execute(delete(STATES).where(mine, STATES.c.number > 1, STATES.c.number <= number - MOST_STATES))
+
+
+def _of(target: str, mode: Mode, campaign: str) -> tuple[ColumnElement[bool], ...]:
+    return (RUNS.c.target == target, RUNS.c.mode == mode.value, RUNS.c.campaign == campaign)
+
+
+def _first(connection: Connection, *conditions: ColumnElement[bool]) -> RunRecord | None:
+    return next(iter(_select(connection, *conditions, limit=1)), None)
+
+
+def _select(connection: Connection, *conditions: ColumnElement[bool], limit: int | None = None) -> list[RunRecord]:
+    query = select(RUNS).where(and_(*conditions)).order_by(*_NEWEST_FIRST).limit(limit)
+    return [_record_of(row) for row in connection.execute(query)]
+
+
+def _record_of(row: Row[*tuple[object, ...]]) -> RunRecord:
+    fields = dict(row._mapping)
+    return RunRecord(**{**fields, "mode": Mode(row.mode), "state": RunState(row.state)})

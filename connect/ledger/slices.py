@@ -1,0 +1,88 @@
+"""Slices of a run: who works on which, proven by an epoch that every write checks (a fence)."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, and_, insert, or_, select, update
+
+from connect.ledger.owner import Owner
+from connect.ledger.records import START, Slice
+from connect.ledger.refusals import LeaseLost, SliceHeld, Unaccounted
+from connect.ledger.tables import SLICES
+
+_NOBODY = ""
+
+
+def insert_whole(connection: Connection, run_id: str, now: datetime) -> None:
+    """The one slice of a run on one machine: the whole hash space."""
+    row = {"run_id": run_id, "low": START, "owner": _NOBODY, "epoch": 0, "lease_until": now}
+    connection.execute(insert(SLICES), row)
+
+
+def of_run(connection: Connection, run_id: str) -> list[Slice]:
+    query = select(SLICES).where(SLICES.c.run_id == run_id).order_by(SLICES.c.low).with_for_update()
+    return [_record_of(row) for row in connection.execute(query)]
+
+
+def claim(connection: Connection, run_id: str, owner: Owner, now: datetime, lease: timedelta) -> tuple[Slice, bool]:
+    """A slice with the next epoch, and whether it was taken over from a worker that never let go. Raises SliceHeld."""
+    slices = of_run(connection, run_id)
+    free = [slice for slice in slices if _is_free(slice, now)]
+    if not free:
+        raise SliceHeld(run_id, Owner.read(slices[0].owner), slices[0].lease_until)
+    found = free[0]
+    changes: dict[str, Any] = {"owner": str(owner), "epoch": found.epoch + 1, "lease_until": now + lease}
+    connection.execute(update(SLICES).where(_is(found)).values(**changes))
+    return _get(connection, found.id), found.owner != _NOBODY
+
+
+def _is_free(slice: Slice, now: datetime) -> bool:
+    return slice.owner == _NOBODY or slice.lease_until <= now or Owner.read(slice.owner).is_gone()
+
+
+def renew(connection: Connection, slice: Slice, until: datetime) -> Slice:
+    fence(connection, slice)
+    connection.execute(update(SLICES).where(_is(slice)).values(lease_until=until))
+    return _get(connection, slice.id)
+
+
+def release(connection: Connection, slice: Slice) -> None:
+    connection.execute(update(SLICES).where(_is(slice)).values(owner=_NOBODY))
+
+
+def end(connection: Connection, run_id: str) -> None:
+    """Nobody works on this run any more: whoever thought so meets the fence."""
+    ended = {"owner": _NOBODY, "epoch": SLICES.c.epoch + 1}
+    connection.execute(update(SLICES).where(SLICES.c.run_id == run_id).values(**ended))
+
+
+def fence(connection: Connection, slice: Slice) -> None:
+    """Every write of a worker begins here: raises LeaseLost unless the slice is still its own.
+
+    FOR UPDATE holds the row until the end of the transaction; SQLite has the write lock already.
+    """
+    query = select(SLICES.c.id).where(_is(slice)).with_for_update()
+    if connection.execute(query).first() is None:
+        raise LeaseLost(slice.run_id)
+
+
+def advance(connection: Connection, slice: Slice, cursor: str) -> None:
+    """Move the cursor; it may stay, and never goes back."""
+    forwards = or_(SLICES.c.cursor.is_(None), SLICES.c.cursor <= cursor)
+    moved = connection.execute(update(SLICES).where(_is(slice), forwards).values(cursor=cursor))
+    if moved.rowcount != 1:
+        raise Unaccounted("the cursor was to go backwards")
+
+
+def _is(slice: Slice) -> ColumnElement[bool]:
+    return and_(SLICES.c.id == slice.id, SLICES.c.owner == slice.owner, SLICES.c.epoch == slice.epoch)
+
+
+def _get(connection: Connection, slice_id: int) -> Slice:
+    return _record_of(connection.execute(select(SLICES).where(SLICES.c.id == slice_id)).one())
+
+
+def _record_of(row: Row[*tuple[object, ...]]) -> Slice:
+    return Slice(**dict(row._mapping))

@@ -1,0 +1,134 @@
+"""The tables. All of them are free of people: no address, no name, no key text, no cell."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    text,
+)
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_UNFINISHED = text("state IN ('running', 'paused', 'stopped')")
+
+
+class Instant(TypeDecorator[datetime]):
+    """An aware datetime as whole microseconds since 1970: exact, and in order on every engine."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
+        return None if value is None else (value - _EPOCH) // timedelta(microseconds=1)
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else _EPOCH + timedelta(microseconds=value)
+
+
+METADATA = MetaData()
+
+META = Table(
+    "meta",
+    METADATA,
+    Column("name", String(32), primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+RUNS = Table(
+    "runs",
+    METADATA,
+    Column("id", String(16), primary_key=True),
+    Column("target", Text, nullable=False),
+    Column("mode", String(16), nullable=False),
+    Column("campaign", Text, nullable=False),
+    Column("fire_time", Instant, nullable=False),
+    Column("manual", Boolean, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("campaign_json", Text, nullable=False),
+    Column("salt", LargeBinary),
+    Column("secret", LargeBinary),
+    Column("audience_rows", BigInteger),
+    Column("started_at", Instant, nullable=False),
+    Column("ended_at", Instant),
+    Column("recoveries", Integer, nullable=False),
+    UniqueConstraint("target", "mode", "campaign", "fire_time", name="one_run_per_fire_time"),
+    # Runs of one campaign never overlap, whatever a racing process believes.
+    Index(
+        "one_unfinished_run",
+        "target",
+        "mode",
+        "campaign",
+        unique=True,
+        sqlite_where=_UNFINISHED,
+        postgresql_where=_UNFINISHED,
+    ),
+    Index("runs_by_start", "started_at"),
+)
+
+STATES = Table(
+    "states",
+    METADATA,
+    Column("run_id", ForeignKey("runs.id"), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("at", Instant, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("reason", Text, nullable=False),
+)
+
+SLICES = Table(
+    "slices",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("run_id", ForeignKey("runs.id"), nullable=False, index=True),
+    Column("low", String(32), nullable=False),
+    Column("high", String(32)),
+    Column("cursor", String(32)),
+    Column("owner", Text, nullable=False),  # empty: nobody's
+    Column("epoch", Integer, nullable=False),
+    Column("lease_until", Instant, nullable=False),
+)
+
+INTENTS = Table(
+    "intents",
+    METADATA,
+    Column("slice_id", ForeignKey("slices.id"), primary_key=True),
+    Column("key", LargeBinary(16), primary_key=True),
+    Column("sequence", BigInteger, nullable=False),
+    Column("channel", String(8), nullable=False),
+    Column("account", Text, nullable=False),
+    Column("call", BigInteger, nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("released_at", Instant, nullable=False),
+    Column("outcome", String(8)),
+    Column("reason", Text, nullable=False),
+    # One b-tree instead of two: half the pages to write for each intent.
+    sqlite_with_rowid=False,
+)
+
+TALLIES = Table(
+    "tallies",
+    METADATA,
+    Column("run_id", ForeignKey("runs.id"), primary_key=True),
+    Column("channel", String(8), primary_key=True),
+    Column("arm", String(64), primary_key=True),
+    Column("outcome", String(8), primary_key=True),
+    Column("reason", String(64), primary_key=True),
+    Column("count", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
