@@ -135,7 +135,7 @@ def _mailbox(item: str) -> Mailbox | None:
     if named is None:
         return Mailbox(address)
     name = named["bare"] if named["quoted"] is None else _ESCAPED.sub(r"\1", named["quoted"])
-    return Mailbox(address, name.strip())
+    return Mailbox(address, " ".join(name.split()))  # parsers take a run of spaces in a name for one
 
 
 def normal(channel: Channel, address: str) -> str:
