@@ -1,0 +1,171 @@
+"""Any SMTP server or relay: STARTTLS or TLS, AUTH, and connections that are used again.
+
+SMTP can not tell a message that was lost from one whose answer was lost (RFC 5321 §4.5.3.2, RFC 1047): once the final
+dot is written, anything but a reply is `ambiguous`; before it, nothing was accepted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import ClassVar, Self
+
+from aiosmtplib import SMTPException
+from pydantic import Field, model_validator
+
+from connect.channels.message import Outgoing
+from connect.clock import Clock, SystemClock
+from connect.errors import Disposition, Problem, RunTrouble
+from connect.providers.interface import (
+    Account,
+    Capabilities,
+    ProviderSettings,
+    Receipt,
+    Status,
+    hide,
+)
+from connect.providers.smtp_connections import Connection, Connections, NotReady, Obstacle, Target
+from connect.providers.smtp_transaction import Transaction
+from connect.redact import Secret
+from connect.vocabulary import Channel
+
+
+class Security(StrEnum):
+    starttls = "starttls"  # plain first, then upgraded; usually port 587
+    tls = "tls"  # TLS from the first byte; usually port 465
+    none = "none"  # everything in clear, credentials too
+
+
+_LOCAL = {"localhost", "127.0.0.1", "::1"}
+_PORTS = {Security.starttls: 587, Security.tls: 465, Security.none: 587}
+
+
+class Settings(ProviderSettings):
+    host: str
+    port: int | None = Field(default=None, ge=1, le=65535)
+    """587, or 465 with `security: tls`."""
+    security: Security = Security.starttls
+    username: str | None = None
+    password: Secret | None = None
+    local_hostname: str | None = None
+    """The name this machine says in EHLO; its own full name if not given."""
+    verify: bool = True
+    ca_file: str | None = None
+    """A CA certificate beyond the system's, relative to the project's root."""
+    messages_per_connection: int = Field(default=100, ge=1)
+    allow_plaintext: bool = False
+
+    @model_validator(mode="after")
+    def _not_in_clear(self) -> Self:
+        if self.security is Security.none and self.host not in _LOCAL and not self.allow_plaintext:
+            raise ValueError(
+                "`security: none` sends everything in clear, and is for localhost; "
+                "use `starttls` or `tls`, or say `allow_plaintext: true`"
+            )
+        if (self.username is None) != (self.password is None):
+            raise ValueError("`username` and `password` come together")
+        return self
+
+
+class Smtp:
+    """One message in one transaction, over at most `concurrency` connections."""
+
+    Settings: ClassVar[type[ProviderSettings]] = Settings
+    capabilities: ClassVar[Capabilities] = Capabilities(channels=frozenset({Channel.email}), default_concurrency=4)
+
+    def __init__(self, account: Account, clock: Clock = SystemClock()) -> None:
+        assert isinstance(account.settings, Settings)
+        self._clock = clock
+        self._target = _target(account, account.settings)
+        self._seconds = account.timeout.total_seconds()
+        self._connections = Connections(self._target, account.concurrency, account.settings.messages_per_connection)
+
+    async def open(self) -> None:
+        self._connections.give_back(await self._proven())
+
+    async def send(self, batch: Sequence[Outgoing]) -> list[Receipt]:
+        return list(await asyncio.gather(*(self._send(outgoing) for outgoing in batch)))
+
+    async def check(self) -> str:
+        connection = await self._proven()
+        cipher = connection.client.get_transport_info("cipher")
+        self._connections.give_back(connection)
+        how = f"over {cipher[1]}" if cipher else "in clear"
+        signed_in = ", signed in" if self._target.username else ", without signing in"
+        return f"{self._target.host}:{self._target.port} answers {how}{signed_in}"
+
+    async def close(self) -> None:
+        await self._connections.close(min(self._seconds, 5))
+
+    async def _proven(self) -> Connection:
+        """A connection that got through TLS and AUTH, or RunTrouble with the remedy."""
+        try:
+            async with asyncio.timeout(self._seconds):
+                return await self._connections.fresh()
+        except TimeoutError:
+            raise _trouble(self._target, NotReady(Obstacle.unreachable, "no answer in time")) from None
+        except NotReady as obstacle:
+            raise _trouble(self._target, obstacle) from None
+
+    async def _send(self, outgoing: Outgoing) -> Receipt:
+        transaction = Transaction(outgoing, self._connections, self._clock.now())
+        async with self._connections.room():
+            try:
+                async with asyncio.timeout(self._seconds):
+                    return await transaction.run()
+            except TimeoutError:
+                return transaction.broken("timed_out")
+            except NotReady as obstacle:
+                return _not_ready(obstacle, outgoing)
+            except (OSError, SMTPException) as error:
+                return transaction.broken("connection_lost", str(error))
+            finally:
+                transaction.settle()
+
+
+def _target(account: Account, settings: Settings) -> Target:
+    return Target(
+        host=settings.host,
+        port=settings.port or _PORTS[settings.security],
+        tls=settings.security is Security.tls,
+        starttls=settings.security is Security.starttls,
+        username=settings.username or "",
+        password=settings.password.reveal() if settings.password else "",
+        local_hostname=settings.local_hostname,
+        verify=settings.verify,
+        ca_file=account.root / settings.ca_file if settings.ca_file else None,
+    )
+
+
+_WHILE_SENDING: dict[Obstacle, tuple[Status, str]] = {
+    Obstacle.unreachable: (Status.transient, "unreachable"),
+    Obstacle.busy: (Status.throttled, "slow_down"),
+    Obstacle.tls: (Status.config, "tls_failed"),
+    Obstacle.sign_in: (Status.config, "authentication_failed"),
+}
+
+
+def _not_ready(obstacle: NotReady, outgoing: Outgoing) -> Receipt:
+    """The receipt of a message for which there was no connection: nothing of it was written."""
+    status, reason = _WHILE_SENDING[obstacle.obstacle]
+    return Receipt(status, reason, detail=hide(obstacle.text, outgoing))
+
+
+_UNREACHABLE = "check `host` and `port`, and whether a firewall lets this machine out (many close port 25)"
+_REMEDIES: dict[Obstacle, tuple[str, str]] = {
+    Obstacle.unreachable: ("smtp-unreachable", _UNREACHABLE),
+    Obstacle.busy: ("smtp-unreachable", "the server takes no more connections now: try again, with less `concurrency`"),
+    Obstacle.tls: (
+        "smtp-tls",
+        "check `security` (`starttls` is usually port 587, `tls` 465) and that `host` is the name in the server's "
+        "certificate; for a certificate of your own give `ca_file`",
+    ),
+    Obstacle.sign_in: ("smtp-auth", "check `username` and `password`; many providers want an SMTP password of its own"),
+}
+
+
+def _trouble(target: Target, obstacle: NotReady) -> RunTrouble:
+    code, hint = _REMEDIES[obstacle.obstacle]
+    message = f"{target.host}:{target.port}: {' '.join(obstacle.text.split())[:200]}"
+    return RunTrouble(Disposition.pause, Problem(code, message, hint))
