@@ -30,7 +30,7 @@ class _Rendering:
 
     scope: Scope
     urls: Urls
-    address: str
+    to: str
     key: bytes
     correlation: str
     redirected: bool
@@ -64,7 +64,7 @@ class _EmailTemplates:
         copies = not rendering.redirected
         parts = EmailParts(
             sender=render(self._sender) or "",
-            to=rendering.address,
+            to=rendering.to,
             subject=render(self._subject) or "",
             html=render(self._html),
             text=render(self._text),
@@ -95,7 +95,7 @@ class _SmsTemplates:
     def build(self, rendering: _Rendering) -> Message | Bad:
         body = self._body.render(rendering.scope, random_seed=rendering.key)
         sender = self._sender.render(rendering.scope, random_seed=rendering.key) if self._sender else ""
-        return build_sms(rendering.address, body, sender)
+        return build_sms(rendering.to, body, sender)
 
 
 _Templates = _EmailTemplates | _SmsTemplates
@@ -108,6 +108,8 @@ class _Addressed:
     channel: Channel
     templates: _Templates
     address: str | Ended
+    rendered: str = ""
+    """`to` as it was rendered: the address may stand behind a name."""
 
 
 class Composer:
@@ -126,7 +128,7 @@ class Composer:
     ) -> None:
         self._facts, self._links, self._recovered = facts, links, recovered
         self._reach = campaign.policy.reach
-        self._mode = gates.ModeGate(facts.mode, copied)
+        self._mode = gates.ModeGate(facts.mode, test_recipient, copied)
         self._test_recipient = test_recipient
         self._constant: dict[str, object] = {
             "campaign": {"name": campaign.name, "description": campaign.description},
@@ -143,12 +145,12 @@ class Composer:
         """One delivery for each channel of the message, in its order."""
         scope = {"user": person.user, **self._constant}
         addressed = [self._address(channel, person, scope) for channel in self.channels]
-        chosen = self._chosen(person, addressed)
+        chosen = {one.channel for one in self._chosen(person, addressed)}
         return [
             Delivery(
                 one.channel,
                 one.templates.account,
-                self._result(one, person, scope) if one in chosen else _unchosen(one),
+                self._result(one, person, scope) if one.channel in chosen else _unchosen(one),
             )
             for one in addressed
         ]
@@ -162,7 +164,7 @@ class Composer:
             rendered = templates.to.render(scope)
         except (Skip, Refusal) as stop:
             return _Addressed(channel, templates, self._stopped(stop))
-        return _Addressed(channel, templates, gates.address(channel, rendered))
+        return _Addressed(channel, templates, gates.address(channel, rendered), rendered)
 
     def _chosen(self, person: Person, addressed: Sequence[_Addressed]) -> Sequence[_Addressed]:
         """The channels that this person is written to on."""
@@ -180,7 +182,7 @@ class Composer:
         assert isinstance(one.address, str)
         key = self._key(person, one)
         try:
-            message = self._message(one.templates, one.channel, one.address, key, person, scope)
+            message = self._message(one, one.address, key, person, scope)
         except (Skip, Refusal) as stop:
             return self._stopped(stop)
         if isinstance(message, Bad):
@@ -192,15 +194,15 @@ class Composer:
         return Outgoing(key, correlation_id(self._facts.run_id, key), one.channel, message)
 
     def _message(
-        self, templates: _Templates, channel: Channel, address: str, key: bytes, person: Person, scope: Scope
+        self, one: _Addressed, address: str, key: bytes, person: Person, scope: Scope
     ) -> Message | Bad:
-        urls = Urls(self._links, scope, str(person.user.get("id", "")), channel, address, key)
-        redirect = self._test_recipient.get(channel) if self._facts.mode is Mode.test else None
-        return templates.build(
+        urls = Urls(self._links, scope, str(person.user.get("id", "")), one.channel, address, key)
+        redirect = self._test_recipient.get(one.channel) if self._facts.mode is Mode.test else None
+        return one.templates.build(
             _Rendering(
                 scope={**scope, "url": urls},
                 urls=urls,
-                address=redirect or address,
+                to=redirect or one.rendered,
                 key=key,
                 correlation=correlation_id(self._facts.run_id, key),
                 redirected=self._facts.mode is not Mode.live,

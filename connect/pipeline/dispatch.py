@@ -21,6 +21,7 @@ from connect.ledger.commits import Commits
 from connect.ledger.records import Intent
 from connect.pipeline.deliveries import Ended
 from connect.pipeline.outcomes import Outcomes, Row
+from connect.pipeline.recovery import how_it_ended
 from connect.providers.interface import Account, Idempotency, Provider, Receipt, Status
 from connect.vocabulary import InDoubt, Outcome, Reason
 
@@ -48,6 +49,8 @@ class Ticket:
 
     outgoing: Outgoing
     row: Row
+    sequence: int
+    """The place of the delivery in this process's work."""
     attempts: int = 0
     deadline: float | None = None
     """Monotonic seconds after which it is not tried again; starts with the first failure."""
@@ -165,9 +168,10 @@ class Lane:
         self._window.release()
         self._settled.set()
         if not call.cancelled() and (problem := call.exception()) is not None:
-            self._halt(problem)
+            self.halt(problem)
 
-    def _halt(self, trouble: BaseException) -> None:
+    def halt(self, trouble: BaseException) -> None:
+        """Start nothing new, and raise this to whoever puts or drains."""
         self.trouble = self.trouble or trouble
         self._halted.set()
 
@@ -191,11 +195,10 @@ class Lane:
     def _intent(self, ticket: Ticket, call: int) -> Intent:
         return Intent(
             key=ticket.outgoing.key,
+            sequence=ticket.sequence,
             channel=ticket.outgoing.channel,
             account=self._account.name,
             call=call,
-            outcome=None,
-            reason="",
         )
 
     async def _opened(self) -> None:
@@ -215,7 +218,7 @@ class Lane:
             elif receipt.status is not Status.ambiguous:  # in doubt stays in the ledger, also while it waits
                 untaken.append(ticket.outgoing.key)
             if isinstance(verdict, RunTrouble):
-                self._halt(verdict)
+                self.halt(verdict)
         if untaken:
             await self._commits.withdraw(untaken)
         if ended:
@@ -239,6 +242,13 @@ class Lane:
         if status is Status.ambiguous and not self._may_repeat():
             return Ended(Outcome.unknown, Reason.in_doubt)
         return self._retry(ticket, ambiguous=status is Status.ambiguous)
+
+    def how_it_ended(self, before: Intent) -> Ended | None:
+        """How a delivery that was near the air before a crash counts; None when it is to be sent (again)."""
+        stored = how_it_ended(before)
+        if stored is None and not self._may_repeat():
+            return Ended(Outcome.unknown, Reason.in_doubt)
+        return stored
 
     def _may_repeat(self) -> bool:
         """Whether a delivery in doubt may be sent again: the provider deduplicates, or the user said so."""

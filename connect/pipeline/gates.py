@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from connect.channels.addresses import email_address, phone_number
+from collections.abc import Collection
+
+from connect.channels.addresses import email_address, mailboxes, phone_number
 from connect.pipeline.deliveries import Ended
 from connect.vocabulary import Channel, Mode, Outcome, Reason
 
@@ -12,9 +14,6 @@ _OPTED_OUT = {
     2: Ended(Outcome.skipped, Reason.bounced),
     3: Ended(Outcome.skipped, Reason.complained),
 }
-_INVALID = {Channel.email: Reason.invalid_email, Channel.sms: Reason.invalid_phone}
-_CHECK = {Channel.email: email_address, Channel.sms: phone_number}
-
 NO_ADDRESS = Ended(Outcome.skipped, Reason.no_address)
 REACHED_ELSEWHERE = Ended(Outcome.skipped, Reason.reached_elsewhere)
 DUPLICATE = Ended(Outcome.skipped, Reason.duplicate)
@@ -31,21 +30,38 @@ def address(channel: Channel, rendered: str) -> str | Ended:
     """The checked address of a delivery, or why there is none."""
     if not rendered.strip():
         return NO_ADDRESS
-    checked = _CHECK[channel](rendered)
-    return checked if checked is not None else Ended(Outcome.refused, _INVALID[channel])
+    return _CHECK[channel](rendered)
+
+
+def _email(rendered: str) -> str | Ended:
+    """Exactly one mailbox, with or without a name."""
+    plain = email_address(rendered)
+    if plain is not None:
+        return plain
+    found = mailboxes(rendered)
+    if not found:
+        return Ended(Outcome.refused, Reason.invalid_email)
+    return found[0].address if len(found) == 1 else Ended(Outcome.refused, Reason.too_many_recipients)
+
+
+def _phone(rendered: str) -> str | Ended:
+    return phone_number(rendered) or Ended(Outcome.refused, Reason.invalid_phone)
+
+
+_CHECK = {Channel.email: _email, Channel.sms: _phone}
 
 
 class ModeGate:
-    """Live lets everything pass; test lets one copy per run and channel pass; offline nothing."""
+    """Live lets everything pass; test one copy per run and channel that has a test recipient; offline nothing."""
 
-    def __init__(self, mode: Mode, already: set[Channel]) -> None:
+    def __init__(self, mode: Mode, test_channels: Collection[Channel], copied: Collection[Channel]) -> None:
         self._mode = mode
-        self._copied = already
+        self._to_copy = set(test_channels) - set(copied)
 
     def __call__(self, channel: Channel) -> Ended | None:
         if self._mode is Mode.live:
             return None
-        if self._mode is Mode.test and channel not in self._copied:
-            self._copied.add(channel)
+        if self._mode is Mode.test and channel in self._to_copy:
+            self._to_copy.remove(channel)
             return None
         return NOT_IN_THIS_MODE

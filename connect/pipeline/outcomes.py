@@ -40,19 +40,27 @@ class Outcomes:
         self._ahead = 0
         self._room = asyncio.Event()
         self._room.set()
+        self.position: str | None = None
+        """Where the cursor stands, once it has moved."""
         self.totals: Counter[TallyKey] = Counter()
         """What this process counted, passed by the cursor or not."""
 
-    def add(self, position: str, ended: Sequence[tuple[Channel, Ended]], pending: int) -> Row:
-        """The next row of the sweep: what ended at once, and how many deliveries are on their way."""
+    def add(
+        self, position: str, ended: Sequence[tuple[Channel, Ended]], pending: int, keys: Sequence[bytes] = ()
+    ) -> Row:
+        """The next row of the sweep: what ended at once, and how many deliveries are on their way.
+
+        `keys` are those of the ended ones that have an intent in the ledger from before a crash.
+        """
         tallies = Counter((channel, _NO_ARM, end.outcome, end.reason) for channel, end in ended)
         self.totals.update(tallies)
         last = self._rows[-1] if self._rows else None
         if last is not None and not last.pending and not pending:
             last.position = position  # settled neighbours share one entry: memory stays flat
             last.tallies.update(tallies)
+            last.keys += keys
             return last
-        row = Row(position, pending, tallies)
+        row = Row(position, pending, tallies, [*keys])
         self._rows.append(row)
         self._ahead += pending
         return row
@@ -71,6 +79,9 @@ class Outcomes:
             self.totals[tally] += 1
             row.keys.append(key)
             row.pending -= 1
+        self._ahead -= len(settled)
+        if self._ahead < FARTHEST_AHEAD:
+            self._room.set()
         passed = self._pass_prefix()
         waiting = [(key, end.outcome, end.reason) for row, _, key, end in settled if id(row) not in passed]
         if waiting:
@@ -98,9 +109,7 @@ class Outcomes:
             tallies.update(row.tallies)
             keys += row.keys
         await self._commits.advance(rows[-1].position, tallies, keys)
-        self._ahead -= len(keys)
-        if self._ahead < FARTHEST_AHEAD:
-            self._room.set()
+        self.position = rows[-1].position
 
     @property
     def ahead(self) -> int:

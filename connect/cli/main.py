@@ -1,0 +1,47 @@
+"""The command `connect`: what each command needs is imported when it runs, so that help is instant."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from connect.cli import (
+    doctor,
+    init,
+    outbox,
+    preview,
+    report,
+    run,
+    runs,
+    schema,
+    send,
+    show,
+    validate,
+)
+from connect.cli.terminal import failing
+
+app = typer.Typer(
+    name="connect",
+    help="Campaigns as code, over the warehouse you already have.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+app.command("init")(init.init)
+app.command("validate")(validate.validate)
+app.command("show")(show.show)
+app.command("preview")(preview.preview)
+app.command("run")(run.run)
+app.command("send")(send.send)
+app.add_typer(runs.app, name="runs")
+app.command("report")(report.report)
+app.command("doctor")(doctor.doctor)
+app.command("schema")(schema.schema)
+app.command("outbox")(outbox.outbox)
+
+
+def main() -> None:
+    """Run the command line. Exit codes: 0 done, 1 a run ended with failures, 2 your mistake, 3 outside trouble."""
+    sys.exit(failing(app))

@@ -1,0 +1,69 @@
+"""`connect runs`: what ran, what is going on, and why something waits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from connect.cli.options import Debug, Json, ProjectFolder, Target
+from connect.cli.terminal import out, print_json
+
+app = typer.Typer(help="List runs and show what became of one.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_runs(
+    campaign: Annotated[str | None, typer.Argument(help="Only this campaign's runs.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many, newest first.")] = 20,
+    project: ProjectFolder = Path(),
+    target: Target = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """List runs, newest first."""
+    from connect.cli.opening import ledger_of, open_project
+    from connect.cli.tables import runs_table
+    from connect.reports.counts import run_as_json
+
+    with ledger_of(open_project(project, target)) as ledger:
+        runs = ledger.runs(campaign=campaign, limit=limit)
+    if json:
+        print_json([run_as_json(run) for run in runs])
+    elif runs:
+        out.print(runs_table(runs))
+    else:
+        out.print("nothing has run yet: `connect run NAME` runs a campaign")
+
+
+@app.command("show")
+def show_run(
+    run: Annotated[str, typer.Argument(help="The run's id, or the beginning of it.")],
+    project: ProjectFolder = Path(),
+    target: Target = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Show a run: its states with reasons, and how its deliveries ended."""
+    from connect.cli.opening import ledger_of, open_project
+    from connect.cli.tables import instant, runs_table, show_report, state_text
+    from connect.errors import UserError
+    from connect.pipeline.reporting import run_report
+
+    with ledger_of(open_project(project, target)) as ledger:
+        record = ledger.run(run)
+        if record is None:
+            raise UserError.of("unknown-run", f"there is no run `{run}`", "`connect runs list` lists them")
+        report = run_report(ledger, record)
+    if json:
+        print_json(report.as_json())
+        return
+    out.print(runs_table([record]))
+    out.print()
+    for change in report.states:
+        out.print(f"[dim]{instant(change.at)}[/]  {change.state}{': ' + change.reason if change.reason else ''}")
+    out.print()
+    show_report(report, out)
+    if not record.state.ended:
+        out.print(f"\n{state_text(record)}; `connect run {record.campaign}` goes on")

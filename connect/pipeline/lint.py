@@ -1,0 +1,163 @@
+"""What can be known to be wrong before anything runs: templates, SQL, and the names that join them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
+
+from connect.channels.email import header_problem
+from connect.errors import Location, Problem, UserError
+from connect.liquid.template import Library, Name
+from connect.project.campaign import Campaign
+from connect.project.load import Loaded, TextKind
+from connect.project.message import EmailContent
+from connect.project.suggest import nearest
+from connect.project.text import Text
+from connect.vocabulary import Channel
+from connect.warehouses import query
+
+_NAMES = {
+    "campaign": ("name", "description"),
+    "run": ("id", "fire_time"),
+    "url": ("unsubscribe_link", "unsubscribe"),
+    "now": (),
+}
+_LATER = {
+    ("event",): "`event.*` comes with event triggers",
+    ("feed",): "`feed.*` comes with data feeds",
+    ("url", "permalink"): "viewing a message in the browser",
+    ("url", "permalink_link"): "viewing a message in the browser",
+}
+_ONE_COLUMN = re.compile(r"\{\{-?\s*user\.(\w+)\s*(?:\|\s*(?:strip|downcase)\s*)*-?\}\}")
+FIRE_PARAMETERS = ("fire_time", "fire_date")
+
+
+def text_problems(loaded: Loaded, library: Library, dialect: str) -> list[Problem]:
+    """What is wrong inside the Liquid and SQL of a file, also of one whose YAML is wrong elsewhere."""
+    problems: list[Problem] = []
+    audience = loaded.campaign.audience if loaded.campaign else None
+    for kind, text in loaded.texts:
+        if kind is TextKind.sql:
+            problems += query.check(
+                text,
+                dialect=dialect,
+                parameters=(*FIRE_PARAMETERS, *audience.params) if audience else None,
+                clock_warehouse=audience.clock_warehouse if audience else True,
+            )
+        else:
+            problems += _liquid_problems(text, library, escape=kind is TextKind.liquid_html)
+    return problems
+
+
+def _liquid_problems(text: Text, library: Library, escape: bool) -> Iterable[Problem]:
+    try:
+        library.compile(text, escape=escape)
+    except UserError as error:
+        return error.problems
+    return ()
+
+
+def campaign_problems(campaign: Campaign, library: Library, columns: Collection[str]) -> list[Problem]:
+    """What does not fit between a campaign's content and the columns that its query returns."""
+    problems: list[Problem] = []
+    for text, escape in contents(campaign):
+        for name in library.compile(text, escape=escape).names:
+            problem = _name_problem(name, campaign, columns)
+            if problem is not None and problem not in problems:
+                problems.append(problem)
+    return problems + list(_header_problems(campaign)) + list(_address_problems(campaign))
+
+
+def contents(campaign: Campaign) -> Iterator[tuple[Text, bool]]:
+    """Every Liquid text of a campaign's message, and whether it is HTML."""
+    for content in campaign.message.content:
+        texts: list[tuple[Text | None, bool]] = [(content.to, False), (content.sender, False)]
+        if isinstance(content, EmailContent):
+            plain = (content.cc, content.bcc, content.reply_to, content.preheader, content.subject, content.text)
+            texts += [(text, False) for text in (*plain, *content.headers.values())]
+            texts.append((content.html, True))
+        else:
+            texts.append((content.body, False))
+        yield from ((text, escape) for text, escape in texts if text is not None)
+
+
+def printed_without_default(campaign: Campaign, library: Library) -> dict[str, Location]:
+    """Columns that a template prints as they are, with the first place; a null in one leaves a hole."""
+    printed: dict[str, Location] = {}
+    for text, escape in contents(campaign):
+        for name in library.compile(text, escape=escape).names:
+            if name.printed and not name.defaulted and name.path[0] == "user" and len(name.path) > 1:
+                printed.setdefault(name.path[1], name.location)
+    return printed
+
+
+def _name_problem(name: Name, campaign: Campaign, columns: Collection[str]) -> Problem | None:
+    root, *rest = name.path
+    later = _LATER.get(tuple(name.path[:1])) or _LATER.get(tuple(name.path[:2]))
+    if later:
+        return Problem("not-yet-supported", f"{later} is not supported by this version", "", name.location)
+    if root == "user":
+        return _unknown("user", rest, columns, "the audience has no column", name.location)
+    if root == "params":
+        return _unknown("params", rest, list(campaign.audience.params), "`audience.params` has no", name.location)
+    if root in _NAMES:
+        return _unknown(root, rest, _NAMES[root], f"`{root}` has no", name.location) if _NAMES[root] else None
+    hint = f"write `user.{root}`" if root in columns else _suggestion(root, ["user", "params", *_NAMES], "")
+    return Problem("unknown-name", f"there is no `{root}` in Liquid here", hint, name.location)
+
+
+def _unknown(root: str, rest: list[str], known: Collection[str], says: str, location: Location) -> Problem | None:
+    if not rest or rest[0] in known:
+        return None
+    hint = _suggestion(rest[0], known, f"{root}.") or f"it has: {', '.join(sorted(known)) or 'nothing'}"
+    return Problem("unknown-name", f"{says} `{rest[0]}`", hint, location)
+
+
+def _suggestion(word: str, known: Collection[str], prefix: str) -> str:
+    found = nearest(word, known)
+    return f"did you mean `{prefix}{found}`?" if found else ""
+
+
+def _header_problems(campaign: Campaign) -> Iterator[Problem]:
+    for content in campaign.message.content:
+        if isinstance(content, EmailContent):
+            for name, text in content.headers.items():
+                problem = header_problem(name)
+                if problem:
+                    yield Problem("bad-header", problem, "", text.location(1, 1))
+
+
+def address_columns(campaign: Campaign) -> Mapping[Channel, str]:
+    """The audience column that holds each channel's address, where `to` is one column."""
+    return {channel: columns[0] for channel, columns in _columns_by_channel(campaign).items() if columns[0]}
+
+
+def _columns_by_channel(campaign: Campaign) -> dict[Channel, list[str]]:
+    found: dict[Channel, list[str]] = {}
+    for content in campaign.message.content:
+        match = _ONE_COLUMN.fullmatch(content.to.source.strip())
+        found.setdefault(content.channel, []).append(match[1] if match else "")
+    return found
+
+
+def _address_problems(campaign: Campaign) -> Iterator[Problem]:
+    """Marketing needs an address that the warehouse can compare with opt-outs before anything is read."""
+    if campaign.message.transactional:
+        return
+    for content in campaign.message.content:
+        source = content.to.source
+        if "{" in source and not _ONE_COLUMN.fullmatch(source.strip()):
+            yield Problem(
+                "to-not-checkable",
+                "opt-outs are checked by address in the warehouse, which needs `to` to be one column",
+                "return the address as a column of the audience, and write `to: \"{{ user.that_column }}\"`",
+                content.to.location(1, 1),
+            )
+    for channel, columns in _columns_by_channel(campaign).items():
+        if len(set(columns)) > 1:
+            yield Problem(
+                "to-not-checkable",
+                f"the {channel} contents are sent to different columns ({', '.join(sorted(set(columns)))})",
+                "choose the address in SQL and return it as one column",
+                Location(campaign.file, 1, 1),
+            )

@@ -1,0 +1,318 @@
+"""One campaign, the whole way. Read this first.
+
+    claim      the run has its row in the ledger, and this process its lease
+    sweep      rows come from the warehouse in the order of the hash space
+    compose    each person's deliveries end at a gate, or are rendered
+    dispatch   intents, provider, receipts
+    settle     outcomes and tallies; the cursor moves over what is settled
+    finish     the run's secrets are erased, and the numbers must add up
+
+Stopping at any point leaves a run that goes on where it was: `execute` on a claimed run is also how it resumes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+from random import Random
+
+from connect.clock import Clock
+from connect.errors import ConnectError, Disposition, Problem, RunTrouble
+from connect.ledger.commits import Commits
+from connect.ledger.owner import Owner
+from connect.ledger.records import RunRecord, Slice
+from connect.ledger.refusals import LeaseLost
+from connect.ledger.store import Ledger
+from connect.pipeline import gates
+from connect.pipeline.audience import Rows, Sweep
+from connect.pipeline.compose import Composer
+from connect.pipeline.deliveries import Delivery, Ended, Person, RunFacts
+from connect.pipeline.dispatch import Lane, Ticket
+from connect.pipeline.outcomes import Outcomes
+from connect.pipeline.recovery import Recovered
+from connect.providers.interface import Account, Provider
+from connect.vocabulary import Channel, InDoubt, Outcome, RunState
+
+LEASE = timedelta(seconds=30)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run that has its row in the ledger, with everything that it needs."""
+
+    record: RunRecord
+    facts: RunFacts
+    salt: str
+    sweep: Callable[[str | None], Sweep]
+    """The audience after a position; None for all of it."""
+    composer: Callable[[Recovered, set[Channel]], Composer]
+    accounts: Mapping[str, tuple[Provider, Account]]
+    in_doubt: InDoubt
+    maximum: int | None
+    """`audience.limits.max`: a run that reads more pauses."""
+    rows_before: int = 0
+    """Rows that were counted before this process went on with the run."""
+
+
+@dataclass
+class Progress:
+    """How far a run is, for people who watch it."""
+
+    rows: int = 0
+    position: str | None = None
+    waiting: str = ""
+    totals: Mapping[tuple[Channel, str, Outcome, str], int] = field(default_factory=dict)
+
+    @property
+    def share(self) -> float:
+        """How much of the hash space is behind the cursor: 0 to 1."""
+        return int(self.position[:8], 16) / 0xFFFFFFFF if self.position else 0.0
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What a run works with."""
+
+    ledger: Ledger
+    clock: Clock
+    random: Random
+    stop: asyncio.Event
+    """Set to stop well: what is in the air is finished, the rest goes on with the next `connect run`."""
+    watch: Callable[[Progress], None] = lambda progress: None
+
+
+class Stopped(ConnectError):
+    """The run was asked to stop; it goes on with the next `connect run`."""
+
+    exit_code = 0
+
+
+async def execute(job: Job, tools: Tools) -> RunState:
+    """Run, or go on with a run, until it has ended or paused. Returns its state; raises what paused it."""
+    ledger, run_id = tools.ledger, job.record.id
+    claimed = await asyncio.to_thread(ledger.claim_slice, run_id, owner=Owner.here(), lease=LEASE)
+    await asyncio.to_thread(ledger.set_state, run_id, RunState.running, "")
+    try:
+        async with _committing(ledger, claimed) as commits:
+            await _Execution(job, tools, claimed, commits).run()
+    except LeaseLost:
+        raise
+    except BaseException as problem:
+        await asyncio.to_thread(_give_up, ledger, claimed, problem)
+        raise
+    await asyncio.to_thread(ledger.finish, run_id, RunState.completed, slice=claimed)
+    return RunState.completed
+
+
+def _give_up(ledger: Ledger, claimed: Slice, problem: BaseException) -> None:
+    """Leave the run in a state that says why, and that the next worker can go on from."""
+    if isinstance(problem, RunTrouble) and problem.disposition is Disposition.fail:
+        ledger.finish(claimed.run_id, RunState.failed, _reason(problem), slice=claimed)
+        return
+    stopped = isinstance(problem, Stopped | asyncio.CancelledError | KeyboardInterrupt)
+    ledger.set_state(claimed.run_id, RunState.stopped if stopped else RunState.paused, _reason(problem))
+    ledger.release(claimed)
+
+
+def _reason(problem: BaseException) -> str:
+    """One line for people. What we did not raise ourselves gives its type only: its text may quote a row."""
+    if isinstance(problem, ConnectError) and problem.problems:
+        return problem.problems[0].message
+    if isinstance(problem, Stopped | asyncio.CancelledError | KeyboardInterrupt):
+        return "stopped on request"
+    return f"internal error: {type(problem).__name__}"
+
+
+@asynccontextmanager
+async def _committing(ledger: Ledger, claimed: Slice) -> AsyncIterator[Commits]:
+    commits = Commits(ledger, claimed)
+    try:
+        yield commits
+    finally:
+        with suppress(LeaseLost):
+            await commits.close()
+
+
+class _Execution:
+    """One process working on one slice of a run."""
+
+    def __init__(self, job: Job, tools: Tools, claimed: Slice, commits: Commits) -> None:
+        self._job, self._tools, self._claimed, self._commits = job, tools, claimed, commits
+        self._outcomes = Outcomes(commits)
+        self._sequence = 0
+        self._rows = 0
+        self._lanes: dict[str, Lane] = {}
+
+    async def run(self) -> None:
+        ledger, run_id = self._tools.ledger, self._claimed.run_id
+        self._recovered = Recovered(await asyncio.to_thread(ledger.intents, self._claimed.id))
+        counted = await asyncio.to_thread(ledger.tallies, run_id)
+        copied = {tally.channel for tally in counted if tally.outcome is not Outcome.skipped} | self._recovered.channels()
+        self._composer = self._job.composer(self._recovered, copied)
+        async with AsyncExitStack() as stack:
+            await self._open_lanes(stack)
+            stack.enter_context(_cancelling(asyncio.create_task(self._keep_lease())))
+            try:
+                await self._sweep()
+            except BaseException:
+                await self._let_go()
+                raise
+            await self._settle_the_rest()
+        self._must_add_up()
+
+    async def _open_lanes(self, stack: AsyncExitStack) -> None:
+        for name, (provider, account) in self._job.accounts.items():
+            stack.push_async_callback(provider.close)
+            await provider.open()
+            self._lanes[name] = Lane(
+                provider,
+                account,
+                self._commits,
+                self._outcomes,
+                self._job.in_doubt,
+                self._tools.clock,
+                self._tools.random,
+            )
+
+    async def _keep_lease(self) -> None:
+        """Renew the lease while the run lasts; losing it stops every lane."""
+        try:
+            while True:
+                await self._tools.clock.sleep(LEASE.total_seconds() / 3)
+                await asyncio.to_thread(self._tools.ledger.renew, self._claimed, LEASE)
+                self._show()
+        except ConnectError as problem:
+            for lane in self._lanes.values():
+                lane.halt(problem)
+
+    async def _sweep(self) -> None:
+        """Every row behind the cursor, in order, through the gates and on to its lanes."""
+        sweep = self._job.sweep(self._claimed.cursor)
+        async for rows in _read_ahead(sweep):
+            await self._deliver(rows)
+            await self._outcomes.flush()
+            self._show()
+            if self._tools.stop.is_set():
+                raise Stopped()
+        for lane in self._lanes.values():
+            await self._drain(lane)
+
+    async def _drain(self, lane: Lane) -> None:
+        draining = asyncio.ensure_future(lane.drain())
+        stopping = asyncio.ensure_future(self._tools.stop.wait())
+        with _cancelling(stopping), _cancelling(draining):
+            await asyncio.wait((draining, stopping), return_when=asyncio.FIRST_COMPLETED)
+            if not draining.done():
+                raise Stopped()
+            draining.result()
+
+    async def _deliver(self, rows: Rows) -> None:
+        for index, key in enumerate(rows.keys):
+            person = Person(
+                key,
+                {name: values[index] for name, values in rows.columns.items()},
+                {channel: flags[index] for channel, flags in rows.optouts.items()},
+            )
+            self._count(1 + rows.duplicates[index])
+            deliveries = self._composer.deliveries(person)
+            if rows.duplicates[index]:
+                deliveries += self._duplicates(rows.duplicates[index])
+            await self._take(rows.positions[index], deliveries)
+            if not index % 50:
+                await asyncio.sleep(0)  # rendering must not starve what is in the air
+        for lane in self._lanes.values():
+            await lane.flush()
+
+    def _count(self, rows: int) -> None:
+        self._rows += rows
+        maximum = self._job.maximum
+        if maximum is not None and self._job.rows_before + self._rows > maximum:
+            raise RunTrouble(
+                Disposition.pause,
+                Problem(
+                    "audience-over-limit",
+                    f"the audience has grown past `limits.max` ({maximum:,}) while the run was reading it",
+                    "look at the query; `connect runs show` tells how many were sent",
+                ),
+            )
+
+    def _duplicates(self, count: int) -> list[Delivery]:
+        return [Delivery(channel, "", gates.DUPLICATE) for channel in self._composer.channels for _ in range(count)]
+
+    async def _take(self, position: str, deliveries: list[Delivery]) -> None:
+        """Count what ended, and hand the rest to their lanes, except what was settled or in the air before a crash."""
+        ended: list[tuple[Channel, Ended]] = []
+        known: list[bytes] = []
+        going: list[Delivery] = []
+        for delivery in deliveries:
+            if isinstance(delivery.result, Ended):
+                ended.append((delivery.channel, delivery.result))
+                continue
+            before = self._recovered.take(delivery.result.key)
+            end = self._lanes[delivery.account].how_it_ended(before) if before else None
+            if before and end:
+                ended.append((before.channel, end))
+                known.append(before.key)
+            else:
+                going.append(delivery)
+        row = self._outcomes.add(position, ended, len(going), known)
+        for delivery in going:
+            assert not isinstance(delivery.result, Ended)
+            await self._outcomes.room()
+            self._sequence += 1
+            await self._lanes[delivery.account].put(Ticket(delivery.result, row, self._sequence))
+
+    async def _let_go(self) -> None:
+        """Finish what is in the air, settle it, start nothing new."""
+        for lane in self._lanes.values():
+            await lane.stop()
+        with suppress(LeaseLost):
+            await self._outcomes.flush()
+
+    async def _settle_the_rest(self) -> None:
+        """Count those who were near the air before a crash and have left the audience since."""
+        gone = self._recovered.gone()
+        self._gone = len(gone)
+        if gone:
+            self._outcomes.add(_END, [(intent.channel, end) for intent, end in gone], 0, [i.key for i, _ in gone])
+        await self._outcomes.flush()
+
+    def _must_add_up(self) -> None:
+        expected = self._rows * len(self._composer.channels) + self._gone
+        counted = sum(self._outcomes.totals.values())
+        if counted != expected or self._outcomes.ahead:
+            raise RuntimeError(f"the run does not add up: {expected} deliveries, {counted} outcomes")
+
+    def _show(self) -> None:
+        waiting = "; ".join(lane.waiting for lane in self._lanes.values() if lane.waiting)
+        self._tools.watch(Progress(self._rows, self._outcomes.position, waiting, self._outcomes.totals))
+
+
+_END = "g"
+"""After every position: they are hexadecimal."""
+
+
+@contextmanager
+def _cancelling(task: asyncio.Future[None]) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        task.cancel()
+
+
+async def _read_ahead(sweep: Sweep) -> AsyncIterator[Rows]:
+    """Batches of the sweep, one of them being read while the one before it is worked on."""
+    loop = asyncio.get_running_loop()
+    with ThreadPoolExecutor(1, "read") as reader:
+        batches = sweep.batches()
+        try:
+            coming = loop.run_in_executor(reader, next, batches, None)
+            while (rows := await coming) is not None:
+                coming = loop.run_in_executor(reader, next, batches, None)
+                yield rows
+        finally:
+            sweep.close()

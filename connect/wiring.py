@@ -1,0 +1,72 @@
+"""The one place that knows every catalog: it turns what a project says into warehouses, providers and a ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import partial
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from connect.clock import Clock
+from connect.errors import UserError
+from connect.ledger.store import Ledger
+from connect.project.load import Adapters, find_root, load_project
+from connect.project.project import Project
+from connect.providers import catalog as providers
+from connect.providers.interface import Account, Provider
+from connect.vocabulary import Mode
+from connect.warehouses import catalog as warehouses
+from connect.warehouses.interface import Source, Warehouse
+
+
+def _provider_settings(name: str) -> type[BaseModel]:
+    return providers.load(name).Settings
+
+
+def _source_settings(name: str) -> type[BaseModel]:
+    return warehouses.load(name).Settings
+
+
+def adapters() -> Adapters:
+    """The settings models of every adapter that is installed, each loaded when a project names it."""
+    return Adapters(
+        providers={name: partial(_provider_settings, name) for name in providers.names()},
+        sources={name: partial(_source_settings, name) for name in warehouses.names()},
+    )
+
+
+def open_project(start: Path, target: str | None, mode: Mode | None, environment: Mapping[str, str]) -> Project:
+    """The project that holds this folder, for one target."""
+    return load_project(find_root(start), target=target, mode=mode, environment=environment, adapters=adapters())
+
+
+def open_ledger(project: Project, clock: Clock) -> Ledger:
+    """The project's ledger; it refuses another project's, and another target's."""
+    return Ledger.open(project.state, project=project.name, target=project.target, clock=clock)
+
+
+def open_warehouse(project: Project, source: str) -> Warehouse:
+    """One of the project's sources. A project without any can still run audiences of `people`, in memory."""
+    entry = project.sources.get(source)
+    if entry is None:
+        raise UserError.of("unknown-source", f"connect.yml has no source `{source}`", "add it under `sources`")
+    adapter = warehouses.load(entry.type)
+    return adapter(Source(entry.name, entry.settings, project.root))  # type: ignore[arg-type]
+
+
+def open_accounts(project: Project, names: Iterable[str]) -> dict[str, tuple[Provider, Account]]:
+    """Provider accounts by name, not yet connected."""
+    found: dict[str, tuple[Provider, Account]] = {}
+    for name in sorted(set(names)):
+        entry = project.providers[name]
+        adapter = providers.load(entry.type)
+        account = Account(
+            name,
+            entry.settings,  # type: ignore[arg-type]
+            project.root,
+            entry.concurrency or adapter.capabilities.default_concurrency,
+            entry.timeout,
+        )
+        found[name] = (adapter(account), account)
+    return found
