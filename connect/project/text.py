@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 from pydantic import BaseModel, ConfigDict
 
 from connect.errors import Location
+
+
+class TextKind(StrEnum):
+    """What a text is, and so how it is checked."""
+
+    liquid = "liquid"
+    liquid_html = "liquid_html"
+    sql = "sql"
 
 
 class Text(BaseModel):

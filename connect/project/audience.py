@@ -1,0 +1,107 @@
+"""Who a campaign is for."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated, Any, ClassVar
+
+from pydantic import BeforeValidator, Field, ValidationInfo, WithJsonSchema
+
+from connect.project import suggest
+from connect.project.content import Sql
+from connect.project.nodes import Block, Node, Scalar, SqlFile
+from connect.project.reading import Reading, Written, reading, refuse
+from connect.project.types import WORD_SCHEMA, Count, Duration, Share, Values, Words
+
+
+def _clock(value: object) -> object:
+    if isinstance(value, Scalar):
+        if value != "warehouse":
+            raise refuse("bad-value", f"`clock` can not be `{value.written}`", "the only value is `warehouse`")
+        return True
+    return value
+
+
+def _source(value: object, info: ValidationInfo) -> object:
+    context = reading(info)
+    if context is not None and isinstance(value, Scalar) and value not in context.sources:
+        hint = suggest.hint(value, context.sources)
+        raise refuse("unknown-source", f"there is no source `{value.written}` in connect.yml", hint)
+    return str(value) if isinstance(value, Scalar) else value
+
+
+SourceName = Annotated[str, BeforeValidator(_source), WithJsonSchema(WORD_SCHEMA)]
+
+
+def _key(value: Any) -> Any:
+    if isinstance(value, list | tuple) and (not value or len(set(value)) < len(value)):
+        raise refuse("bad-value", "`key` names one column or several different ones")
+    return value
+
+
+def _rows(value: Any) -> Any:
+    if isinstance(value, list) and not value:
+        raise refuse("bad-value", "this list is empty")
+    return value
+
+
+class Limits(Written):
+    """A run outside them does not start."""
+
+    min: Count | None = Field(None, description="at least this many rows")
+    max: Count | None = Field(None, description="at most this many rows; a run that reads past it pauses")
+    max_change: Share | None = Field(None, description="against the last completed live run, such as 50%")
+
+    @classmethod
+    def shaped(cls, tree: Block, reading: Reading) -> Block:
+        least, most = tree.get("min"), tree.get("max")
+        if _number(least) > _number(most) >= 0:
+            reading.report("bad-value", "`limits.min` is above `limits.max`", node=least)
+        return tree
+
+
+def _number(node: Node | None) -> int:
+    return int(node) if isinstance(node, Scalar) and node.isascii() and node.isdigit() else -1
+
+
+class Audience(Written):
+    section: ClassVar[str] = "audience"
+    also: ClassVar[frozenset[str]] = frozenset({"sql_file"})
+
+    source: SourceName = Field("", description="the warehouse; the project's first where it is left out")
+    sql: Sql | None = Field(None, description="one SELECT; may bind :fire_time, :fire_date and `params`")
+    people: Annotated[tuple[Values, ...], BeforeValidator(_rows)] | None = Field(
+        None, description="a literal list of people, for trying things out"
+    )
+    params: Values = Field({}, description="values that the query binds by name")
+    key: Annotated[Words, BeforeValidator(_key)] = Field(("id",), description="the columns that tell people apart")
+    timeout: Duration = Field(timedelta(minutes=10), description="how long the query may take")
+    limits: Limits = Limits()
+    clock_warehouse: Annotated[bool, BeforeValidator(_clock), WithJsonSchema({"const": "warehouse"})] = Field(
+        False, alias="clock", description="`warehouse`: now() and its like in the query are meant"
+    )
+
+    @classmethod
+    def shaped(cls, tree: Block, reading: Reading) -> Block:
+        given = [key for key in ("sql", "sql_file", "people") if key in tree]
+        if len(given) != 1:
+            said = f"both `{given[0]}` and `{given[1]}`" if given else "none of `sql`, `sql_file` and `people`"
+            place = tree.key_places.get(given[1]) if given else None
+            reading.report("one-audience", f"the audience has {said}", "give exactly one", node=tree, place=place)
+        made = with_sql_file(tree)
+        if "sql" in made and not reading.sources:
+            reading.report("no-source", "connect.yml names no source to ask", "add one under `sources`", node=tree)
+        return made
+
+
+def with_sql_file(tree: Block) -> Block:
+    """The mapping with `sql_file: name` in the place of `sql`."""
+    name = tree.get("sql_file")
+    if name is None:
+        return tree
+    made = tree.without("sql_file", "sql")
+    stand_in: Node = name
+    if isinstance(name, Scalar):
+        stand_in = SqlFile(str(name), name.place)
+    made.put("sql", stand_in, tree.key_places.get("sql_file"))
+    return made

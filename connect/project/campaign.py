@@ -1,0 +1,58 @@
+"""A campaign: when, who, what."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from connect.project.audience import Audience
+from connect.project.message import CampaignMessage
+from connect.project.policy import Policy
+from connect.project.reading import Written
+from connect.project.trigger import Trigger
+from connect.project.types import Name, Values, Word
+from connect.vocabulary import CampaignStatus
+
+
+class Campaign(Written):
+    """One campaign with everything that it inherits, ready to be stored and loaded again without its files.
+
+    `audience.people` must not be stored: `campaign.model_dump_json(exclude=STORED_WITHOUT)`.
+    """
+
+    section: ClassVar[str] = "campaign"
+    made: ClassVar[frozenset[str]] = frozenset({"file", "digest"})
+
+    name: Name = Field("", description="its permanent identity; the file's stem where it is left out")
+    description: Word = ""
+    status: CampaignStatus = Field(CampaignStatus.draft, description="drafts are never sent live")
+    trigger: Trigger
+    audience: Audience
+    examples: tuple[Values, ...] = Field((), description="invented rows that `connect preview` renders")
+    message: CampaignMessage
+    policy: Policy = Policy()
+    file: str = ""
+    digest: str = ""
+    """SHA-256 over everything that has an effect; neither places nor people nor examples."""
+
+
+STORED_WITHOUT: dict[str, Any] = {"audience": {"people"}, "examples": True}
+"""What a stored campaign leaves out."""
+
+
+def digest(campaign: Campaign) -> str:
+    kept = campaign.model_dump(mode="json", exclude={**STORED_WITHOUT, "file": True, "digest": True})
+    text = json.dumps(_without_places(kept), sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _without_places(value: Any) -> Any:
+    """Texts reduced to what they say, so that moving a line does not make another campaign."""
+    if isinstance(value, dict):
+        if value.keys() == {"source", "file", "line", "column", "indent"}:
+            return value["source"]
+        return {key: _without_places(inner) for key, inner in value.items()}
+    return [_without_places(inner) for inner in value] if isinstance(value, list) else value

@@ -1,0 +1,102 @@
+"""Fields that hold Liquid or SQL: a literal with its exact place, or a file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, ValidationInfo, WithJsonSchema
+
+from connect.project import files, suggest
+from connect.project.nodes import Block, Items, Scalar, SqlFile
+from connect.project.reading import Reading, reading, refuse
+from connect.project.text import Text, TextKind
+from connect.project.types import WORD_SCHEMA
+from connect.project.yaml import QUOTE
+
+
+def text_of(scalar: Scalar) -> Text:
+    """A literal as Text at its place."""
+    if scalar.place is None or scalar.spot is None:
+        return Text(source=str(scalar))
+    spot = scalar.spot
+    return Text(source=str(scalar), file=scalar.place.file, line=spot.line, column=spot.column, indent=spot.indent)
+
+
+def _reader(kind: TextKind) -> Callable[[Any, ValidationInfo], Any]:
+    def read(value: Any, info: ValidationInfo) -> Any:
+        context = reading(info)
+        if context is None or not isinstance(value, Scalar | Block | Items):
+            return Text(source=value) if isinstance(value, str) else value
+        made = _from_file(value, context) if _is_file(value) else _literal(value, kind, context)
+        context.found(kind, made)
+        return made
+
+    return read
+
+
+def _is_file(value: Scalar | Block | Items) -> bool:
+    return isinstance(value, Block | SqlFile)
+
+
+def _from_file(value: Scalar | Block | Items, context: Reading) -> Text:
+    if isinstance(value, SqlFile):
+        return files.read_text(context.root, files.AUDIENCES, str(value), value.place)
+    assert isinstance(value, Block)
+    name = value.get("file")
+    if not isinstance(name, Scalar) or name.is_null:
+        raise refuse("wrong-type", "this must be text, or `{file: name}`", _quote_hint(value))
+    if extra := [key for key in value if key != "file"]:
+        raise refuse("unknown-key", f"unknown key `{extra[0]}` beside `file`", at=value.key_places.get(extra[0]))
+    return files.read_text(context.root, files.TEMPLATES, str(name), name.place)
+
+
+def _quote_hint(value: Block) -> str:
+    return suggest.hint(next(iter(value)), ["file"]) if value else ""
+
+
+def _literal(value: Scalar | Block | Items, kind: TextKind, context: Reading) -> Text:
+    if not isinstance(value, Scalar):
+        raise refuse("wrong-type", "this must be text, not a list")
+    if value.commented:
+        said = "` #` without quotes begins a comment: the rest of the line is lost"
+        raise refuse("unquoted-comment", said, QUOTE)
+    made = text_of(value)
+    _check_not_a_name(value, kind, context.root)
+    if kind is TextKind.liquid_html and not re.search(r"<[a-zA-Z!/]|\{%", value):
+        context.found(kind, made)
+        raise refuse("html-without-tag", "this `html` has no tag in it", "use `text`, or `{file: name}` for a file")
+    return made
+
+
+def _check_not_a_name(value: Scalar, kind: TextKind, root: Any) -> None:
+    folder = files.AUDIENCES if kind is TextKind.sql else files.TEMPLATES
+    if files.is_file(root, folder, value):
+        name = value.strip()
+        hint = f"`sql_file: {name}`" if kind is TextKind.sql else f"`{{file: {name}}}`"
+        raise refuse("literal-is-a-file", f"this is text, and {folder}/{name} is a file", f"to use the file: {hint}")
+
+
+_FILE = {
+    "type": "object",
+    "properties": {"file": {**WORD_SCHEMA, "description": "a file in templates/"}},
+    "required": ["file"],
+    "additionalProperties": False,
+}
+_CONTENT = {"anyOf": [WORD_SCHEMA, _FILE]}
+
+Liquid = Annotated[Text, BeforeValidator(_reader(TextKind.liquid)), WithJsonSchema(_CONTENT)]
+Html = Annotated[Text, BeforeValidator(_reader(TextKind.liquid_html)), WithJsonSchema(_CONTENT)]
+Sql = Annotated[Text, BeforeValidator(_reader(TextKind.sql)), WithJsonSchema({"type": "string"})]
+
+
+def _file_bytes(value: Any, info: ValidationInfo) -> Any:
+    context = reading(info)
+    if context is None or not isinstance(value, Scalar):
+        return value
+    return files.read_bytes(context.root, files.TEMPLATES, str(value), value.place)
+
+
+FileBytes = Annotated[bytes, BeforeValidator(_file_bytes), WithJsonSchema(WORD_SCHEMA)]
+"""The content of a file in templates/, as it is."""

@@ -1,0 +1,104 @@
+"""Inheriting: mappings merge, lists replace, null unsets; and where each value came from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from connect.project.nodes import Block, Items, Node, Scalar, block, scalar
+from connect.project.reading import Reading
+from connect.vocabulary import Channel
+
+
+def merge(under: Block, over: Block) -> Block:
+    """Both mappings as one: `over` wins, key by key; its nulls stay, so that they can unset."""
+    made = Block(over.place or under.place, over.path or under.path)
+    for key, node in under.items():
+        made.put(key, node, under.key_places.get(key))
+    for key, node in over.items():
+        below = made.get(key)
+        both = isinstance(below, Block) and isinstance(node, Block)
+        made.put(key, merge(block(below), block(node)) if both else node, over.key_places.get(key))
+    return made
+
+
+def origins(node: Node, path: str = "") -> Iterator[tuple[str, str]]:
+    """(dotted path, `file:line`) of everything in a tree that stands in a file."""
+    if node.place is not None and path:
+        yield path, f"{node.place.file}:{node.place.line}"
+    children: Iterator[tuple[str, Node]] = iter(())
+    if isinstance(node, Block):
+        children = iter(node.items())
+    elif isinstance(node, Items):
+        children = ((str(number), inner) for number, inner in enumerate(node))
+    for name, inner in children:
+        yield from origins(inner, f"{path}.{name}" if path else name)
+
+
+def filled(tree: Block, key: str, value: Scalar | None) -> Block:
+    """The mapping with this value where it gives none."""
+    if value is None or scalar(tree.get(key)) is not None or isinstance(tree.get(key), Block | Items):
+        return tree
+    made = tree.without(key)
+    made.put(key, value, value.place)
+    return made
+
+
+_BODIES = frozenset({"html", "text"})
+
+
+def message(tree: Block, defaults: Block, channels: Block, reading: Reading) -> Block:
+    """A message with what it inherits: its wording, and for each content the defaults, the fallback and a provider."""
+    wording = merge(defaults.without(*(channel.value for channel in Channel)), tree)
+    items = tree.get("content")
+    if not isinstance(items, Items):
+        return wording
+    fallbacks = _fallbacks(items, reading)
+    made = Items(items.place)
+    for item in items:
+        made.append(_content(item, defaults, fallbacks, channels, reading) if isinstance(item, Block) else item)
+    wording.put("content", made, tree.key_places.get("content"))
+    return wording
+
+
+def _content(item: Block, defaults: Block, fallbacks: dict[str, Block], channels: Block, reading: Reading) -> Block:
+    channel = str(scalar(item.get("channel")) or "")
+    made = _below(item, block(defaults.get(channel)))
+    fallback = fallbacks.get(channel)
+    if fallback is not None and fallback is not item:
+        made = _below(item, merge(_below(fallback, block(defaults.get(channel))), Block()))
+    made = filled(made, "provider", scalar(channels.get(channel)))
+    if channel in (Channel.email, Channel.sms) and scalar(made.get("provider")) is None:
+        hint = f"name one under `channels.{channel}` in connect.yml"
+        reading.report("no-provider", f"no provider is named for {channel}", hint, node=item)
+    return made
+
+
+def _below(item: Block, under: Block) -> Block:
+    """The content over another. Its own body stands alone: a French `html` must not go out with an English `text`."""
+    return merge(under.without(*_BODIES) if _BODIES & item.keys() else under, item)
+
+
+def _fallbacks(items: Items, reading: Reading) -> dict[str, Block]:
+    """Channel → its content without a locale. Reports contents that nobody could tell apart, or a missing fallback."""
+    first: dict[tuple[str, str], Block] = {}
+    for item in items:
+        if isinstance(item, Block) and scalar(item.get("channel")) is not None:
+            locale = str(scalar(item.get("locale")) or "")
+            identity = (str(item["channel"]), locale.replace("_", "-").lower())
+            if identity in first:
+                _report_twin(item, first[identity], identity, reading)
+            first.setdefault(identity, item)
+    for channel, locale in first:
+        if locale and (channel, "") not in first:
+            said = f"no {channel} content is without a `locale`"
+            hint = "the one without it is the fallback for everybody else"
+            reading.report("no-fallback", said, hint, node=first[(channel, locale)])
+    return {channel: item for (channel, locale), item in first.items() if not locale}
+
+
+def _report_twin(item: Block, first: Block, identity: tuple[str, str], reading: Reading) -> None:
+    channel, locale = identity
+    line = first.place.line if first.place else 0
+    what = f"with the locale `{locale}`" if locale else "without a `locale`"
+    said = f"a second {channel} content {what} (the first is in line {line})"
+    reading.report("duplicate-content", said, "contents of one channel differ by `locale`", node=item)

@@ -1,0 +1,179 @@
+"""Load a project: find connect.yml, put the target over it, secrets into it, and read everything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from connect.errors import Problem, UserError
+from connect.identity import KeyRing
+from connect.project import inherit, secrets, settings, targets, yaml
+from connect.project.files import templates
+from connect.project.message import EmailContent, SmsContent
+from connect.project.nodes import Block, Items, Node, Scalar, block, is_null, scalar
+from connect.project.project import Project, ProjectFile, absolute_state
+from connect.project.reading import Reading, Written
+from connect.redact import Redactor, Secret
+from connect.vocabulary import Channel, Mode
+
+FILE = "connect.yml"
+__all__ = ["FILE", "find_root", "load_project", "templates"]
+
+
+def find_root(start: Path) -> Path:
+    """The folder with connect.yml: this one or the nearest above it."""
+    here = start.resolve()
+    for folder in (here, *here.parents):
+        if (folder / FILE).is_file():
+            return folder
+    raise UserError.of("no-project", f"there is no {FILE} here or in any folder above", "`connect init` makes one")
+
+
+def read_file(root: Path, name: str) -> yaml.Read:
+    """One YAML file of the project, by its path below the root."""
+    try:
+        return yaml.read(name, (root / name).read_bytes().decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        return yaml.Read(Block(), (Problem("not-utf-8", f"{name} is not UTF-8 text", "save it as UTF-8"),))
+
+
+def in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    """By place, each trouble of a place once."""
+    once = {(problem.code, problem.location or problem.message): problem for problem in reversed([*problems])}
+    return tuple(sorted(once.values(), key=_order))
+
+
+def _order(problem: Problem) -> tuple[str, int, int]:
+    place = problem.location
+    return (place.file, place.line, place.column) if place else ("", 0, 0)
+
+
+def load_project(
+    root: Path,
+    *,
+    target: str | None,
+    mode: Mode | None,
+    environment: Mapping[str, str],
+    adapters: settings.Adapters,
+) -> Project:
+    """Read connect.yml for one target. Raises UserError with everything that is wrong."""
+    if not (root / FILE).is_file():
+        raise UserError.of("no-project", f"there is no {FILE} in {root}", "`connect init` makes one")
+    read = read_file(root, FILE)
+    if read.problems and not read.top:
+        raise UserError(*read.problems)
+    reading = Reading(root, problems=list(read.problems))
+    known = {**secrets.read_dotenv(root, reading), **environment}
+    name = targets.chosen(read.top, target, known, reading)
+    project = _project(read.top, name, known, adapters, reading)
+    if reading.problems or project is None:
+        raise UserError(*in_order(reading.problems))
+    return _in_mode(project, mode)
+
+
+def _in_mode(project: Project, asked: Mode | None) -> Project:
+    from dataclasses import replace
+
+    return replace(project, mode=targets.safer(project.mode, asked, project.target))
+
+
+def _project(
+    top: Block, target: str, environment: Mapping[str, str], adapters: settings.Adapters, reading: Reading
+) -> Project | None:
+    secrets.check_literals(top, reading)
+    tree = targets.seen_by(top, target)
+    defaults = block(tree.get("defaults"))
+    secrets.check_no_references(defaults, reading)
+    references = secrets.References(reading.root, environment, reading)
+    put_in = block(references.put_in(tree.without("defaults")))
+    sources = settings.sources(put_in.get("sources"), adapters.sources, reading)
+    providers = settings.providers(put_in.get("providers"), adapters.providers, reading)
+    reading.sources, reading.providers = _names(tree, "sources"), _names(tree, "providers")
+    ring = _ring(put_in, reading)
+    file = reading.model(ProjectFile, _with_sources(put_in, tree))
+    _check_defaults(defaults, reading)
+    if file is None:
+        return None
+    return Project(
+        name=file.name,
+        timezone=file.timezone,
+        root=reading.root.resolve(),
+        target=target,
+        mode=file.mode,
+        test_recipient=file.test_recipient,
+        state=absolute_state(file.state, reading.root.resolve()),
+        secret=ring,
+        sources=sources,
+        default_source=next(iter(sources), ""),
+        providers=providers,
+        channels={Channel(name): provider for name, provider in file.channels if provider},
+        subscriptions=file.subscriptions,
+        unsubscribe=file.unsubscribe,
+        serve_base_url=file.serve.base_url,
+        redactor=Redactor(references.values),
+        origins=dict(inherit.origins(tree)),
+        tree=tree,
+    )
+
+
+def _names(tree: Block, key: str) -> list[str]:
+    return [name for name, node in block(tree.get(key)).items() if not is_null(node)]
+
+
+def _with_sources(put_in: Block, tree: Block) -> Block:
+    """The file with what only the rest of it tells: the default source of `subscriptions`, and `defaults`."""
+    made = put_in.without()
+    if "defaults" in tree:
+        made.put("defaults", tree["defaults"], tree.key_places.get("defaults"))
+    subscriptions = made.get("subscriptions")
+    first = next(iter(_names(tree, "sources")), None)
+    if isinstance(subscriptions, Block) and first is not None:
+        filled = inherit.filled(subscriptions, "source", Scalar(first, block(tree["sources"]).key_places.get(first)))
+        made.put("subscriptions", filled, made.key_places.get("subscriptions"))
+    return made
+
+
+def _ring(tree: Block, reading: Reading) -> KeyRing:
+    node = tree.get("secret")
+    keys: list[Node] = list(node) if isinstance(node, Items) else [] if node is None or is_null(node) else [node]
+    kept = []
+    for key in keys:
+        if not isinstance(key, Scalar) or key.unresolved:
+            continue
+        if not key.secret:
+            secrets.report_literal(key, "`secret`", reading)
+        elif len(key) < KeyRing.MINIMUM_LENGTH:
+            said = f"this secret has fewer than {KeyRing.MINIMUM_LENGTH} characters"
+            reading.report("short-secret", said, "`connect init` makes a good one", node=key)
+        else:
+            kept.append(Secret(str(key)))
+    return KeyRing(tuple(kept))
+
+
+_STAND_INS: dict[str, tuple[type[Written], tuple[str, ...]]] = {
+    "email": (EmailContent, ("from", "subject", "text")),
+    "sms": (SmsContent, ("body",)),
+}
+
+
+def _check_defaults(defaults: Block, reading: Reading) -> None:
+    """Read what contents inherit as if it were a content, with stand-ins for what the campaigns will bring."""
+    message = block(defaults.get("message"))
+    for channel, (model, needed) in _STAND_INS.items():
+        tree = message.get(channel)
+        if not isinstance(tree, Block):
+            continue
+        if "channel" in tree or "locale" in tree:
+            key = "channel" if "channel" in tree else "locale"
+            reading.report("unknown-key", f"`{tree.key_path(key)}` says nothing here", place=tree.key_places.get(key))
+        whole = tree.without("channel", "locale")
+        whole.put("channel", Scalar(channel), None)
+        for key in needed:
+            whole = inherit.filled(whole, key, Scalar("stand-in"))
+        reading.model(model, whole)
+
+
+def project_scalar(project: Project, key: str, value: str) -> Scalar:
+    """A value that campaigns inherit from connect.yml, with its place there."""
+    found = scalar(project.tree.get(key))
+    return Scalar(value, found.place if found is not None else None)

@@ -1,0 +1,203 @@
+"""connect.yml: the project, as one target sees it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+from pydantic import BeforeValidator, Field, WithJsonSchema
+
+from connect.identity import KeyRing
+from connect.project.audience import SourceName, with_sql_file
+from connect.project.content import Liquid, Sql
+from connect.project.message import ProviderName, Wording
+from connect.project.nodes import Block, Scalar
+from connect.project.policy import Policy
+from connect.project.reading import Reading, Written, refuse
+from connect.project.settings import ProviderEntry, SourceEntry
+from connect.project.text import Text
+from connect.project.types import Name, Word, Words, Zone
+from connect.redact import Redactor
+from connect.vocabulary import Channel, Mode
+
+
+class TestRecipient(Written):
+    """Where test mode sends; a channel without one is dropped in test mode."""
+
+    __test__: ClassVar[bool] = False  # for pytest: not a test
+    section: ClassVar[str] = "test_recipient"
+
+    email: Word | None = None
+    phone_number: Word | None = None
+
+
+class Subscriptions(Written):
+    """Where opt-outs are read."""
+
+    section: ClassVar[str] = "subscriptions"
+    also: ClassVar[frozenset[str]] = frozenset({"sql_file"})
+
+    source: SourceName = Field("", description="the warehouse; the project's first where it is left out")
+    sql: Sql = Field(description="gives `id` and/or `address`, optionally `channel`, `topic`, `status`, `at`")
+    subscribed_values: Words = Field(("subscribed",), description="only these statuses count as subscribed")
+
+    @classmethod
+    def shaped(cls, tree: Block, reading: Reading) -> Block:
+        if "sql" in tree and "sql_file" in tree:
+            reading.report("bad-value", "`subscriptions` has both `sql` and `sql_file`", "give one", node=tree)
+        return with_sql_file(tree)
+
+
+class Unsubscribe(Written):
+    """Where people unsubscribe, if not at the project's own server."""
+
+    url: Liquid | None = Field(None, description="your own page, with Liquid")
+    mailto: Word | None = Field(None, description="an address that takes unsubscribe requests")
+
+
+def _one_provider(value: object) -> object:
+    if isinstance(value, list):
+        raise refuse("not-yet-supported", "a list of providers (failover) is not supported by this version")
+    if isinstance(value, Block):
+        raise refuse("wrong-type", "this must be the name of a provider")
+    return value
+
+
+ChannelProvider = Annotated[ProviderName, BeforeValidator(_one_provider)]
+
+
+class Channels(Written):
+    """The provider of each channel."""
+
+    section: ClassVar[str] = "channels"
+
+    email: ChannelProvider | None = None
+    sms: ChannelProvider | None = None
+
+
+def _base_url(value: object) -> object:
+    if isinstance(value, Scalar) and not value.unresolved and not re.fullmatch(r"https?://[^\s/]+\S*", value):
+        raise refuse("bad-value", "`base_url` must begin with https:// (or http://)")
+    return str(value).rstrip("/") if isinstance(value, Scalar) else value
+
+
+class Serve(Written):
+    """The project's public endpoint."""
+
+    section: ClassVar[str] = "serve"
+
+    base_url: Annotated[str, BeforeValidator(_base_url), WithJsonSchema({"type": "string"})] | None = None
+
+
+class MessageDefaults(Wording):
+    """What every campaign's message inherits."""
+
+    section: ClassVar[str] = "defaults.message"
+
+    email: dict[str, Any] = Field({}, description="inherited by every e-mail content")
+    sms: dict[str, Any] = Field({}, description="inherited by every SMS content")
+
+    @classmethod
+    def keys(cls) -> frozenset[str]:
+        return super().keys() | {"transactional", "content"}
+
+    @classmethod
+    def shaped(cls, tree: Block, reading: Reading) -> Block:
+        for key, (code, said, hint) in _NOT_DEFAULTS.items():
+            if key in tree:
+                reading.report(code, said, hint, place=tree.key_places.get(key))
+        return tree.without(*_NOT_DEFAULTS)
+
+
+_NOT_DEFAULTS = {
+    "transactional": (
+        "default-transactional",
+        "`transactional` can not be a default",
+        "it overrides people's opt-outs: say it in each campaign that needs it",
+    ),
+    "content": (
+        "unknown-key",
+        "`defaults.message.content`: a list would replace, not merge",
+        "put what e-mails inherit under `defaults.message.email`, and `defaults.message.sms` likewise",
+    ),
+}
+
+
+class Defaults(Written):
+    """What every campaign inherits."""
+
+    message: MessageDefaults = MessageDefaults()
+    policy: Policy = Policy()
+
+
+def _passed(value: object) -> object:
+    """Read elsewhere, with the adapter's own model."""
+    return {} if isinstance(value, Scalar | list) else value
+
+
+Entries = Annotated[dict[str, Any], BeforeValidator(_passed)]
+DEFAULT_STATE = "sqlite:///.connect/state.db"
+
+
+class ProjectFile(Written):
+    """The keys of connect.yml, with the chosen target's put over them."""
+
+    section: ClassVar[str] = "connect"
+
+    name: Name = Field(description="the project's name")
+    timezone: Zone = Field("UTC", description="IANA zone")
+    targets: Entries = Field({}, description="named environments; each overrides any other key")
+    default_target: Name | None = Field(None, description="the target where neither --target nor CONNECT_TARGET says")
+    mode: Mode = Field(Mode.test, description="live sends; test redirects to test_recipient; offline only counts")
+    test_recipient: TestRecipient = TestRecipient()
+    state: Word = Field(DEFAULT_STATE, description="SQLAlchemy URL of the ledger")
+    secret: Words = Field((), description="the first seals and signs, older ones still open: ${CONNECT_SECRET}")
+    sources: Entries = Field({}, description="named warehouses; the first is the default")
+    providers: Entries = Field({}, description="named provider accounts")
+    channels: Channels = Channels()
+    subscriptions: Subscriptions | None = Field(None, description="where opt-outs are read")
+    unsubscribe: Unsubscribe | None = None
+    defaults: Defaults = Defaults()
+    serve: Serve = Serve()
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project as one target sees it, with its secrets put in."""
+
+    name: str
+    timezone: str
+    root: Path
+    target: str
+    mode: Mode
+    test_recipient: TestRecipient
+    state: str = field(repr=False)
+    """SQLAlchemy URL of the ledger; a relative SQLite path is made absolute."""
+    secret: KeyRing
+    sources: Mapping[str, SourceEntry] = field(repr=False)
+    default_source: str
+    """The first source; blank where there is none."""
+    providers: Mapping[str, ProviderEntry] = field(repr=False)
+    channels: Mapping[Channel, str]
+    subscriptions: Subscriptions | None
+    unsubscribe: Unsubscribe | None = field(repr=False)
+    serve_base_url: str | None
+    redactor: Redactor = field(repr=False, compare=False)
+    origins: Mapping[str, str] = field(repr=False)
+    """Dotted path → `file:line`."""
+    tree: Block = field(repr=False, compare=False)
+    """connect.yml as this target sees it, before secrets were put in."""
+
+    @property
+    def texts(self) -> tuple[Text, ...]:
+        """The project's own Liquid and SQL."""
+        own = (self.subscriptions and self.subscriptions.sql, self.unsubscribe and self.unsubscribe.url)
+        return tuple(text for text in own if text)
+
+
+def absolute_state(state: str, root: Path) -> str:
+    found = re.fullmatch(r"(sqlite(?:\+\w+)?:///)([^/:?][^?]*)(\?.*)?", state)
+    return f"{found[1]}{(root / found[2]).resolve()}{found[3] or ''}" if found else state

@@ -1,0 +1,186 @@
+"""The settings of warehouses and provider accounts: read with the model that their adapter brings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import PydanticCustomError
+
+from connect.errors import Location, Problem
+from connect.project import later, suggest
+from connect.project.nodes import Block, Items, Node, is_null, scalar
+from connect.project.reading import Reading, problems_of
+from connect.project.secrets import REFERENCE, report_literal
+from connect.project.types import duration, name_problem
+from connect.redact import Secret
+
+Models = Mapping[str, Callable[[], type[BaseModel]]]
+
+
+@dataclass(frozen=True)
+class Adapters:
+    """Type name → its settings model, loaded only for the types in use."""
+
+    providers: Models = field(default_factory=dict)
+    sources: Models = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SourceEntry:
+    """One warehouse of `sources`."""
+
+    name: str
+    type: str
+    settings: BaseModel
+
+
+@dataclass(frozen=True)
+class ProviderEntry:
+    """One account of `providers`."""
+
+    name: str
+    type: str
+    settings: BaseModel
+    concurrency: int | None
+    """Calls at a time; the adapter's default where it is None."""
+    timeout: timedelta
+
+
+def sources(tree: Node | None, models: Models, reading: Reading) -> dict[str, SourceEntry]:
+    found = {}
+    for name, entry in _entries(tree, "sources", reading):
+        if (kind := _source_type(entry, models, reading)) is not None:
+            settings = _settings(models[kind], entry.without("type"), f"source type `{kind}`", reading)
+            if settings is not None:
+                found[name] = SourceEntry(name, kind, settings)
+    return found
+
+
+def _source_type(entry: Block, models: Models, reading: Reading) -> str | None:
+    """`type`, or what stands before `:` or `+` in `url`."""
+    if entry.get("type") is not None:
+        return _type(entry, models, "source", reading)
+    url = scalar(entry.get("url"))
+    if url is None:
+        reading.report("missing-key", f"`{entry.path}` has neither `url` nor `type`", node=entry)
+        return None
+    kind = url.partition(":")[0].partition("+")[0]
+    if not url.unresolved and kind not in models:
+        shown = "" if url.secret else f" `{kind}`"
+        reading.report("unknown-type", f"there is no source type{shown}", suggest.hint(kind, models), node=url)
+    return kind if kind in models else None
+
+
+def providers(tree: Node | None, models: Models, reading: Reading) -> dict[str, ProviderEntry]:
+    found = {}
+    for name, entry in _entries(tree, "providers", reading):
+        kind = _type(entry, models, "provider", reading)
+        if (rate := entry.get("rate")) is not None and not is_null(rate):
+            reading.problems.append(later.not_yet(f"`{entry.key_path('rate')}`", entry.key_places.get("rate")))
+        concurrency = _concurrency(entry, reading)
+        timeout = _timeout(entry, reading)
+        rest = entry.without("type", "rate", "concurrency", "timeout")
+        settings = _settings(models[kind], rest, f"provider type `{kind}`", reading) if kind else None
+        if kind and settings is not None:
+            found[name] = ProviderEntry(name, kind, settings, concurrency, timeout)
+    return found
+
+
+def _concurrency(entry: Block, reading: Reading) -> int | None:
+    node = scalar(entry.get("concurrency"))
+    if node is None or node.unresolved:
+        return None
+    if not (node.isascii() and node.isdigit() and 0 < int(node) <= 10_000):
+        reading.report("wrong-type", f"`{entry.key_path('concurrency')}` must be a whole number above 0", node=node)
+        return None
+    return int(node)
+
+
+def _timeout(entry: Block, reading: Reading) -> timedelta:
+    node = scalar(entry.get("timeout"))
+    try:
+        return timedelta(seconds=30) if node is None or node.unresolved else duration(node)
+    except PydanticCustomError as error:
+        context = error.context or {}
+        reading.report(error.type, context["said"], context["hint"], node=node)
+        return timedelta(seconds=30)
+
+
+def _entries(tree: Node | None, key: str, reading: Reading) -> Iterator[tuple[str, Block]]:
+    if tree is None or is_null(tree):
+        return
+    if not isinstance(tree, Block):
+        reading.report("wrong-type", f"`{key}` must be a mapping of names", node=tree)
+        return
+    for name, entry in tree.items():
+        if wrong := name_problem(name):
+            reading.report("bad-name", f"`{name}` can not be a name", wrong, place=tree.key_places.get(name))
+        elif isinstance(entry, Block):
+            yield name, entry
+        elif not is_null(entry):
+            reading.report("wrong-type", f"`{key}.{name}` must be a mapping of keys", node=entry)
+
+
+def _type(entry: Block, models: Models, what: str, reading: Reading) -> str | None:
+    kind = scalar(entry.get("type"))
+    if kind is None:
+        reading.report("missing-key", f"`{entry.key_path('type')}` is missing", suggest.hint("", models), node=entry)
+        return None
+    if kind not in models and not kind.unresolved:
+        said = f"there is no {what} type `{kind.written}`"
+        reading.report("unknown-type", said, suggest.hint(kind, models), node=kind)
+    return str(kind) if kind in models else None
+
+
+def _settings(load: Callable[[], type[BaseModel]], entry: Block, what: str, reading: Reading) -> BaseModel | None:
+    model = load()
+    before = len(reading.problems)
+    values = {name: node for name, node in entry.items() if not is_null(node)}
+    prepared = {name: _prepared(model, name, node, reading) for name, node in values.items()}
+    try:
+        made = model.model_validate(prepared)
+    except ValidationError as error:
+        known = {info.alias or name for name, info in model.model_fields.items()}
+        reading.problems += (_explained(problem, entry, known, what) for problem in problems_of(error, entry))
+        return None
+    return made if len(reading.problems) == before else None
+
+
+def _explained(problem: Problem, entry: Block, known: set[str], what: str) -> Problem:
+    """An unknown setting with the nearest one of this type."""
+    if problem.code != "unknown-key":
+        return problem
+    places: dict[Location | None, str] = {place: key for key, place in entry.key_places.items()}
+    key = places.get(problem.location, "")
+    said = f"{what} has no setting `{key}`" if key else problem.message
+    return Problem(problem.code, said, suggest.hint(key, known), problem.location)
+
+
+def _prepared(model: type[BaseModel], name: str, node: Node, reading: Reading) -> Any:
+    """The value as the model's field wants it, where pydantic alone would be too generous or too strict."""
+    info = next((info for key, info in model.model_fields.items() if name in (key, info.alias)), None)
+    if info is None or isinstance(node, Block | Items):
+        return node
+    if _mentions(info.annotation, Secret) and not (node.secret or REFERENCE.search(node)):
+        report_literal(node, f"the secret `{name}`", reading)
+    if node.unresolved:
+        return node
+    try:
+        if _mentions(info.annotation, timedelta):
+            return duration(node)
+    except PydanticCustomError as error:
+        context = error.context or {}
+        reading.report(error.type, context["said"], context["hint"], node=node)
+        return timedelta(0)
+    if info.annotation in (bool, bool | None) and node not in ("true", "false"):
+        reading.report("wrong-type", f"`{name}` must be `true` or `false`", node=node)
+        return False
+    return node
+
+
+def _mentions(annotation: Any, wanted: type) -> bool:
+    return annotation is wanted or any(_mentions(inner, wanted) for inner in get_args(annotation))
