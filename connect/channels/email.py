@@ -6,7 +6,6 @@ its field allows.
 
 from __future__ import annotations
 
-import html
 import re
 from dataclasses import dataclass
 from urllib.parse import quote, urlsplit
@@ -16,6 +15,7 @@ from connect.channels.headers import is_name, unsafe
 from connect.channels.message import Attachment, Email, Mailbox
 from connect.channels.mime import CONTENT_TYPE, STRUCTURE
 from connect.channels.plain import text_from_html
+from connect.channels.preheader import with_preheader
 from connect.vocabulary import Reason
 
 
@@ -90,7 +90,7 @@ def _build(parts: EmailParts, correlation_id: str, unsubscribe: UnsubscribeHeade
         subject=_line("subject", parts.subject),
         message_id=f"{correlation_id}@{sender.address.rpartition('@')[2]}",
         text=_readable(parts),
-        html=None if parts.html is None else _with_preheader(_mended(parts.html), _line("preheader", parts.preheader)),
+        html=None if parts.html is None else with_preheader(_mended(parts.html), _line("preheader", parts.preheader)),
         cc=_several("cc", parts.cc),
         bcc=_several("bcc", parts.bcc),
         reply_to=_several("reply_to", parts.reply_to),
@@ -99,6 +99,7 @@ def _build(parts: EmailParts, correlation_id: str, unsubscribe: UnsubscribeHeade
     )
     if 1 + len(email.cc) + len(email.bcc) > MAX_RECIPIENTS:
         raise _Refused(Reason.too_many_recipients, "cc" if email.cc else "bcc")
+    _check_size(email)
     return email
 
 
@@ -129,23 +130,21 @@ def _line(field: str, rendered: str) -> str:
 
 
 # Base64 in lines of 76: 78 octets for every 57.
-_LARGEST_GROWTH = 78 / 57
+_GROWTH = 78 / 57
 
 
-def _check_size(parts: EmailParts) -> None:
-    """Before anything costly is done with it. The text that is made from HTML is not larger than the HTML."""
-    bodies = [(parts.html, 1 if parts.text is not None else 2), (parts.text, 1)]
-    octets = sum(_octets(body) * copies for body, copies in bodies if body)
-    octets += sum(len(attachment.content) * _LARGEST_GROWTH for attachment in parts.attachments)
+def _check_size(message: EmailParts | Email) -> None:
+    """Once before text is made from HTML, which takes seconds for megabytes, and once with that text."""
+    octets = sum(_octets(body) for body in (message.html, message.text) if body)
+    octets += sum(len(attachment.content) * _GROWTH for attachment in message.attachments)
     if octets > MAX_BYTES:
-        raise _Refused(
-            Reason.content_too_large, "attachments" if parts.attachments else "html" if parts.html else "text"
-        )
+        field = "attachments" if message.attachments else "html" if message.html else "text"
+        raise _Refused(Reason.content_too_large, field)
 
 
 def _octets(body: str) -> float:
-    """At most so many on the wire."""
-    return len(body) if body.isascii() else len(body.encode(errors="replace")) * _LARGEST_GROWTH
+    """About so many on the wire."""
+    return len(body) if body.isascii() else len(body.encode(errors="replace")) * _GROWTH
 
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
@@ -161,30 +160,6 @@ def _readable(parts: EmailParts) -> str | None:
     if parts.text is not None:
         return _mended(parts.text)
     return None if parts.html is None else text_from_html(_mended(parts.html))
-
-
-# A <body> inside a conditional comment (for Outlook) is skipped; without any the head's end will do.
-_BODY = re.compile(r"""<!--.*?-->|(?P<body><body(?:\s(?:"[^"]*"|'[^']*'|[^>"'])*)?>)""", re.IGNORECASE | re.DOTALL)
-_HEAD_END = re.compile(r"</head\s*>|<html[^>]*>|<!doctype[^>]*>", re.IGNORECASE)
-_HIDDEN = "display:none;max-height:0;overflow:hidden;mso-hide:all"
-_PREVIEWED = 100  # about as many characters as inboxes preview: the rest is filled, or they would show the body
-
-
-def _with_preheader(page: str, preheader: str) -> str:
-    if not preheader:
-        return page
-    filling = "&zwnj;&nbsp;" * max(0, _PREVIEWED - len(preheader))
-    block = f'<div style="{_HIDDEN}">{html.escape(preheader)}{filling}</div>'
-    at = _body_start(page)
-    return page[:at] + block + page[at:]
-
-
-def _body_start(page: str) -> int:
-    for found in _BODY.finditer(page):
-        if found["body"]:
-            return found.end()
-    ends = [found.end() for found in _HEAD_END.finditer(page)]
-    return max(ends, default=0)
 
 
 def header_problem(name: str) -> str | None:

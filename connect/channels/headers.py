@@ -15,12 +15,13 @@ from connect.channels.message import Mailbox
 
 CRLF = "\r\n"
 _WIDTH = 76  # RFC 2047 section 2: lines with encoded words; RFC 5322 would allow 78
-_WIDEST = 990  # RFC 5322 2.1.1 allows 998 octets without CRLF
+_LONGEST_NAME = 70
+_LONGEST_TOKEN = 998 - _LONGEST_NAME - len(": ")  # RFC 5322 2.1.1: a line has at most 998 octets without its CRLF
 
 # Everything that any mail software takes for a line break, every other control character, and lone surrogates,
 # which no UTF-8 has.
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-_NAME = re.compile(r"[!-9;-~]{1,70}")  # RFC 5322 ftext, short enough to leave room on the line
+_NAME = re.compile(rf"[!-9;-~]{{1,{_LONGEST_NAME}}}")  # RFC 5322 ftext
 
 
 def unsafe(text: str) -> bool:
@@ -56,8 +57,8 @@ def address_field(name: str, boxes: Iterable[Mailbox]) -> str:
 def parameters_field(name: str, value: str, parameters: Sequence[tuple[str, str]]) -> str:
     """One MIME field (RFC 2045) whose parameters are quoted or, outside ASCII or when long, as RFC 2231 says."""
     _refuse(name, value + "".join(text for _, text in parameters))
-    pieces = [piece for parameter, text in parameters for piece in _parameter(parameter, text)]
-    return _folded(name, [piece + ";" for piece in [value, *pieces][:-1]] + [value, *pieces][-1:])
+    pieces = [value, *(piece for parameter, text in parameters for piece in _parameter(parameter, text))]
+    return _folded(name, [piece + ";" for piece in pieces[:-1]] + pieces[-1:])
 
 
 def _refuse(name: str, value: str) -> None:
@@ -69,8 +70,10 @@ def _refuse(name: str, value: str) -> None:
 
 
 def _folded(name: str, tokens: Iterable[str]) -> str:
-    """The field, with a line break before the tokens that would go over the width; tokens after the first are
-    parted by one space, or by the spaces that they bring."""
+    """The field, with a line break before each token that would go over the width.
+
+    Tokens are parted by the spaces that they bring, else by one.
+    """
     lines = [f"{name}: "]
     for index, token in enumerate(tokens):
         spaced = token if index == 0 or token.startswith(" ") else " " + token
@@ -90,7 +93,7 @@ def _plain(value: str) -> bool:
         value.isascii()
         and value == value.strip()
         and _ENCODED_WORD.search(value) is None
-        and all(len(token) <= _WIDEST - 72 for token in _tokens(value))
+        and all(len(token) <= _LONGEST_TOKEN for token in _tokens(value))
     )
 
 
