@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Delete, Dialect, Engine, Table, Update, create_engine, event, make_url
 from sqlalchemy.dialects.sqlite import Insert, insert
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, DBAPIError
@@ -18,6 +20,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from connect.errors import OutsideError, UserError
 
 BUSY_SECONDS = 5
+"""How long to wait for another writer, whose transactions take milliseconds."""
 READS = {"ledger_begin": "BEGIN"}
 _OUTSIDE_TRANSACTIONS = {"ledger_begin": ""}
 
@@ -25,7 +28,6 @@ _OUTSIDE_TRANSACTIONS = {"ledger_begin": ""}
 # and a lost intent is a message sent twice. secure_delete: message keys and sealed secrets are overwritten, not
 # only unlinked. temp_store: nothing is spilled to a temporary file.
 _PRAGMAS = (
-    f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}",
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
     "PRAGMA secure_delete = ON",
@@ -145,7 +147,7 @@ def _prepare(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
     # The driver's own idea of when a transaction begins is turned off: `_begin` says it.
     driver: Any = connection
     driver.isolation_level = None
-    for pragma in _PRAGMAS:
+    for pragma in (f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}", *_PRAGMAS):
         connection.cursor().execute(pragma)
 
 
@@ -159,6 +161,33 @@ def is_busy(error: BaseException | None) -> bool:
     """Somebody else held the lock for longer than BUSY_SECONDS; nothing of this transaction happened."""
     name = str(getattr(error.orig, "sqlite_errorname", "")) if isinstance(error, DBAPIError) else ""
     return name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
+
+
+@dataclass(frozen=True)
+class ManyRows:
+    """A statement that is run for thousands of rows a second, given as tuples in the order of `names`.
+
+    SQLAlchemy writes it once; the rows then go to the driver as they are, which takes a third of the time.
+    """
+
+    statement: Insert | Update | Delete
+    names: tuple[str, ...]
+
+    def run(self, connection: Connection, rows: Sequence[tuple[object, ...]]) -> int:
+        """How many rows of the table it hit."""
+        if not rows:
+            return 0
+        sql, order = _written(self, connection.dialect)
+        return connection.exec_driver_sql(sql, [order(row) for row in rows]).rowcount
+
+
+@lru_cache(maxsize=64)
+def _written(many: ManyRows, dialect: Dialect) -> tuple[str, Callable[[tuple[object, ...]], tuple[object, ...]]]:
+    """The statement's SQL, and what puts a row into the order of its parameters."""
+    columns = many.names if isinstance(many.statement, Insert) else None
+    compiled = many.statement.compile(dialect=dialect, column_keys=columns)
+    places = [many.names.index(name) for name in compiled.positiontup or ()]
+    return str(compiled), itemgetter(*places)
 
 
 def upsert(table: Table) -> Insert:

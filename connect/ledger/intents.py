@@ -2,76 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, Executable, bindparam, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, func, or_, select, update
 
-from connect.ledger.engine import upsert
+from connect.ledger.engine import ManyRows, upsert
 from connect.ledger.records import Intent, Slice, Tally
 from connect.ledger.refusals import Unaccounted
-from connect.ledger.tables import INTENTS, SLICES
+from connect.ledger.tables import INTENTS, SLICES, microseconds
 from connect.vocabulary import Channel, Outcome, Reason
 
 Settled = tuple[bytes, Outcome, str]
 
 _mine = (INTENTS.c.slice_id == bindparam("of_slice"), INTENTS.c.key == bindparam("of_key"))
+_unsettled = INTENTS.c.outcome.is_(None)
+_settled_like_this = and_(INTENTS.c.outcome == bindparam("as_outcome"), INTENTS.c.reason == bindparam("as_reason"))
+
+_released = ("sequence", "channel", "account", "call", "epoch", "released_at")
 _insert = upsert(INTENTS)
 # A delivery whose fate was in doubt may be released again; one that is settled never.
-_INTEND = _insert.on_conflict_do_update(
-    index_elements=INTENTS.primary_key,
-    set_={name: _insert.excluded[name] for name in ("sequence", "channel", "account", "call", "epoch", "released_at")},
-    where=INTENTS.c.outcome.is_(None),
+_INTEND = ManyRows(
+    _insert.on_conflict_do_update(
+        index_elements=INTENTS.primary_key,
+        set_={name: _insert.excluded[name] for name in _released},
+        where=_unsettled,
+    ),
+    ("slice_id", "key", *_released, "reason"),
 )
-_SETTLE = (
+_SETTLE = ManyRows(
     update(INTENTS)
-    .where(
-        *_mine,
-        or_(
-            INTENTS.c.outcome.is_(None),
-            (INTENTS.c.outcome == bindparam("as_outcome")) & (INTENTS.c.reason == bindparam("as_reason")),
-        ),
-    )
-    .values(outcome=bindparam("as_outcome"), reason=bindparam("as_reason"))
+    .where(*_mine, or_(_unsettled, _settled_like_this))
+    .values(outcome=bindparam("as_outcome"), reason=bindparam("as_reason")),
+    ("of_slice", "of_key", "as_outcome", "as_reason"),
 )
-_WITHDRAW = delete(INTENTS).where(*_mine, INTENTS.c.outcome.is_(None))
-_PASS = delete(INTENTS).where(*_mine)
+_WITHDRAW = ManyRows(delete(INTENTS).where(*_mine, _unsettled), ("of_slice", "of_key"))
+_PASS = ManyRows(delete(INTENTS).where(*_mine), ("of_slice", "of_key"))
 
 
 def intend(connection: Connection, slice: Slice, intents: Sequence[Intent], now: datetime) -> None:
+    own, epoch, released_at = slice.id, slice.epoch, microseconds(now)
     rows = [
-        {
-            "slice_id": slice.id,
-            "key": intent.key,
-            "sequence": intent.sequence,
-            "channel": intent.channel.value,
-            "account": intent.account,
-            "call": intent.call,
-            "epoch": slice.epoch,
-            "released_at": now,
-            "reason": "",
-        }
-        for intent in intents
+        (own, item.key, item.sequence, str(item.channel), item.account, item.call, epoch, released_at, "")
+        for item in intents
     ]
     _all_of(connection, _INTEND, rows, "a settled delivery was to be sent again")
 
 
 def settle(connection: Connection, slice: Slice, outcomes: Sequence[Settled]) -> None:
-    rows = [
-        {"of_slice": slice.id, "of_key": key, "as_outcome": outcome.value, "as_reason": str(reason)}
-        for key, outcome, reason in outcomes
-    ]
+    rows = [(slice.id, key, str(outcome), str(reason)) for key, outcome, reason in outcomes]
     _all_of(connection, _SETTLE, rows, "a delivery was settled twice, or without having been released")
 
 
 def withdraw(connection: Connection, slice: Slice, keys: Sequence[bytes]) -> None:
-    _all_of(connection, _WITHDRAW, _rows(slice, keys), "a delivery was withdrawn that is settled or was never released")
+    rows = [(slice.id, key) for key in keys]
+    _all_of(connection, _WITHDRAW, rows, "a delivery was withdrawn that is settled or was never released")
 
 
 def pass_by(connection: Connection, slice: Slice, keys: Sequence[bytes]) -> None:
     """Delete the intents that the cursor passes. Keys that never had one (skipped deliveries) are fine."""
-    if keys:
-        connection.execute(_PASS, _rows(slice, keys))
+    _PASS.run(connection, [(slice.id, key) for key in keys])
 
 
 def read(connection: Connection, slice_id: int) -> list[Intent]:
@@ -111,13 +101,7 @@ def _of_run(run_id: str) -> ColumnElement[bool]:
     return INTENTS.c.slice_id.in_(select(SLICES.c.id).where(SLICES.c.run_id == run_id))
 
 
-def _rows(slice: Slice, keys: Sequence[bytes]) -> list[dict[str, object]]:
-    return [{"of_slice": slice.id, "of_key": key} for key in keys]
-
-
-def _all_of(
-    connection: Connection, statement: Executable, rows: Sequence[Mapping[str, object]], complaint: str
-) -> None:
+def _all_of(connection: Connection, statement: ManyRows, rows: Sequence[tuple[object, ...]], complaint: str) -> None:
     """Run a statement for each row; every one must have hit its delivery."""
-    if rows and connection.execute(statement, rows).rowcount != len(rows):
+    if statement.run(connection, rows) != len(rows):
         raise Unaccounted(complaint)

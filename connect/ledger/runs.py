@@ -132,7 +132,8 @@ def count(connection: Connection, target: str) -> str:
     query = select(RUNS.c.state, func.count()).where(RUNS.c.target == target).group_by(RUNS.c.state)
     counts = {row[0]: int(row[1]) for row in connection.execute(query)}
     told = ", ".join(f"{counts[state.value]} {state}" for state in RunState if state.value in counts)
-    return f"{sum(counts.values())} runs ({told})" if counts else "no runs"
+    number = sum(counts.values())
+    return f"{number} run{'s' if number > 1 else ''} ({told})" if counts else "no runs"
 
 
 def _record(connection: Connection, run_id: str, state: RunState, reason: str, now: datetime) -> None:

@@ -26,6 +26,11 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNFINISHED = text("state IN ('running', 'paused', 'stopped')")
 
 
+def microseconds(instant: datetime) -> int:
+    """Since 1970; what `Instant` stores."""
+    return (instant - _EPOCH) // timedelta(microseconds=1)
+
+
 class Instant(TypeDecorator[datetime]):
     """An aware datetime as whole microseconds since 1970: exact, and in order on every engine."""
 
@@ -33,7 +38,7 @@ class Instant(TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
-        return None if value is None else (value - _EPOCH) // timedelta(microseconds=1)
+        return None if value is None else microseconds(value)
 
     def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
         return None if value is None else _EPOCH + timedelta(microseconds=value)

@@ -1,0 +1,230 @@
+"""A ledger is made when it does not exist, migrated when it is behind, and refused when it is somebody else's."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import event
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.schema import CreateTable
+
+from connect.clock import SystemClock
+from connect.errors import ConnectError, OutsideError, UserError
+from connect.ledger import schema
+from connect.ledger.store import Ledger
+from connect.ledger.tables import METADATA
+from connect.vocabulary import RunState
+
+
+def open_at(path: Path | str, project: str = "acme", target: str = "dev") -> Ledger:
+    url = path if isinstance(path, str) else f"sqlite:///{path}"
+    return Ledger.open(url, project=project, target=target, clock=SystemClock())
+
+
+def code(error: pytest.ExceptionInfo[ConnectError]) -> str:
+    return error.value.problems[0].code
+
+
+def test_it_is_made_with_its_folder_and_only_for_its_owner(tmp_path):
+    path = tmp_path / "new" / ".connect" / "state.db"
+    ledger = open_at(path)
+    assert ledger.runs() == []
+    for file in path.parent.iterdir():
+        assert file.stat().st_mode & 0o077 == 0, file.name
+    ledger.close()
+
+
+def test_what_was_written_is_there_when_it_is_opened_again(url, ledger, a_run):
+    run = ledger.create_run(a_run())
+    ledger.close()
+    again = open_at(url)
+    assert again.run(run.id) == run
+    again.close()
+
+
+def test_every_commit_survives_the_power_going_and_deleted_bytes_are_overwritten(ledger):
+    with ledger.read() as connection:
+        pragmas = {
+            name: connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
+            for name in ("journal_mode", "synchronous", "secure_delete", "foreign_keys", "temp_store")
+        }
+    full, on, memory = 2, 1, 2
+    assert pragmas == {
+        "journal_mode": "wal",
+        "synchronous": full,
+        "secure_delete": on,
+        "foreign_keys": on,
+        "temp_store": memory,
+    }
+
+
+def test_a_ledger_remembers_its_target(url, ledger):
+    with pytest.raises(UserError, match="belongs to target 'dev', not to 'prod'") as error:
+        open_at(url, target="prod")
+    assert code(error) == "ledger-other-target"
+
+
+def test_a_ledger_remembers_its_project(url, ledger):
+    with pytest.raises(UserError, match="belongs to project 'acme', not to 'other'") as error:
+        open_at(url, project="other")
+    assert code(error) == "ledger-other-target"
+
+
+def test_a_ledger_of_a_newer_program_is_refused_untouched(url, ledger):
+    with ledger.write() as connection:
+        connection.exec_driver_sql(f"UPDATE {schema.VERSION_TABLE} SET version_num = '9999'")
+    with pytest.raises(UserError, match="has schema 9999") as error:
+        open_at(url)
+    assert code(error) == "ledger-newer"
+    assert "upgrade Connect" in str(error.value)
+
+
+def test_another_sqlite_database_is_not_taken_for_a_ledger(tmp_path):
+    path = tmp_path / "shop.db"
+    with sqlite3.connect(path) as shop:
+        shop.execute("CREATE TABLE runs (id INTEGER)")
+    shop.close()
+    with pytest.raises(UserError) as error:
+        open_at(path)
+    assert code(error) == "ledger-not-a-ledger"
+
+
+def test_another_file_is_not_taken_for_a_ledger(tmp_path):
+    path = tmp_path / "notes.txt"
+    path.write_text("some notes of mine, and longer than the header of a database would be. " * 20)
+    before = path.read_bytes()
+    with pytest.raises(UserError) as error:
+        open_at(path)
+    assert code(error) == "ledger-not-a-ledger"
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("sqlite://", "ledger-url"),
+        ("sqlite:///:memory:", "ledger-url"),
+        ("state.db", "ledger-url"),
+        ("postgresql://host/connect", "not-yet-supported"),
+    ],
+)
+def test_urls_that_can_not_be_a_ledger(url, expected):
+    with pytest.raises(UserError) as error:
+        open_at(url)
+    assert code(error) == expected
+
+
+def test_a_password_in_the_url_is_not_repeated():
+    with pytest.raises(UserError) as error:
+        open_at("postgresql://user:hunter22@host/connect")
+    assert "hunter22" not in str(error.value)
+
+
+def test_a_place_that_can_not_be_a_file_says_what_to_do(tmp_path):
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "file" / "state.db", tmp_path):
+        with pytest.raises(OutsideError, match="must be writable") as error:
+            open_at(path)
+        assert code(error) == "ledger-unavailable"
+
+
+def test_a_locked_ledger_says_what_to_do(url, ledger, tmp_path, impatient):
+    ledger.close()
+    browser = sqlite3.connect(tmp_path / ".connect" / "state.db", isolation_level=None)
+    browser.execute("PRAGMA locking_mode = EXCLUSIVE")
+    browser.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(OutsideError, match="locked by another process") as error:
+        open_at(url)
+    assert code(error) == "ledger-unavailable"
+    browser.close()
+    open_at(url).close()
+
+
+def test_a_full_disk_says_what_to_do_and_loses_nothing(ledger, a_run):
+    run = ledger.create_run(a_run())
+    event.listen(ledger._engine, "checkout", lambda driver, *_: driver.execute("PRAGMA max_page_count = 1"))
+    with pytest.raises(OutsideError, match="the disk is full") as error:
+        ledger.set_state(run.id, RunState.paused, "x" * 200_000)
+    assert code(error) == "ledger-unavailable"
+    assert ledger.run(run.id) == run
+
+
+def test_only_one_of_many_that_open_it_at_once_makes_it(tmp_path):
+    path, ready, ledgers, errors = tmp_path / "state.db", threading.Barrier(6), [], []
+
+    def open_it() -> None:
+        ready.wait()
+        try:
+            ledgers.append(open_at(path))
+        except ConnectError as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=open_it) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    assert [ledger.runs() for ledger in ledgers] == [[]] * 6
+    for ledger in ledgers:
+        ledger.close()
+
+
+def test_opening_an_up_to_date_ledger_does_not_import_alembic(url, ledger):
+    script = (
+        "import sys; from connect.clock import SystemClock; from connect.ledger.store import Ledger\n"
+        f"Ledger.open({url!r}, project='acme', target='dev', clock=SystemClock()).close()\n"
+        "sys.exit('alembic' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+def test_the_migrations_make_exactly_the_tables(ledger):
+    with ledger.read() as connection:
+        context = MigrationContext.configure(connection, opts={"version_table": schema.VERSION_TABLE})
+        assert compare_metadata(context, METADATA) == []
+
+
+def test_the_migrations_make_tables_without_rowid(ledger):
+    with ledger.read() as connection:
+        found = connection.exec_driver_sql("SELECT name FROM pragma_table_list WHERE wr").scalars().all()
+    assert set(found) == {"intents", "tallies"}
+
+
+def test_the_newest_migration_is_the_schema_that_the_program_knows():
+    versions = Path(schema.__file__).with_name("migrations") / "versions"
+    assert max(file.name[1:5] for file in versions.glob("v*.py")) == schema.SCHEMA
+
+
+def test_the_tables_are_not_only_for_sqlite():
+    for table in METADATA.sorted_tables:
+        assert "CREATE TABLE" in str(CreateTable(table).compile(dialect=postgresql.dialect()))
+
+
+def test_doctor_hears_what_is_in_it(ledger, a_run):
+    assert ledger.check().endswith("holds no runs of target dev")
+    ledger.finish(ledger.create_run(a_run()).id, RunState.completed)
+    ledger.create_run(a_run())
+    assert ledger.check().endswith("holds 2 runs (1 running, 1 completed) of target dev")
+
+
+def test_doctor_hears_of_damage(url, ledger, a_run, tmp_path):
+    for _ in range(20):
+        ledger.finish(ledger.create_run(a_run(campaign_json="x" * 5000)).id, RunState.completed)
+    ledger.close()
+    path = tmp_path / ".connect" / "state.db"
+    data = bytearray(path.read_bytes())
+    data[-4096 * 3 :] = b"\x99" * (4096 * 3)
+    path.write_bytes(data)
+    damaged = open_at(url)
+    with pytest.raises(OutsideError, match="is damaged") as error:
+        damaged.check()
+    assert code(error) == "ledger-unavailable"
+    damaged.close()
