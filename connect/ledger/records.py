@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from connect.vocabulary import Channel, Mode, Outcome, RunState
@@ -36,9 +36,9 @@ class NewRun:
     digest: str
     campaign_json: str
     """The resolved campaign, so that a resume does not depend on the checkout. Never holds people."""
-    salt: bytes
+    salt: bytes = field(repr=False)
     """Sealed with the project's key ring by the caller, as is `secret`."""
-    secret: bytes
+    secret: bytes = field(repr=False)
     audience_rows: int | None = None
     tallies: tuple[Tally, ...] = ()
     """Deliveries that are settled before the sweep begins, such as rows without a key."""
@@ -58,9 +58,9 @@ class RunRecord:
     reason: str
     digest: str
     campaign_json: str
-    salt: bytes | None
+    salt: bytes | None = field(repr=False)
     """Sealed; None once the run has ended, as is `secret`."""
-    secret: bytes | None
+    secret: bytes | None = field(repr=False)
     audience_rows: int | None
     started_at: datetime
     ended_at: datetime | None
@@ -94,7 +94,7 @@ class Slice:
 class Intent:
     """One delivery that is about to be in the air, or was when its worker died."""
 
-    key: bytes
+    key: bytes = field(repr=False)
     """The message key: 16 bytes, a pseudonym under the run's secret."""
     sequence: int
     channel: Channel

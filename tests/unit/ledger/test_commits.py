@@ -1,0 +1,356 @@
+"""What a running slice writes: durable when the call returns, shared between callers, and fenced."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import event
+
+from connect.errors import Disposition, OutsideError
+from connect.ledger import intents as intents_module
+from connect.ledger.commits import Commits
+from connect.ledger.owner import Owner
+from connect.ledger.records import Intent, Slice, Tally
+from connect.ledger.refusals import LeaseLost, Unaccounted
+from connect.ledger.store import Ledger
+from connect.vocabulary import Channel, Outcome, Reason, RunState
+
+LEASE = timedelta(seconds=60)
+EMAIL, SMS = Channel.email, Channel.sms
+SENT = (EMAIL, "", Outcome.sent, "")
+SKIPPED = (EMAIL, "", Outcome.skipped, "unsubscribed")
+
+
+def key(number: int) -> bytes:
+    return number.to_bytes(16, "big")
+
+
+def intent(number: int, call: int = 0) -> Intent:
+    return Intent(key(number), number, EMAIL, "smtp", call)
+
+
+@pytest.fixture
+def slice(ledger, a_run) -> Slice:
+    return ledger.claim_slice(ledger.create_run(a_run()).id, owner=Owner.here(), lease=LEASE)
+
+
+@pytest.fixture
+async def commits(ledger, slice) -> AsyncIterator[Commits]:
+    commits = Commits(ledger, slice)
+    yield commits
+    await commits.close()
+
+
+@pytest.fixture
+def stored(url, slice, clock) -> Callable[[], list[Intent]]:
+    """The slice's intents as another process finds them, without the instant."""
+
+    def read() -> list[Intent]:
+        other = Ledger.open(url, project="acme", target="dev", clock=clock)
+        found = other.intents(slice.id)
+        other.close()
+        return [dataclasses.replace(each, released_at=None) for each in found]
+
+    return read
+
+
+@pytest.fixture
+def transactions(ledger) -> list[str]:
+    """Grows by one for each transaction that is committed."""
+    committed: list[str] = []
+    event.listen(ledger._engine, "commit", lambda _: committed.append("committed"))
+    return committed
+
+
+async def test_a_delivery_from_release_to_tally(ledger, slice, commits, stored, clock):
+    await commits.intend([intent(2, call=7), intent(1, call=7)])
+    assert stored() == [intent(1, call=7), intent(2, call=7)]
+    assert {each.released_at for each in ledger.intents(slice.id)} == {clock.now()}
+    await commits.settle([(key(2), Outcome.failed, "mailbox_unavailable")])
+    assert stored()[1] == dataclasses.replace(intent(2, 7), outcome=Outcome.failed, reason="mailbox_unavailable")
+    failed = (EMAIL, "", Outcome.failed, "mailbox_unavailable")
+    await commits.advance("8", {SENT: 1, failed: 1, SKIPPED: 3}, [key(1), key(2)])
+    assert stored() == []
+    assert ledger.slice(slice.run_id).cursor == "8"
+    assert [(tally.outcome, tally.count) for tally in ledger.tallies(slice.run_id)] == [
+        (Outcome.failed, 1),
+        (Outcome.sent, 1),
+        (Outcome.skipped, 3),
+    ]
+
+
+async def test_tallies_add_up(ledger, slice, commits):
+    await commits.advance("1", {SENT: 2, SKIPPED: 1}, [])
+    await asyncio.gather(commits.advance("2", {SENT: 3}, []), commits.advance("3", {SENT: 4}, []))
+    assert ledger.tallies(slice.run_id) == [
+        Tally(EMAIL, "", Outcome.sent, "", 9),
+        Tally(EMAIL, "", Outcome.skipped, "unsubscribed", 1),
+    ]
+    assert ledger.slice(slice.run_id).cursor == "3"
+
+
+async def test_concurrent_callers_share_transactions(ledger, slice, transactions):
+    commits = Commits(ledger, slice, linger=0.2)
+    await asyncio.gather(*(commits.intend([intent(number)]) for number in range(50)))
+    assert len(transactions) == 1
+    await asyncio.gather(
+        *(commits.settle([(key(number), Outcome.sent, "")]) for number in range(25)),
+        *(commits.withdraw([key(number)]) for number in range(25, 50)),
+        commits.advance("4", {SENT: 1}, [key(50)]),
+    )
+    assert len(transactions) == 2
+    assert len(ledger.intents(slice.id)) == 25
+    await commits.close()
+
+
+async def test_closing_does_not_linger_and_loses_nothing(ledger, slice, stored):
+    commits = Commits(ledger, slice, linger=3600)
+    writing = asyncio.create_task(commits.intend([intent(1)]))
+    await asyncio.sleep(0)
+    await commits.close()
+    await writing
+    assert stored() == [intent(1)]
+    await commits.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        await commits.intend([intent(2)])
+
+
+async def test_closing_without_having_written(ledger, slice):
+    await Commits(ledger, slice).close()
+
+
+async def test_calls_are_written_in_order_even_in_one_transaction(ledger, slice, stored, transactions):
+    commits = Commits(ledger, slice, linger=0.2)
+    await asyncio.gather(
+        commits.intend([intent(1)]),
+        commits.withdraw([key(1)]),
+        commits.intend([intent(1, call=2), intent(2)]),
+        commits.settle([(key(2), Outcome.sent, "")]),
+        commits.advance("1", {SENT: 1}, [key(2)]),
+        commits.intend([intent(2, call=3)]),
+    )
+    assert len(transactions) == 1
+    assert stored() == [intent(1, call=2), intent(2, call=3)]
+    await commits.close()
+
+
+async def test_nothing_to_write_is_fine(commits):
+    await commits.intend([])
+    await commits.settle([])
+    await commits.withdraw([])
+    await commits.advance(None, {}, [])
+
+
+async def test_a_delivery_in_doubt_may_be_released_again(ledger, slice, commits, clock):
+    await commits.intend([intent(1, call=1)])
+    clock.pass_time(seconds=30)
+    await commits.intend([intent(1, call=2)])
+    assert ledger.intents(slice.id) == [dataclasses.replace(intent(1, call=2), released_at=clock.now())]
+
+
+async def test_settling_the_same_again_changes_nothing(commits, stored):
+    await commits.intend([intent(1)])
+    await commits.settle([(key(1), Outcome.unknown, Reason.in_doubt)])
+    await commits.settle([(key(1), Outcome.unknown, Reason.in_doubt)])
+    assert stored() == [dataclasses.replace(intent(1), outcome=Outcome.unknown, reason="in_doubt")]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda commits: commits.intend([intent(3), intent(1)]),
+        lambda commits: commits.settle([(key(1), Outcome.failed, "other")]),
+        lambda commits: commits.settle([(key(2), Outcome.sent, ""), (key(9), Outcome.sent, "")]),
+        lambda commits: commits.withdraw([key(2), key(1)]),
+        lambda commits: commits.withdraw([key(2), key(9)]),
+        lambda commits: commits.advance("4", {SENT: 1}, [key(2)]),
+    ],
+    ids=[
+        "sent again after it was settled",
+        "settled otherwise",
+        "settled without release",
+        "withdrawn though settled",
+        "withdrawn without release",
+        "backwards",
+    ],
+)
+async def test_a_delivery_that_does_not_add_up_fails_the_run_and_writes_nothing(ledger, slice, commits, stored, wrong):
+    await commits.intend([intent(1), intent(2)])
+    await commits.settle([(key(1), Outcome.sent, "")])
+    await commits.advance("5", {}, [])
+    before = (stored(), ledger.slice(slice.run_id), ledger.tallies(slice.run_id))
+    with pytest.raises(Unaccounted) as error:
+        await wrong(commits)
+    assert error.value.disposition is Disposition.fail
+    assert (stored(), ledger.slice(slice.run_id), ledger.tallies(slice.run_id)) == before
+    await commits.advance("6", {}, [])
+
+
+async def test_going_backwards_is_noticed_within_one_transaction(ledger, slice):
+    commits = Commits(ledger, slice, linger=0.2)
+    moves = (commits.advance("5", {SENT: 1}, []), commits.advance("4", {SENT: 1}, []))
+    answers = await asyncio.gather(*moves, return_exceptions=True)
+    assert [type(answer) for answer in answers] == [Unaccounted, Unaccounted]
+    assert ledger.tallies(slice.run_id) == []
+    await commits.close()
+
+
+async def test_a_cursor_may_stay(ledger, slice, commits):
+    await commits.advance(None, {SENT: 1}, [])
+    assert ledger.slice(slice.run_id).cursor is None
+    await commits.advance("5", {SENT: 1}, [])
+    await commits.advance("5", {SENT: 1}, [])
+    await commits.advance(None, {SENT: 1}, [])
+    assert ledger.slice(slice.run_id).cursor == "5"
+    assert ledger.tallies(slice.run_id) == [Tally(EMAIL, "", Outcome.sent, "", 4)]
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda commits: commits.intend([intent(2)]),
+        lambda commits: commits.settle([(key(1), Outcome.sent, "")]),
+        lambda commits: commits.withdraw([key(1)]),
+        lambda commits: commits.advance("9", {SENT: 1}, [key(1)]),
+        lambda commits: commits.advance(None, {}, []),
+    ],
+)
+@pytest.mark.parametrize("how", ["taken over", "ended"])
+async def test_a_worker_that_lost_its_lease_writes_nothing(ledger, slice, commits, stored, clock, write, how):
+    await commits.intend([intent(1)])
+    clock.pass_time(minutes=2)
+    if how == "ended":
+        ledger.finish(slice.run_id, RunState.cancelled)
+    else:
+        ledger.claim_slice(slice.run_id, owner=Owner("elsewhere", 1, "1"), lease=LEASE)
+    before = (stored(), ledger.slice(slice.run_id), ledger.tallies(slice.run_id))
+    with pytest.raises(LeaseLost):
+        await write(commits)
+    assert commits.lost
+    with pytest.raises(LeaseLost):
+        await commits.intend([intent(3)])
+    assert (stored(), ledger.slice(slice.run_id), ledger.tallies(slice.run_id)) == before
+
+
+async def test_an_expired_lease_that_nobody_took_still_writes(commits, stored, clock):
+    clock.pass_time(hours=1)
+    await commits.intend([intent(1)])
+    assert stored() == [intent(1)]
+
+
+async def test_renewing_does_not_disturb_the_writer(ledger, slice, commits, stored):
+    ledger.renew(slice, LEASE)
+    await commits.intend([intent(1)])
+    assert stored() == [intent(1)]
+
+
+async def test_a_full_disk_fails_those_who_shared_the_transaction_and_nobody_else(ledger, slice, stored):
+    commits = Commits(ledger, slice, linger=0.2)
+    full = True
+    event.listen(
+        ledger._engine,
+        "checkout",
+        lambda driver, *_: driver.execute(f"PRAGMA max_page_count = {1 if full else 1_000_000}"),
+    )
+    many = [commits.intend([intent(number) for number in range(start, start + 500)]) for start in (0, 500)]
+    answers = await asyncio.gather(*many, return_exceptions=True)
+    assert [type(answer) for answer in answers] == [OutsideError, OutsideError]
+    assert "the disk is full" in str(answers[0])
+    assert stored() == []
+    full = False
+    await commits.intend([intent(1)])
+    assert stored() == [intent(1)]
+    await commits.close()
+
+
+@pytest.fixture
+def browser(tmp_path: Path):
+    """Another program that has the ledger open, and takes the write lock."""
+    browser = sqlite3.connect(tmp_path / ".connect" / "state.db", isolation_level=None, check_same_thread=False)
+    yield browser
+    browser.close()
+
+
+async def test_a_lock_that_is_never_let_go_says_so(impatient, ledger, slice, commits, stored, browser):
+    browser.execute("BEGIN IMMEDIATE")
+    with pytest.raises(OutsideError, match="locked by another process"):
+        await commits.intend([intent(1)])
+    browser.execute("COMMIT")
+    await commits.intend([intent(2)])
+    assert stored() == [intent(2)]
+
+
+async def test_a_lock_is_waited_for_again(impatient, ledger, slice, commits, stored, browser):
+    tries = []
+
+    def begin(connection):
+        tries.append(1)
+        if len(tries) == 2:
+            browser.execute("COMMIT")
+
+    browser.execute("BEGIN IMMEDIATE")
+    event.listen(ledger._engine, "begin", begin, insert=True)
+    await commits.intend([intent(1)])
+    event.remove(ledger._engine, "begin", begin)
+    assert len(tries) == 2
+    assert stored() == [intent(1)]
+
+
+async def test_the_loop_goes_on_while_the_ledger_waits(ledger, slice, commits, stored, browser):
+    browser.execute("BEGIN IMMEDIATE")
+    writing = asyncio.create_task(commits.intend([intent(1)]))
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert not writing.done()
+    browser.execute("COMMIT")
+    await writing
+    assert stored() == [intent(1)]
+
+
+async def test_a_cancelled_caller_takes_nobody_with_it(ledger, slice, stored):
+    commits = Commits(ledger, slice, linger=0.2)
+    first, second = (asyncio.create_task(commits.intend([intent(number)])) for number in (1, 2))
+    await asyncio.sleep(0)
+    first.cancel()
+    await second
+    assert first.cancelled()
+    assert stored() == [intent(1), intent(2)]
+    await commits.close()
+
+
+async def test_a_mistake_inside_the_ledger_is_raised_where_it_is_awaited(commits, stored, monkeypatch):
+    with monkeypatch.context() as broken:
+        broken.setattr(intents_module, "intend", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            await commits.intend([intent(1)])
+    await commits.intend([intent(2)])
+    assert stored() == [intent(2)]
+
+
+async def test_what_is_left_over_when_a_run_ends_is_counted(ledger, slice, commits):
+    await commits.intend([intent(number) for number in range(5)])
+    await commits.settle([(key(0), Outcome.sent, ""), (key(1), Outcome.failed, "other"), (key(2), Outcome.sent, "")])
+    await commits.advance("1", {SENT: 1}, [key(0)])
+    await commits.close()
+    ledger.finish(slice.run_id, RunState.cancelled, slice=slice)
+    assert {(tally.outcome, tally.reason): tally.count for tally in ledger.tallies(slice.run_id)} == {
+        (Outcome.sent, ""): 2,
+        (Outcome.failed, "other"): 1,
+        (Outcome.unknown, "in_doubt"): 2,
+    }
+
+
+async def test_other_runs_keep_their_intents(ledger, slice, commits, a_run, stored):
+    other = ledger.create_run(a_run(campaign="welcome"))
+    theirs = Commits(ledger, ledger.claim_slice(other.id, owner=Owner.here(), lease=LEASE))
+    await commits.intend([intent(1)])
+    await theirs.intend([intent(1)])
+    await theirs.close()
+    ledger.finish(other.id, RunState.completed)
+    assert stored() == [intent(1)]
