@@ -63,7 +63,14 @@ class Dialect(Protocol):
     def quote(self, identifier: str) -> str: ...
     def text(self, expression: str) -> str: ...
     def md5(self, expression: str) -> str: ...
-    def phone_digits(self, expression: str) -> str: ...
+    def trimmed(self, expression: str) -> str:
+        """A text without whitespace at its ends, as Python's `strip` leaves it."""
+
+    def phone_digits(self, expression: str) -> str:
+        """Only the digits of a text and a leading +; null where it has no digits."""
+
+    def one_of_each(self, relation: str, key: str, columns: Sequence[str], others: str) -> str:
+        """One row of each `key` of a relation, always the same one: `key`, `columns`, and how many `others` it had."""
 
 
 class Warehouse(Protocol):
@@ -92,4 +99,5 @@ class Warehouse(Protocol):
     def check(self) -> str:
         """For `connect doctor`: prove that it can be read; returns what was found. Raises OutsideError or UserError."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Stop every query that is running, from whichever thread, and let go. The verbs still work afterwards."""

@@ -1,0 +1,263 @@
+"""The sweep: the audience in the order of the hash space, in batches, with memory that its size does not change.
+
+A read takes the range of positions that is expected to fill half the budget, and closes; the next one runs in the
+background while its rows are handed out. The warehouse gives one row of each key, so that every batch ends between
+two people and a read may be cut after any row.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from connect.clock import Clock
+from connect.errors import OutsideError
+from connect.vocabulary import Channel
+from connect.warehouses.interface import Warehouse
+from connect.warehouses.wrapping import DUPLICATES, KEY, POSITION, Audience, OptOuts, Wrapping, optout_column
+
+if TYPE_CHECKING:
+    import pyarrow
+
+_SPACE = 1 << 128
+_FIRST_ROW_BYTES = 1024
+"""What a row is taken to need until some were measured."""
+_ARROW_ROWS = 4096  # a multiple of DuckDB's vectors, small enough to cut a read close to its budget
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How many rows an audience has. Duplicates of a key count among `keyed`."""
+
+    rows: int
+    keyed: int
+    without_key: int
+
+
+def sizes(warehouse: Warehouse, audience: Audience, timeout: timedelta) -> Sizes:
+    """Count an audience, without reading it."""
+    query = Wrapping(warehouse.dialect, audience, OptOuts()).size_query()
+    counted = warehouse.rows(query, timeout)[0]
+    return Sizes(*(int(str(counted[name])) for name in ("rows", "keyed", "without_key")))
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """A batch of people, as columns: ascending positions, every key once."""
+
+    positions: list[str]
+    keys: list[str]
+    duplicates: list[int]
+    """How many more rows of the same key there are, which are not sent."""
+    columns: dict[str, list[object]]
+    """The user's columns."""
+    optouts: dict[Channel, list[int]]
+    """0 none, 1 unsubscribed, 2 bounced, 3 complained."""
+    read_at: float
+    """`clock.monotonic()` when the read of these rows began."""
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+
+@dataclass
+class _Reading:
+    """What one read gave, and where the next one begins: None at the end of the audience."""
+
+    batches: deque[pyarrow.RecordBatch]
+    read_at: float
+    fresh_until: float
+    next: str | None
+
+
+class Sweep:
+    """Reads an audience once, from a position to the end. Used by one thread; `close` may come from another."""
+
+    def __init__(
+        self,
+        warehouse: Warehouse,
+        audience: Audience,
+        optouts: OptOuts | None,
+        *,
+        salt: str,
+        rows: int,
+        after: str | None,
+        timeout: timedelta,
+        clock: Clock,
+        budget_bytes: int = 32 << 20,
+        fresh_for: timedelta = timedelta(minutes=15),
+        hold: timedelta | None = None,
+        batch_rows: int = 1000,
+    ) -> None:
+        self._warehouse, self._audience, self._optouts = warehouse, audience, optouts or OptOuts()
+        self._wrapping = Wrapping(warehouse.dialect, audience, self._optouts, salt)
+        self._after, self._timeout, self._clock = after, timeout, clock
+        self._fresh_for = fresh_for.total_seconds()
+        self._hold = (hold or warehouse.capabilities.longest_read).total_seconds()
+        self._batch_rows = batch_rows
+        self._ranges = _Ranges(budget_bytes // 2, rows, batch_rows)
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix="audience")
+        self._stopped = threading.Event()
+        self._slow = False
+        self.reads = 0
+
+    def batches(self) -> Iterator[Rows]:
+        """Every person behind `after`, once. Blocks while the warehouse works; raises what it raises."""
+        try:
+            coming: Future[_Reading] | None = self._prefetch(self._after)
+            while coming is not None:
+                reading, coming = coming.result(), None
+                if reading.next is not None and not self._slow:
+                    coming = self._prefetch(reading.next)
+                stale_after = yield from self._hand_out(reading)
+                if stale_after is not None:
+                    coming = self._again(stale_after, coming)
+                elif coming is None and reading.next is not None:
+                    coming = self._prefetch(reading.next)
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Stop reading, from whichever thread. Safe to call twice."""
+        self._stopped.set()
+        if self.reads:
+            self._warehouse.close()
+        self._reader.shutdown(wait=True, cancel_futures=True)
+
+    def _prefetch(self, after: str | None) -> Future[_Reading]:
+        return self._reader.submit(self._read, after)
+
+    def _again(self, after: str, coming: Future[_Reading] | None) -> Future[_Reading]:
+        """Read again from here. Whoever takes this long has no use for a read that waits: stop reading ahead."""
+        self._slow = True
+        if coming is not None:
+            coming.cancel()
+        return self._prefetch(after)
+
+    def _hand_out(self, reading: _Reading) -> Generator[Rows, None, str | None]:
+        """Give a read's rows away. Returns the last position given when the rest has waited for too long, else None."""
+        last: str | None = None
+        while reading.batches:
+            batch = reading.batches.popleft()
+            for start in range(0, batch.num_rows, self._batch_rows):
+                if last is not None and self._clock.monotonic() > reading.fresh_until:
+                    reading.batches.clear()
+                    return last
+                rows = self._rows(batch.slice(start, self._batch_rows), reading.read_at)
+                last = rows.positions[-1]
+                yield rows
+        return None
+
+    def _rows(self, batch: pyarrow.RecordBatch, read_at: float) -> Rows:
+        names = [column.name for column in self._audience.columns]
+        return Rows(
+            positions=batch.column(POSITION).to_pylist(),
+            keys=batch.column(KEY).to_pylist(),
+            duplicates=batch.column(DUPLICATES).to_pylist(),
+            columns={name: python_values(batch.column(name)) for name in names},
+            optouts={channel: batch.column(optout_column(channel)).to_pylist() for channel in self._optouts.channels},
+            read_at=read_at,
+        )
+
+    # In the background
+
+    def _read(self, after: str | None) -> _Reading:
+        """Read one range into memory and let go of the warehouse."""
+        upto = self._ranges.upto(after)
+        query = self._wrapping.sweep_query(after, upto)
+        self.reads += 1
+        read_at = self._clock.monotonic()
+        batches: deque[pyarrow.RecordBatch] = deque()
+        cut = False
+        try:
+            with self._warehouse.read(query, self._timeout, _ARROW_ROWS) as stream:
+                cut = self._fill(batches, stream)
+        except OutsideError:
+            # What came is whole people in order: go on behind it. A read that gives nothing is trouble.
+            if not batches or self._stopped.is_set():
+                raise
+            cut = True
+        arrived = self._clock.monotonic()
+        end = batches[-1].column(POSITION)[-1].as_py() if cut else upto
+        self._ranges.measured(after, end, sum(b.num_rows for b in batches), sum(b.nbytes for b in batches))
+        return _Reading(batches, read_at, arrived + self._fresh_for, end)
+
+    def _fill(self, batches: deque[pyarrow.RecordBatch], stream: Iterator[pyarrow.RecordBatch]) -> bool:
+        """Keep what comes, within the budget and the time a read may last. Returns whether it was cut short."""
+        size, until = 0, None
+        for batch in stream:
+            if not batch.num_rows:
+                continue
+            until = until or self._clock.monotonic() + self._hold
+            batches.append(batch)
+            size += batch.nbytes
+            if size > 2 * self._ranges.budget or self._clock.monotonic() > until or self._stopped.is_set():
+                return True
+        return False
+
+
+class _Ranges:
+    """How wide the next read is: as many rows as fit into the budget, by what was measured so far."""
+
+    def __init__(self, budget: int, rows: int, least: int) -> None:
+        self.budget = budget
+        self._least = least
+        self._expected = rows
+        self._rows = self._bytes = self._covered = 0
+
+    def upto(self, after: str | None) -> str | None:
+        """The last position of the range that begins behind `after`; None when it reaches the end."""
+        start = _number(after)
+        width = _SPACE * max(self._least, self.budget // self._row_bytes()) // max(1, self._density())
+        return None if start + width >= _SPACE - 1 else f"{start + width:032x}"
+
+    def measured(self, after: str | None, end: str | None, rows: int, size: int) -> None:
+        self._covered += (_SPACE if end is None else _number(end)) - _number(after)
+        self._rows += rows
+        self._bytes += size
+
+    def _row_bytes(self) -> int:
+        return max(1, self._bytes // self._rows) if self._rows else _FIRST_ROW_BYTES
+
+    def _density(self) -> int:
+        """Rows in the whole space: as counted before, or as met so far if that is more."""
+        met = self._rows * _SPACE // self._covered if self._covered else 0
+        return max(self._expected, met)
+
+
+def _number(position: str | None) -> int:
+    return int(position, 16) + 1 if position else 0
+
+
+def python_values(array: pyarrow.Array) -> list[Any]:
+    """A column as Python values that Liquid can use: whole decimals as int, maps as dict, times in microseconds."""
+    import pyarrow.types as types
+
+    kind = array.type
+    plain = _plain_type(kind)
+    values: list[Any] = (array if plain == kind else array.cast(plain, safe=False)).to_pylist()
+    if types.is_decimal(kind) and kind.scale == 0:
+        return [int(value) if isinstance(value, Decimal) else value for value in values]
+    if types.is_map(kind):
+        return [dict(value) if value is not None else None for value in values]
+    return values
+
+
+def _plain_type(kind: Any) -> Any:
+    """The type to read a column as: Python's times have no nanoseconds."""
+    import pyarrow
+    import pyarrow.types as types
+
+    if types.is_timestamp(kind) and kind.unit == "ns":
+        return pyarrow.timestamp("us", kind.tz)
+    if types.is_time(kind) and kind.unit == "ns":
+        return pyarrow.time64("us")
+    if types.is_duration(kind) and kind.unit == "ns":
+        return pyarrow.duration("us")
+    return kind

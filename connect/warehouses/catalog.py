@@ -1,0 +1,46 @@
+"""Which warehouses there are: a name → where its adapter lives, loaded when it is used and not before."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from functools import cache
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from typing import cast
+
+from connect.errors import UserError
+from connect.warehouses.interface import Warehouse
+
+ADAPTERS = {
+    "duckdb": "connect.warehouses.duckdb:DuckDB",
+}
+"""Connect's own adapters. Others come from packages, through the entry point group below."""
+
+GROUP = "connect.warehouses"
+
+
+@cache
+def _installed() -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=GROUP)}
+
+
+def names() -> list[str]:
+    """Every type that `sources:` may name here, sorted."""
+    return sorted({*ADAPTERS, *_installed()})
+
+
+def load(name: str) -> type[Warehouse]:
+    """The adapter of this name. Raises UserError when there is none."""
+    if name in ADAPTERS:
+        module, _, attribute = ADAPTERS[name].partition(":")
+        return cast(type[Warehouse], getattr(import_module(module), attribute))
+    if name in _installed():
+        return cast(type[Warehouse], _installed()[name].load())
+    near = get_close_matches(name, names(), n=1)
+    hint = f"did you mean `{near[0]}`?" if near else f"there are: {', '.join(names())}"
+    raise UserError.of("unknown-warehouse", f"there is no warehouse of type `{name}`", hint)
+
+
+def type_of(url: str) -> str:
+    """The warehouse type behind a SQLAlchemy URL: `duckdb:///shop.duckdb` and `duckdb+driver://…` are `duckdb`."""
+    return url.partition(":")[0].partition("+")[0].lower()

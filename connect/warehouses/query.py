@@ -1,0 +1,303 @@
+"""The user's SQL: parsed to be one SELECT, checked, and its `:name` parameters bound. The text stays as it is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+import sqlglot
+from sqlglot import exp
+from sqlglot.errors import ParseError, TokenError
+from sqlglot.tokenizer_core import Token, TokenType
+
+from connect.errors import Problem, Severity
+from connect.project.text import Text
+from connect.warehouses.interface import Dialect, Query
+
+KNOWN = ("fire_date", "fire_time")
+"""What every query may bind, beside the campaign's own `params`."""
+
+_WRITES = (
+    exp.Insert,
+    exp.Update,
+    exp.Delete,
+    exp.Merge,
+    exp.Create,
+    exp.Drop,
+    exp.Alter,
+    exp.Command,
+    exp.Into,
+    exp.Copy,
+    exp.Set,
+    exp.Lock,
+    exp.TruncateTable,
+)
+
+_VOLATILE_WORDS = {"current_date", "current_time", "current_timestamp", "current_datetime", "current_localtime"}
+_VOLATILE_WORDS |= {"current_localtimestamp", "localtime", "localtimestamp", "sysdate", "systimestamp"}
+"""Volatile without parentheses too."""
+
+_RANDOM = {"random", "rand", "randn", "randstr", "uniform", "uuid", "gen_random_uuid", "generate_uuid", "uuid_string"}
+_RANDOM |= {"newid", "uuidv4", "uuidv7", "generateuuidv4", "setseed", "nextval", "currval", "txid_current"}
+
+_CLOCKS = {"now", "today", "getdate", "getutcdate", "sysdatetime", "sysutcdatetime", "curdate", "curtime", "utc_date"}
+_CLOCKS |= {"utc_time", "utc_timestamp", "unix_timestamp", "transaction_timestamp", "statement_timestamp"}
+_CLOCKS |= {"clock_timestamp", "timeofday", "get_current_timestamp", "get_current_time"}
+
+_VOLATILE_CALLS = _VOLATILE_WORDS | _RANDOM | _CLOCKS
+
+
+def check(sql: Text, *, dialect: str, parameters: Collection[str] | None, clock_warehouse: bool) -> list[Problem]:
+    """What is wrong with a query: not one SELECT, unknown or unused parameters, volatile functions.
+
+    `dialect` is sqlglot's name of the engine; `parameters` are the names of the campaign's `params`, and None where
+    they are not known, so that parameters are not judged.
+    """
+    try:
+        tokens = sqlglot.tokenize(sql.source, read=dialect)
+        statements = _statements(sql.source, dialect)
+    except TokenError as error:
+        return [_unreadable(sql, error)]
+    except ParseError as error:
+        return [_unparsed(sql, error)]
+    problems = list(_shape(sql, tokens, statements))
+    if not problems:
+        problems = [] if parameters is None else list(_parameters(sql, tokens, parameters))
+        if not clock_warehouse:
+            problems += _volatile(sql, tokens, statements[0])
+    return problems
+
+
+def bind(sql: Text, dialect: Dialect) -> str:
+    """The query with `:name` written as the dialect binds it and without its last `;`; else as the user wrote it."""
+    tokens = sqlglot.tokenize(sql.source, read=dialect.sqlglot)
+    edits = [(marker.start, marker.end, dialect.parameter(marker.name)) for marker in _markers(sql.source, tokens)]
+    edits += [(token.start, token.end + 1, "") for token in _closing(tokens)]
+    text = sql.source
+    for start, end, written in sorted(edits, reverse=True):
+        text = text[:start] + written + text[end:]
+    return text
+
+
+def bound(sql: Text, dialect: Dialect, values: Mapping[str, object]) -> Query:
+    """The query, ready to run: bound, with the values of the parameters that it uses and no others."""
+    names = used(sql, dialect.sqlglot)
+    return Query(bind(sql, dialect), {name: value for name, value in values.items() if name in names})
+
+
+def used(sql: Text, dialect: str) -> set[str]:
+    """The names of the parameters in a query."""
+    return {marker.name for marker in _markers(sql.source, sqlglot.tokenize(sql.source, read=dialect))}
+
+
+def people(rows: Sequence[Mapping[str, object]], dialect: Dialect) -> Query:
+    """A literal list as a query: every cell a bound parameter, missing cells null, mixed types as text."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    mixed = {name for name in columns if _is_mixed([row.get(name) for row in rows])}
+    parameters: dict[str, object] = {}
+    selects = []
+    for number, row in enumerate(rows):
+        cells = []
+        for place, name in enumerate(columns):
+            parameter = f"connect_cell_{number}_{place}"
+            parameters[parameter] = _as_text(row.get(name)) if name in mixed else row.get(name)
+            cells.append(f"{dialect.parameter(parameter)} as {dialect.quote(name)}")
+        selects.append("select " + ", ".join(cells))
+    if not columns:
+        return Query("select null as id where 1 = 0", {})
+    return Query("\nunion all\n".join(selects), parameters)
+
+
+def _is_mixed(values: Sequence[object]) -> bool:
+    return len({type(value) for value in values if value is not None}) > 1
+
+
+def _as_text(value: object) -> object:
+    if value is None or isinstance(value, str):
+        return value
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _statements(source: str, dialect: str) -> list[exp.Expr]:
+    """The statements of a text; `select 1; -- done` parses as two, of which the second is only a comment."""
+    parsed = sqlglot.parse(source, read=dialect)
+    return [statement for statement in parsed if statement is not None and not isinstance(statement, exp.Semicolon)]
+
+
+# What sqlglot says, in our words
+
+
+def _unreadable(sql: Text, error: TokenError) -> Problem:
+    """A quote or comment that is never closed: sqlglot names its line and column only in the cause's text."""
+    found = re.search(r"from (\d+):(\d+)", str(error.__cause__ or error))
+    place = sql.location(int(found[1]), max(1, int(found[2]))) if found else sql.at(0)
+    return Problem("sql-syntax", "a quote or a comment in this query is never closed", "close it", place)
+
+
+def _unparsed(sql: Text, error: ParseError) -> Problem:
+    first = error.errors[0] if error.errors else {}
+    near = str(first.get("highlight") or "")
+    column = int(first.get("col") or 1) - len(near) + 1
+    description = str(first.get("description") or "")
+    hint = "" if not description or "<class" in description else description[:1].lower() + description[1:]
+    message = f"this SQL can not be read at `{near}`" if near else "this SQL can not be read"
+    return Problem("sql-syntax", message, hint, sql.location(int(first.get("line") or 1), max(1, column)))
+
+
+def _shape(sql: Text, tokens: Sequence[Token], statements: Sequence[exp.Expr]) -> Iterator[Problem]:
+    """Problems that make a text something else than one SELECT."""
+    if len(statements) > 1:
+        message = f"there are {len(statements)} statements; an audience is one SELECT"
+        yield Problem("several-statements", message, "keep the SELECT", sql.at(_second(tokens)))
+    elif not statements or not isinstance(statements[0], exp.Query):
+        place = sql.at(tokens[0].start if tokens else 0)
+        hint = "write a query that begins with `select` or `with`"
+        yield Problem("not-a-select", "this is not a SELECT", hint, place)
+    else:
+        written = next((node for node in statements[0].walk() if isinstance(node, _WRITES)), None)
+        if written is not None:
+            word = _WORDS.get(type(written), type(written).__name__.upper())
+            hint = "an audience only reads; change data in a job of its own"
+            place = sql.at(_place_of_word(tokens, word))
+            yield Problem("sql-writes", f"this query would write or lock: `{word}`", hint, place)
+
+
+_WORDS: dict[type[exp.Expr], str] = {exp.Lock: "FOR", exp.TruncateTable: "TRUNCATE"}
+
+
+def _second(tokens: Sequence[Token]) -> int:
+    """Where the second statement begins."""
+    ended = False
+    for token in tokens:
+        if token.token_type is TokenType.SEMICOLON:
+            ended = True
+        elif ended:
+            return int(token.start)
+    return 0
+
+
+def _place_of_word(tokens: Sequence[Token], word: str) -> int:
+    return next((int(token.start) for token in tokens if token.text.upper().split(" ")[0] == word), 0)
+
+
+# Parameters
+
+
+@dataclass(frozen=True, slots=True)
+class _Marker:
+    name: str
+    start: int
+    end: int
+
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_OPERANDS = {TokenType.VAR, TokenType.IDENTIFIER, TokenType.NUMBER, TokenType.STRING, TokenType.R_PAREN}
+_OPERANDS |= {TokenType.R_BRACKET, TokenType.R_BRACE}
+_OPENING = {TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.L_BRACE}
+_ENDING = {TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.R_BRACE}
+
+
+def _markers(source: str, tokens: Sequence[Token]) -> Iterator[_Marker]:
+    """Every `:name` that is a parameter, and not a slice, a JSON path, a struct's field or a prefix alias.
+
+    After an operand a colon belongs to it (`items[1:n]`, `{'a':b}`, `payload:field`); after anything else no
+    grammar has one, so that it must be a parameter. A `[` that follows an operand opens a subscript (`items[:n]`).
+    """
+    brackets: list[tuple[TokenType, bool]] = []
+    before: Token | None = None
+    for token in tokens:
+        after_operand = before is not None and before.token_type in _OPERANDS
+        if token.token_type in _OPENING:
+            brackets.append((token.token_type, after_operand))
+        elif token.token_type in _ENDING and brackets:
+            brackets.pop()
+        elif token.token_type is TokenType.COLON:
+            name = _NAME.match(source, token.end + 1)
+            if name and not _belongs(token, before, brackets):
+                yield _Marker(name[0], token.start, name.end())
+        before = token
+
+
+def _belongs(colon: Token, before: Token | None, brackets: Sequence[tuple[TokenType, bool]]) -> bool:
+    """Whether a colon belongs to what stands before it."""
+    inside, subscript = brackets[-1] if brackets else (None, False)
+    if before is None:
+        return False
+    if before.token_type in _OPERANDS:
+        return before.end + 1 == colon.start or inside in (TokenType.L_BRACKET, TokenType.L_BRACE)
+    return before.token_type is TokenType.L_BRACKET and subscript
+
+
+def _closing(tokens: Sequence[Token]) -> list[Token]:
+    """The semicolons at the end."""
+    closing: list[Token] = []
+    for token in reversed(tokens):
+        if token.token_type is not TokenType.SEMICOLON:
+            break
+        closing.append(token)
+    return closing
+
+
+def _parameters(sql: Text, tokens: Sequence[Token], parameters: Collection[str]) -> Iterator[Problem]:
+    known = sorted({*KNOWN, *parameters})
+    found = list(_markers(sql.source, tokens))
+    for marker in found:
+        if marker.name not in known:
+            yield _unknown(sql, f":{marker.name}", marker.name, marker.start, known)
+    for token in _foreign(sql.source, tokens):
+        match = _NAME.match(sql.source, token.end + 1)
+        name = match[0] if match else ""
+        yield _unknown(sql, sql.source[token.start] + name, name, token.start, known)
+    for name in sorted(set(parameters) - set(KNOWN) - {marker.name for marker in found}):
+        message = f"the parameter `{name}` is never used in this query"
+        yield Problem("unused-parameter", message, f"write `:{name}` or remove it", sql.at(0), Severity.warning)
+
+
+def _foreign(source: str, tokens: Sequence[Token]) -> Iterator[Token]:
+    """`$name` and `?`, which are markers of other tools."""
+    for token in tokens:
+        if token.token_type in (TokenType.PARAMETER, TokenType.PLACEHOLDER) and source[token.start] in "$?":
+            yield token
+
+
+def _unknown(sql: Text, written: str, name: str, offset: int, known: Sequence[str]) -> Problem:
+    near = get_close_matches(name, known, n=1)
+    hint = f"did you mean `:{near[0]}`?" if near else "there are: " + ", ".join(f"`:{one}`" for one in known)
+    return Problem("unknown-parameter", f"there is no parameter `{written}`", hint, sql.at(offset))
+
+
+# Functions that give another answer on the next read
+
+
+def _volatile(sql: Text, tokens: Sequence[Token], statement: exp.Expr) -> Iterator[Problem]:
+    for place, token in enumerate(tokens):
+        name = token.text.lower()
+        if name in _VOLATILE_CALLS and _is_call(sql.source, tokens, place, name):
+            yield _changes(sql, f"`{name}`", token.start, _instead(name))
+    if any(isinstance(node, exp.TableSample) for node in statement.walk()):
+        offset = _place_of_word(tokens, "TABLESAMPLE") or _place_of_word(tokens, "USING")
+        yield _changes(sql, "a sample", offset, "filter on a column instead")
+
+
+def _is_call(source: str, tokens: Sequence[Token], place: int, name: str) -> bool:
+    """Whether this word calls the function: not a quoted name, a column of a table, or an alias."""
+    token = tokens[place]
+    before = tokens[place - 1].token_type if place else None
+    after = tokens[place + 1].token_type if place + 1 < len(tokens) else None
+    if not source[token.start].isalpha() or before in (TokenType.DOT, TokenType.ALIAS, TokenType.COLON):
+        return False
+    return name in _VOLATILE_WORDS or after is TokenType.L_PAREN
+
+
+def _instead(name: str) -> str:
+    if name in _RANDOM:
+        return "filter or order by a column instead"
+    return "write `:fire_date`" if "date" in name or name == "today" else "write `:fire_time`"
+
+
+def _changes(sql: Text, what: str, offset: int, instead: str) -> Problem:
+    message = f"{what} gives another answer on every read, and a run reads its audience more than once"
+    hint = f"{instead}, or set `clock: warehouse` if it is meant"
+    return Problem("volatile-function", message, hint, sql.at(offset))

@@ -1,0 +1,395 @@
+"""The user's SQL → ours: positions, one row of each key, opt-out flags, a range of the hash space, in order.
+
+the user's query        as it was written, in a subquery: an engine refuses data-modifying CTEs there
+→ keyed                 the key text of each row; rows without a key are left out, and counted by `size_query`
+→ positioned            md5(salt ‖ key text), filtered to the range
+→ one of each key       always the same row of several, with the number of the others
+→ flags                 a left join on the opt-outs of these people: nobody is multiplied, nobody is lost
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+
+from connect.errors import Problem, UserError, raise_errors
+from connect.vocabulary import Channel
+from connect.warehouses.interface import Column, Dialect, Query
+
+POSITION, KEY, DUPLICATES = "connect_position", "connect_key", "connect_duplicates"
+RESERVED = "connect_"
+
+UNSUBSCRIBED, BOUNCED, COMPLAINED = 1, 2, 3
+"""The flags of an opt-out; 0 is none."""
+
+DEFAULT_KEY = ("id",)
+
+
+def optout_column(channel: Channel) -> str:
+    """The output column that holds this channel's opt-out flag."""
+    return f"connect_optout_{channel.value}"
+
+
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """The audience's query, already bound, and the columns that it returns."""
+
+    sql: str
+    parameters: Mapping[str, object]
+    key: tuple[str, ...]
+    columns: tuple[Column, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OptOuts:
+    """Who may not be written to: the subscriptions query (already bound), and what of it counts for this message.
+
+    Without `sql` only the audience's own `subscribed` column counts.
+    """
+
+    sql: str | None = None
+    parameters: Mapping[str, object] = field(default_factory=dict)
+    columns: tuple[Column, ...] = ()
+    subscribed_values: tuple[str, ...] = ("subscribed",)
+    transactional: bool = False
+    """Only bounces and complaints count."""
+    topic: str | None = None
+    addresses: Mapping[Channel, str] = field(default_factory=dict)
+    """Channel → the audience's column that holds its address."""
+    channels: tuple[Channel, ...] = tuple(Channel)
+    """The channels that get a flag."""
+
+
+@dataclass(frozen=True)
+class Wrapping:
+    """The queries of a run over one audience. Raises UserError when the columns do not do."""
+
+    dialect: Dialect
+    audience: Audience
+    optouts: OptOuts
+    salt: str = ""
+
+    def __post_init__(self) -> None:
+        raise_errors(check(self.audience, self.optouts))
+
+    def size_query(self) -> Query:
+        """One row: `rows`, `keyed` (rows with a key) and `without_key`."""
+        sql = f"""select count(*) as "rows", count(k.{KEY}) as keyed, count(*) - count(k.{KEY}) as without_key
+from (
+{self._keyed()}
+) as k"""
+        return Query(sql, dict(self.audience.parameters))
+
+    def sweep_query(self, after: str | None, upto: str | None) -> Query:
+        """Rows with `after < position <= upto`, one of each key, by position; None is no bound."""
+        parameters = {"connect_salt": self.salt, "connect_after": after, "connect_upto": upto}
+        parameters = {name: value for name, value in parameters.items() if value is not None}
+        flags = _Flags(self.dialect, self.audience, self.optouts)
+        ctes = [f"connect_people as materialized (\n{self._people(after, upto)}\n)", *flags.ctes()]
+        names = [self.dialect.quote(column.name) for column in self.audience.columns]
+        selected = [f"p.{POSITION}", f"p.{KEY}", f"p.{DUPLICATES}", *flags.columns(), *(f"p.{name}" for name in names)]
+        parts = ["with " + ",\n".join(ctes), "select " + ", ".join(selected), "from connect_people as p"]
+        sql = "\n".join([*parts, *flags.joins(), f"order by p.{POSITION}"])
+        return Query(sql, {**self.audience.parameters, **flags.parameters(), **parameters})
+
+    def _keyed(self) -> str:
+        """The user's rows with their key text: null where a part of the key is null or blank."""
+        return f"select {_key_text(self.audience, self.dialect)} as {KEY}, u.*\nfrom (\n{self.audience.sql}\n) as u"
+
+    def _people(self, after: str | None, upto: str | None) -> str:
+        bind = self.dialect.parameter
+        position = self.dialect.md5(f"{bind('connect_salt')} || k.{KEY}")
+        positioned = f"select {position} as {POSITION}, k.*\nfrom (\n{self._keyed()}\n) as k\nwhere k.{KEY} is not null"
+        bounds = [f"r.{POSITION} > {bind('connect_after')}"] if after is not None else []
+        bounds += [f"r.{POSITION} <= {bind('connect_upto')}"] if upto is not None else []
+        ranged = f"select r.*\nfrom (\n{positioned}\n) as r" + ("\nwhere " + " and ".join(bounds) if bounds else "")
+        columns = [KEY, *(column.name for column in self.audience.columns)]
+        return self.dialect.one_of_each(ranged, POSITION, columns, DUPLICATES)
+
+
+# Keys
+
+
+def key_columns(audience: Audience) -> tuple[Column, ...]:
+    """The columns of the key; for the default key, `email` serves where there is no `id`. Missing ones are left out."""
+    found = [column for name in audience.key if (column := find(audience.columns, name))]
+    if not found and tuple(audience.key) == DEFAULT_KEY:
+        found = [column for column in [find(audience.columns, "email")] if column]
+    return tuple(found)
+
+
+def find(columns: Sequence[Column], name: str) -> Column | None:
+    """The column of this name: as it is written, else in another case."""
+    exact = [column for column in columns if column.name == name]
+    folded = [column for column in columns if column.name.casefold() == name.casefold()]
+    return next(iter(exact or folded), None)
+
+
+def _key_text(audience: Audience, dialect: Dialect) -> str:
+    """`length:value` of each part, put together: what `connect.identity.key_text` gives."""
+    parts = _key_parts(audience, dialect)
+    texts = [f"{dialect.text(f'length({part})')} || ':' || {part}" for part in parts]
+    present = " and ".join(f"{dialect.trimmed(part)} <> ''" for part in parts)
+    return f"case when {present} then {' || '.join(texts)} end"
+
+
+def _key_parts(audience: Audience, dialect: Dialect) -> list[str]:
+    columns = key_columns(audience)
+    texts = [dialect.text(f"u.{dialect.quote(column.name)}") for column in columns]
+    if len(columns) == 1 and columns[0].name.casefold() == "email":
+        return [f"lower({dialect.trimmed(texts[0])})"]
+    return texts
+
+
+_KEY_TYPE = re.compile(
+    r"(TINY|SMALL|MEDIUM|BIG|HUGE|U|UTINY|USMALL|UBIG|UHUGE)?INT(EGER)?[248]?|VARCHAR.*|N?VARCHAR2?.*|CHAR.*|BPCHAR|"
+    r"TEXT|STRING|NAME|UUID|ENUM.*",
+    re.IGNORECASE,
+)
+_CASTS = {"BOOL": "varchar", "DATE": "varchar", "TIME": "varchar"}
+
+
+def _castable(column: Column) -> str:
+    kind = next((cast for start, cast in _CASTS.items() if column.type.upper().startswith(start)), "bigint")
+    return f"write `cast({column.name} as {kind}) as {column.name}` in the query"
+
+
+# What can be wrong with the columns
+
+
+def check(audience: Audience, optouts: OptOuts) -> list[Problem]:
+    """What is wrong with the columns of an audience and of its opt-outs."""
+    return [*_column_problems(audience), *_key_problems(audience), *_optout_problems(audience, optouts)]
+
+
+def _column_problems(audience: Audience) -> Iterator[Problem]:
+    seen: set[str] = set()
+    for column in audience.columns:
+        if column.name.casefold() in seen:
+            hint = "give one of them another name with `as`"
+            yield Problem("duplicate-column", f"the audience has two columns named `{column.name}`", hint)
+        if column.name.casefold().startswith(RESERVED):
+            hint = "rename it with `as`: names that begin with `connect_` are Connect's own"
+            yield Problem("reserved-column", f"the audience has a column named `{column.name}`", hint)
+        seen.add(column.name.casefold())
+    subscribed = find(audience.columns, "subscribed")
+    if subscribed and not subscribed.type.upper().startswith("BOOL"):
+        message = f"the column `subscribed` is {subscribed.type}; it says who may be written to and must be a boolean"
+        yield Problem("subscribed-type", message, "write a comparison, such as `status = 'active' as subscribed`")
+
+
+def _key_problems(audience: Audience) -> Iterator[Problem]:
+    columns = key_columns(audience)
+    if len(columns) < len(audience.key):
+        for name in audience.key:
+            if find(audience.columns, name) is None:
+                yield missing_column(name, audience.columns, "the audience's key")
+    for column in columns:
+        if not _KEY_TYPE.fullmatch(column.type):
+            message = f"the key `{column.name}` is {column.type}; a key must be an integer, text or a UUID"
+            yield Problem("key-type", message, _castable(column))
+
+
+def missing_column(name: str, columns: Sequence[Column], what: str) -> Problem:
+    """The problem of a column that is needed and not there."""
+    names = [column.name for column in columns]
+    near = get_close_matches(name, names, n=1)
+    hint = f"did you mean `{near[0]}`?" if near else f"the query returns: {', '.join(names)}"
+    return Problem("missing-column", f"the query returns no column `{name}`, which is {what}", hint)
+
+
+def _optout_problems(audience: Audience, optouts: OptOuts) -> Iterator[Problem]:
+    for channel, name in optouts.addresses.items():
+        if find(audience.columns, name) is None:
+            yield missing_column(name, audience.columns, f"the address of `{channel.value}`")
+    if optouts.sql is None:
+        return
+    identifier, address = find(optouts.columns, "id"), find(optouts.columns, "address")
+    if identifier is None and address is None:
+        hint = "name them with `as id` and `as address`"
+        yield Problem("subscriptions-columns", "the subscriptions query returns neither `id` nor `address`", hint)
+        return
+    for column, whose in ((identifier, "subscriptions"), (_person_column(audience), "audience")):
+        if identifier and column and not _KEY_TYPE.fullmatch(column.type):
+            message = f"the {whose} query's `{column.name}` is {column.type} and can not be compared as an id"
+            yield Problem("key-type", message, _castable(column))
+    if not (identifier and _person_column(audience)) and not (address and optouts.addresses):
+        message = "nothing joins the audience with the subscriptions query: opt-outs could not be found"
+        hint = "return `id` in both queries, or the address that is written to"
+        yield Problem("optouts-unmatched", message, hint)
+
+
+def _person_column(audience: Audience) -> Column | None:
+    """What opt-outs are matched with by id: the audience's `id`, else its key when that is one column."""
+    keys = key_columns(audience)
+    return find(audience.columns, "id") or (keys[0] if len(keys) == 1 else None)
+
+
+# Opt-outs
+
+
+@dataclass(frozen=True)
+class _Flags:
+    """The pieces of SQL that flag the opted-out people of a range."""
+
+    dialect: Dialect
+    audience: Audience
+    optouts: OptOuts
+
+    @property
+    def _by_id(self) -> bool:
+        return self._has("id") and _person_column(self.audience) is not None
+
+    @property
+    def _by_address(self) -> dict[Channel, str]:
+        """Channel → its address in the audience, as opt-outs write it."""
+        if not self._has("address"):
+            return {}
+        found = {
+            channel: column.name
+            for channel, name in self.optouts.addresses.items()
+            if channel in self.optouts.channels and (column := find(self.audience.columns, name))
+        }
+        return {channel: self._address(channel, f"p.{self.dialect.quote(name)}") for channel, name in found.items()}
+
+    def _has(self, name: str) -> bool:
+        return self.optouts.sql is not None and find(self.optouts.columns, name) is not None
+
+    def _text(self, name: str) -> str:
+        """A column of the subscriptions query as text; null where it has none, or where it is blank."""
+        column = find(self.optouts.columns, name)
+        if column is None:
+            return self.dialect.text("null")
+        text = self.dialect.text(f"s.{self.dialect.quote(column.name)}")
+        return f"nullif({self.dialect.trimmed(text)}, '')"
+
+    def _address(self, channel: Channel, expression: str) -> str:
+        text = self.dialect.text(expression)
+        if channel is Channel.sms:
+            return self.dialect.phone_digits(text)
+        return f"nullif(lower({self.dialect.trimmed(text)}), '')"
+
+    def _either_address(self, text: str) -> str:
+        """An address of any channel, written as one compares it: only an e-mail address has an @."""
+        phone = self.dialect.phone_digits(text)
+        return f"case when {text} like '%@%' then lower({text}) else coalesce({phone}, lower({text})) end"
+
+    def _id_of_person(self) -> str:
+        column = _person_column(self.audience)
+        if column is None:
+            return self.dialect.text("null")
+        text = self.dialect.trimmed(self.dialect.text(f"p.{self.dialect.quote(column.name)}"))
+        return f"nullif({f'lower({text})' if column.name.casefold() == 'email' else text}, '')"
+
+    def parameters(self) -> dict[str, object]:
+        if not (self._by_id or self._by_address):
+            return {}
+        own: dict[str, object] = dict(self.optouts.parameters)
+        if self._has("status"):
+            own |= {f"connect_subscribed_{n}": value for n, value in enumerate(self.optouts.subscribed_values)}
+        if self.optouts.topic is not None and self._has("topic"):
+            own["connect_topic"] = self.optouts.topic
+        return own
+
+    def ctes(self) -> list[str]:
+        if not (self._by_id or self._by_address):
+            return []
+        ctes = [f"connect_optouts as materialized (\n{self._latest()}\n)"]
+        if self._by_id:
+            ctes.append(f"connect_by_id as (\n{self._for_ids()}\n)")
+        return ctes + [
+            f"connect_by_{channel.value} as (\n{self._for_addresses(channel)}\n)" for channel in self._by_address
+        ]
+
+    def columns(self) -> list[str]:
+        return [f"{self._flag(channel)} as {optout_column(channel)}" for channel in self.optouts.channels]
+
+    def joins(self) -> list[str]:
+        joins = []
+        if self._by_id:
+            joins.append(f"left join connect_by_id as i on i.match = {self._id_of_person()}")
+        for channel, address in self._by_address.items():
+            name = channel.value
+            joins.append(f"left join connect_by_{name} as by_{name} on by_{name}.match = {address}")
+        return joins
+
+    def _flag(self, channel: Channel) -> str:
+        found = [f"coalesce(i.{channel.value}, 0)"] if self._by_id else []
+        if channel in self._by_address:
+            found.append(f"coalesce(by_{channel.value}.flag, 0)")
+        subscribed = find(self.audience.columns, "subscribed")
+        if subscribed and not self.optouts.transactional:
+            found.append(f"case when p.{self.dialect.quote(subscribed.name)} then 0 else {UNSUBSCRIBED} end")
+        return f"greatest({', '.join(found)})" if len(found) > 1 else "".join(found) or "0"
+
+    def _latest(self) -> str:
+        """The opt-outs of these people that count: the latest row of each scope, where rows have a time."""
+        if not (self._has("at") and self._has("status")):
+            return self._opted_out(f"select o.* from (\n{self._scoped()}\n) as o")
+        order = "o.changed desc nulls last, o.flag desc"
+        scope = "o.id, o.address, o.channel, o.topic"
+        numbered = f"select o.*, row_number() over (partition by {scope} order by {order}) as place"
+        return self._opted_out(
+            f"select o.* from (\n{numbered} from (\n{self._scoped()}\n) as o\n) as o where o.place = 1"
+        )
+
+    def _opted_out(self, relation: str) -> str:
+        least = BOUNCED if self.optouts.transactional else UNSUBSCRIBED
+        return f"select o.id, o.address, o.channel, o.flag from (\n{relation}\n) as o where o.flag >= {least}"
+
+    def _scoped(self) -> str:
+        """Rows of the subscriptions query that are about these people and this message."""
+        topic = self.dialect.parameter("connect_topic")
+        same_topic = (
+            f"t.topic is null or t.topic = {topic}" if "connect_topic" in self.parameters() else "t.topic is null"
+        )
+        about = [f"t.id in (select {self._id_of_person()} from connect_people as p)"] if self._by_id else []
+        about += [f"t.address in (select {address} from connect_people as p)" for address in self._by_address.values()]
+        return f"select t.* from (\n{self._normal()}\n) as t where ({same_topic}) and ({' or '.join(about)})"
+
+    def _normal(self) -> str:
+        at = find(self.optouts.columns, "at")
+        columns = {
+            "id": self._subscriptions_id(),
+            "address": self._either_address(self._text("address")),
+            "channel": f"lower({self._text('channel')})",
+            "topic": self._text("topic"),
+            "flag": self._status(),
+            "changed": f"s.{self.dialect.quote(at.name)}" if at else self.dialect.text("null"),
+        }
+        selected = ", ".join(f"{expression} as {name}" for name, expression in columns.items())
+        return f"select {selected}\nfrom (\n{self.optouts.sql}\n) as s"
+
+    def _subscriptions_id(self) -> str:
+        column = _person_column(self.audience)
+        return f"lower({self._text('id')})" if column and column.name.casefold() == "email" else self._text("id")
+
+    def _status(self) -> str:
+        if not self._has("status"):
+            return str(UNSUBSCRIBED)
+        status = self._text("status")
+        values = [self.dialect.parameter(f"connect_subscribed_{n}") for n in range(len(self.optouts.subscribed_values))]
+        subscribed = f"when {status} in ({', '.join(values)}) then 0 " if values else ""
+        others = (
+            f"when lower({status}) = 'bounced' then {BOUNCED} when lower({status}) = 'complained' then {COMPLAINED}"
+        )
+        return f"case {subscribed}{others} else {UNSUBSCRIBED} end"
+
+    def _for_ids(self) -> str:
+        flags = ", ".join(
+            f"max(case when o.channel is null or o.channel = '{channel.value}' then o.flag else 0 end)"
+            f" as {channel.value}"
+            for channel in self.optouts.channels
+        )
+        return f"select o.id as match, {flags} from connect_optouts as o where o.id is not null group by o.id"
+
+    def _for_addresses(self, channel: Channel) -> str:
+        where = f"o.address is not null and (o.channel is null or o.channel = '{channel.value}')"
+        return (
+            f"select o.address as match, max(o.flag) as flag from connect_optouts as o where {where} group by o.address"
+        )
+
+
+__all__ = ["Audience", "OptOuts", "UserError", "Wrapping", "check", "find", "key_columns", "optout_column"]
