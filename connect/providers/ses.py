@@ -1,0 +1,233 @@
+"""Amazon SES, API v2: up to 50 individually rendered messages in one call.
+
+SES has no idempotency key. Botocore repeats a call by itself on time-outs and 500s, which sends twice; so its
+retries are off, and a call that was written and not answered is `ambiguous`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import boto3
+import botocore.exceptions as aws
+from botocore.config import Config
+from pydantic import model_validator
+
+from connect.channels.message import Email, Outgoing
+from connect.errors import Disposition, Problem, RunTrouble
+from connect.providers import ses_replies
+from connect.providers.interface import (
+    Account,
+    Capabilities,
+    ProviderSettings,
+    Receipt,
+    Status,
+)
+from connect.providers.ses_calls import MOST_BYTES, MOST_ENTRIES, Call, calls, single
+from connect.redact import Secret
+from connect.vocabulary import Channel
+
+if TYPE_CHECKING:
+    from mypy_boto3_sesv2.client import SESV2Client
+
+
+class Settings(ProviderSettings):
+    region: str | None = None
+    """E.g. `eu-west-1`; boto3's own (AWS_REGION, the profile) if not given."""
+    access_key_id: Secret | None = None
+    secret_access_key: Secret | None = None
+    session_token: Secret | None = None
+    configuration_set: str | None = None
+    endpoint_url: str | None = None
+    bulk: bool = True
+    """False sends every message in a call of its own."""
+
+    @model_validator(mode="after")
+    def _whole_key(self) -> Self:
+        if (self.access_key_id is None) != (self.secret_access_key is None):
+            raise ValueError("`access_key_id` and `secret_access_key` come together, or neither for boto3's own chain")
+        return self
+
+
+class Ses:
+    """Bulk calls where SES can carry the message in one, raw messages otherwise."""
+
+    Settings: ClassVar[type[ProviderSettings]] = Settings
+    capabilities: ClassVar[Capabilities] = Capabilities(
+        channels=frozenset({Channel.email}),
+        max_batch=MOST_ENTRIES,
+        max_call_bytes=MOST_BYTES,
+        max_message_bytes=40_000_000,
+        default_concurrency=8,
+    )
+
+    def __init__(self, account: Account) -> None:
+        assert isinstance(account.settings, Settings)
+        self._account = account
+        self._settings = account.settings
+        self._client: SESV2Client | None = None
+        self._threads: ThreadPoolExecutor | None = None
+
+    async def open(self) -> None:
+        _keep_quiet()
+        self._threads = ThreadPoolExecutor(self._account.concurrency, thread_name_prefix=f"ses-{self._account.name}")
+        try:
+            self._client = await self._in_thread(_client, self._account, self._settings)
+        except (aws.BotoCoreError, ValueError) as error:
+            raise _trouble(_CREDENTIALS, str(error)) from None
+
+    async def send(self, batch: Sequence[Outgoing]) -> list[Receipt]:
+        receipts = {
+            member: Receipt(Status.rejected_content, "smtputf8_unsupported")
+            for member, outgoing in enumerate(batch)
+            if not _ascii_addresses(outgoing)
+        }
+        rest = [member for member in range(len(batch)) if member not in receipts]
+        planned = calls(batch, rest, self._settings.configuration_set, self._settings.bulk)
+        for answer in await asyncio.gather(*(self._call(call, batch) for call in planned)):
+            receipts |= answer
+        return [receipts[member] for member in range(len(batch))]
+
+    async def check(self) -> str:
+        if self._client is None:
+            await self.open()
+        assert self._client is not None
+        try:
+            return _standing(await self._in_thread(self._client.get_account))
+        except aws.ClientError as error:
+            return _unable_to_say(error)
+        except aws.BotoCoreError as error:
+            raise _trouble(_UNREACHABLE, type(error).__name__) from None
+
+    async def close(self) -> None:
+        client, self._client = self._client, None
+        threads, self._threads = self._threads, None
+        if client is not None:
+            client.close()
+        if threads is not None:
+            await asyncio.to_thread(threads.shutdown)
+
+    async def _call(self, call: Call, batch: Sequence[Outgoing]) -> dict[int, Receipt]:
+        """Member → receipt of one call."""
+        members = [batch[member] for member in call.members]
+        try:
+            answer = await self._in_thread(self._ask, call)
+        except aws.ClientError as error:
+            if len(members) > 1 and ses_replies.refuses_one(error):
+                return await self._one_by_one(call, batch)
+            receipts = [ses_replies.refused(error, outgoing) for outgoing in members]
+        except aws.BotoCoreError as error:
+            receipts = [ses_replies.broken(error, outgoing) for outgoing in members]
+        else:
+            receipts = _receipts(call, answer, members)
+        return dict(zip(call.members, receipts, strict=True))
+
+    async def _one_by_one(self, call: Call, batch: Sequence[Outgoing]) -> dict[int, Receipt]:
+        """SES refused a bulk call whole, over something in it: each message alone shows which one it was."""
+        alone = [single(batch[member], member, self._settings.configuration_set) for member in call.members]
+        receipts: dict[int, Receipt] = {}
+        for answer in await asyncio.gather(*(self._call(one, batch) for one in alone)):
+            receipts |= answer
+        return receipts
+
+    def _ask(self, call: Call) -> dict[str, Any]:
+        assert self._client is not None
+        answer: Any
+        if call.operation == "SendEmail":
+            answer = self._client.send_email(**call.request)
+        else:
+            answer = self._client.send_bulk_email(**call.request)
+        return dict(answer)
+
+    async def _in_thread(self, function: Any, *arguments: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
+
+
+def _receipts(call: Call, answer: dict[str, Any], members: Sequence[Outgoing]) -> list[Receipt]:
+    """One receipt for each message; an entry that SES says nothing of is in doubt."""
+    if call.operation == "SendEmail":
+        return [Receipt(Status.accepted, provider_id=answer.get("MessageId", ""))]
+    entries = list(answer.get("BulkEmailEntryResults", []))
+    entries += [{}] * (len(members) - len(entries))
+    return [ses_replies.answered(entry, outgoing) for entry, outgoing in zip(entries, members, strict=False)]
+
+
+def _ascii_addresses(outgoing: Outgoing) -> bool:
+    """SES takes no address outside ASCII before the @ (it does not offer SMTPUTF8); domains come as punycode."""
+    assert isinstance(outgoing.message, Email)
+    email = outgoing.message
+    mailboxes = (email.sender, *email.to, *email.cc, *email.bcc, *email.reply_to)
+    return all(mailbox.address.isascii() for mailbox in mailboxes)
+
+
+def _client(account: Account, settings: Settings) -> SESV2Client:
+    """A client that asks once. Raises when there is no region or no credentials."""
+    source = boto3.Session(
+        aws_access_key_id=_revealed(settings.access_key_id),
+        aws_secret_access_key=_revealed(settings.secret_access_key),
+        aws_session_token=_revealed(settings.session_token),
+        region_name=settings.region,
+    )
+    if source.get_credentials() is None:
+        raise aws.NoCredentialsError
+    seconds = account.timeout.total_seconds()
+    config = Config(
+        retries={"total_max_attempts": 1},
+        connect_timeout=min(seconds, 10),
+        read_timeout=seconds,
+        max_pool_connections=account.concurrency,
+        user_agent_extra="connect-campaigns",
+    )
+    return source.client("sesv2", endpoint_url=settings.endpoint_url, config=config)
+
+
+def _revealed(secret: Secret | None) -> str | None:
+    return secret.reveal() if secret else None
+
+
+def _keep_quiet() -> None:
+    """Botocore logs whole requests, addresses included, at DEBUG: a root logger at DEBUG must not pull them out."""
+    for name in ("botocore", "boto3", "urllib3"):
+        logger = logging.getLogger(name)
+        if logger.getEffectiveLevel() < logging.INFO:
+            logger.setLevel(logging.INFO)
+
+
+_CREDENTIALS = (
+    "ses-credentials",
+    "give `access_key_id` and `secret_access_key` as references (or let boto3 find them: environment, profile, role), "
+    "and `region`; they need ses:SendEmail, ses:SendRawEmail and ses:SendBulkEmail",
+)
+_UNREACHABLE = ("ses-unreachable", "check `region`, and whether a firewall lets this machine out on port 443")
+_PAUSED = ("ses-paused", "open the SES console of this region: Account dashboard says why, and how to appeal")
+
+
+def _trouble(problem: tuple[str, str], words: str) -> RunTrouble:
+    code, hint = problem
+    return RunTrouble(Disposition.pause, Problem(code, f"Amazon SES: {words}", hint))
+
+
+def _standing(account: Any) -> str:
+    """What GetAccount says, in one line."""
+    if not account.get("SendingEnabled", True):
+        raise _trouble(_PAUSED, "sending is paused for this account")
+    quota = account.get("SendQuota", {})
+    allowed = f"{quota.get('MaxSendRate', 0):g}/s, {quota.get('SentLast24Hours', 0):g} of " + (
+        f"{quota.get('Max24HourSend', 0):g} in 24 hours"
+    )
+    if not account.get("ProductionAccessEnabled", True):
+        return f"signed in; in the sandbox (only verified recipients); {allowed}"
+    return f"signed in; {allowed}"
+
+
+def _unable_to_say(error: aws.ClientError) -> str:
+    """Credentials that may only send are fine; credentials that are wrong are not."""
+    code = error.response.get("Error", {}).get("Code", "")
+    status, reason = ses_replies.ERRORS.get(code, (Status.accepted, ""))
+    if status is Status.config and reason != "access_denied" and code != "NotFoundException":
+        raise _trouble(_CREDENTIALS, code) from None
+    return "reachable; these credentials may not ask for quota and sandbox (ses:GetAccount)"

@@ -1,0 +1,171 @@
+"""How messages become SES v2 calls: many in one SendBulkEmail where that can carry them, else one in one SendEmail.
+
+A bulk call has one sender and one template. Ours passes through what was rendered (`{{subject}}`, `{{text}}`,
+`{{html}}`); SES does not escape the values. What a bulk call can not carry goes as a raw message of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from email.utils import formataddr
+from typing import Any
+
+from connect.channels import mime
+from connect.channels.message import Email, Mailbox, Outgoing
+
+MOST_ENTRIES = 50
+"""Destinations in one SendBulkEmail (docs.aws.amazon.com/ses/latest/APIReference-V2, seen 2026-11)."""
+MOST_BYTES = 900_000
+"""Of one bulk call, within the megabyte that SES allows for one with an inline template."""
+
+_LONGEST_DATA = 262_144  # characters of one entry's replacement data, as JSON
+_MOST_HEADERS = 15
+_HEADER_NAME = re.compile(r"[!-9;-@A-~]{1,126}")
+_HEADER_VALUE = re.compile(r"[ -~]{1,870}")
+_LONGEST_ADDRESS = 320
+
+CORRELATION_TAG = "connect_id"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request: the operation, its input, and the messages of the batch that it carries, in order."""
+
+    operation: str
+    request: dict[str, Any]
+    members: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """One message as a bulk call carries it."""
+
+    member: int
+    group: tuple[object, ...]
+    """What all entries of one call share: the sender, the reply address and the parts of the template."""
+    body: dict[str, Any]
+    size: int
+
+
+def calls(
+    batch: Sequence[Outgoing], members: Sequence[int], configuration_set: str | None, bulk: bool
+) -> Iterator[Call]:
+    """The calls that carry these members of the batch, each member once."""
+    groups: dict[tuple[object, ...], list[_Entry]] = {}
+    for member in members:
+        entry = _entry(batch[member], member) if bulk else None
+        if entry is None:
+            yield single(batch[member], member, configuration_set)
+        else:
+            groups.setdefault(entry.group, []).append(entry)
+    for entries in groups.values():
+        for packed in _packs(entries):
+            yield _packed(batch, packed, configuration_set)
+
+
+def single(outgoing: Outgoing, member: int, configuration_set: str | None) -> Call:
+    """A message as it is, in a call of its own."""
+    email = _email(outgoing)
+    request: dict[str, Any] = {
+        "FromEmailAddress": email.sender.address,
+        "Destination": _destination(email, named=False),
+        "Content": {"Raw": {"Data": mime.encode(email)}},
+        "EmailTags": _tags(outgoing),
+    }
+    return Call("SendEmail", request | _configuration(configuration_set), (member,))
+
+
+def _packed(batch: Sequence[Outgoing], entries: list[_Entry], configuration_set: str | None) -> Call:
+    if len(entries) == 1:
+        return single(batch[entries[0].member], entries[0].member, configuration_set)
+    email = _email(batch[entries[0].member])
+    request: dict[str, Any] = {
+        "FromEmailAddress": _address(email.sender),
+        "ReplyToAddresses": [_address(mailbox) for mailbox in email.reply_to],
+        "DefaultContent": {"Template": {"TemplateContent": _template(email), "TemplateData": "{}"}},
+        "BulkEmailEntries": [entry.body for entry in entries],
+    }
+    return Call("SendBulkEmail", request | _configuration(configuration_set), tuple(entry.member for entry in entries))
+
+
+def _packs(entries: Sequence[_Entry]) -> Iterator[list[_Entry]]:
+    """Split by count and by bytes, in order."""
+    pack: list[_Entry] = []
+    size = 0
+    for entry in entries:
+        if pack and (len(pack) == MOST_ENTRIES or size + entry.size > MOST_BYTES):
+            yield pack
+            pack, size = [], 0
+        pack.append(entry)
+        size += entry.size
+    if pack:
+        yield pack
+
+
+def _entry(outgoing: Outgoing, member: int) -> _Entry | None:
+    """The message as an entry of a bulk call; None when a bulk call can not carry it."""
+    email = _email(outgoing)
+    data = json.dumps(dict(_parts(email)), ensure_ascii=False)
+    if not _fits(email) or len(data) > _LONGEST_DATA:
+        return None
+    body = {
+        "Destination": _destination(email, named=True),
+        "ReplacementTags": _tags(outgoing),
+        "ReplacementEmailContent": {"ReplacementTemplate": {"ReplacementTemplateData": data}},
+        "ReplacementHeaders": [{"Name": name, "Value": value} for name, value in email.headers],
+    }
+    group = (email.sender, email.reply_to, email.text is None, email.html is None)
+    size = len(json.dumps(body))
+    return _Entry(member, group, body, size) if size <= MOST_BYTES else None
+
+
+def _fits(email: Email) -> bool:
+    addresses = (email.sender, *email.to, *email.reply_to)
+    return (
+        not (email.attachments or email.cc or email.bcc)
+        and len(email.headers) <= _MOST_HEADERS
+        and all(_HEADER_NAME.fullmatch(name) and _HEADER_VALUE.fullmatch(value) for name, value in email.headers)
+        and all(len(_address(mailbox)) <= _LONGEST_ADDRESS for mailbox in addresses)
+    )
+
+
+def _parts(email: Email) -> Iterator[tuple[str, str]]:
+    """(name in the template, value) of every part that the message has."""
+    yield "subject", email.subject
+    if email.text is not None:
+        yield "text", email.text
+    if email.html is not None:
+        yield "html", email.html
+
+
+def _template(email: Email) -> dict[str, str]:
+    return {name.capitalize(): f"{{{{{name}}}}}" for name, _ in _parts(email)}
+
+
+def _destination(email: Email, named: bool) -> dict[str, list[str]]:
+    """The recipients; with their names where SES writes the To header, without where a raw message brings its own."""
+    fields = {"ToAddresses": email.to, "CcAddresses": email.cc, "BccAddresses": email.bcc}
+    written = _address if named else (lambda mailbox: mailbox.address)
+    return {name: [written(mailbox) for mailbox in mailboxes] for name, mailboxes in fields.items() if mailboxes}
+
+
+def _address(mailbox: Mailbox) -> str:
+    """`Name <address>`, with a name outside ASCII as SES wants it: an encoded word (RFC 2047)."""
+    return formataddr((mailbox.name, mailbox.address))
+
+
+def _tags(outgoing: Outgoing) -> list[dict[str, str]]:
+    """The correlation id for SES's events. A tag takes no dots; its parts have fixed lengths, so nothing is lost."""
+    return [{"Name": CORRELATION_TAG, "Value": outgoing.correlation_id.replace(".", "-")}]
+
+
+def _configuration(name: str | None) -> dict[str, str]:
+    return {"ConfigurationSetName": name} if name else {}
+
+
+def _email(outgoing: Outgoing) -> Email:
+    assert isinstance(outgoing.message, Email)
+    return outgoing.message
