@@ -20,7 +20,7 @@ from connect.clock import Clock
 from connect.errors import OutsideError
 from connect.vocabulary import Channel
 from connect.warehouses.interface import Warehouse
-from connect.warehouses.wrapping import DUPLICATES, KEY, POSITION, Audience, OptOuts, Wrapping, optout_column
+from connect.warehouses.wrapping import DUPLICATES, KEY, POSITION, Wrapping, optout_column
 
 if TYPE_CHECKING:
     import pyarrow
@@ -40,10 +40,9 @@ class Sizes:
     without_key: int
 
 
-def sizes(warehouse: Warehouse, audience: Audience, timeout: timedelta) -> Sizes:
+def sizes(warehouse: Warehouse, wrapping: Wrapping, timeout: timedelta) -> Sizes:
     """Count an audience, without reading it."""
-    query = Wrapping(warehouse.dialect, audience, OptOuts()).size_query()
-    counted = warehouse.rows(query, timeout)[0]
+    counted = warehouse.rows(wrapping.size_query(), timeout)[0]
     return Sizes(*(int(str(counted[name])) for name in ("rows", "keyed", "without_key")))
 
 
@@ -77,15 +76,16 @@ class _Reading:
 
 
 class Sweep:
-    """Reads an audience once, from a position to the end. Used by one thread; `close` may come from another."""
+    """Reads an audience once, from a position to the end. Used by one thread; `close` may come from another.
+
+    `rows` is how many the audience is expected to have; it only decides how wide the first reads are.
+    """
 
     def __init__(
         self,
         warehouse: Warehouse,
-        audience: Audience,
-        optouts: OptOuts | None,
+        wrapping: Wrapping,
         *,
-        salt: str,
         rows: int,
         after: str | None,
         timeout: timedelta,
@@ -95,8 +95,7 @@ class Sweep:
         hold: timedelta | None = None,
         batch_rows: int = 1000,
     ) -> None:
-        self._warehouse, self._audience, self._optouts = warehouse, audience, optouts or OptOuts()
-        self._wrapping = Wrapping(warehouse.dialect, audience, self._optouts, salt)
+        self._warehouse, self._wrapping = warehouse, wrapping
         self._after, self._timeout, self._clock = after, timeout, clock
         self._fresh_for = fresh_for.total_seconds()
         self._hold = (hold or warehouse.capabilities.longest_read).total_seconds()
@@ -155,13 +154,15 @@ class Sweep:
         return None
 
     def _rows(self, batch: pyarrow.RecordBatch, read_at: float) -> Rows:
-        names = [column.name for column in self._audience.columns]
+        names = [column.name for column in self._wrapping.audience.columns]
         return Rows(
             positions=batch.column(POSITION).to_pylist(),
             keys=batch.column(KEY).to_pylist(),
             duplicates=batch.column(DUPLICATES).to_pylist(),
             columns={name: python_values(batch.column(name)) for name in names},
-            optouts={channel: batch.column(optout_column(channel)).to_pylist() for channel in self._optouts.channels},
+            optouts={
+                channel: batch.column(optout_column(channel)).to_pylist() for channel in self._wrapping.optouts.channels
+            },
             read_at=read_at,
         )
 

@@ -131,7 +131,7 @@ def _key_text(audience: Audience, dialect: Dialect) -> str:
     """`length:value` of each part, put together: what `connect.identity.key_text` gives."""
     parts = _key_parts(audience, dialect)
     texts = [f"{dialect.text(f'length({part})')} || ':' || {part}" for part in parts]
-    present = " and ".join(f"{dialect.trimmed(part)} <> ''" for part in parts)
+    present = " and ".join(f"({dialect.trimmed(part)}) <> ''" for part in parts)
     return f"case when {present} then {' || '.join(texts)} end"
 
 
