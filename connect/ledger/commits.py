@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from connect.ledger import slices
 from connect.ledger.batch import TallyKey, Writes, together
+from connect.ledger.intents import Settled
 from connect.ledger.records import Intent, Slice
 from connect.ledger.refusals import LeaseLost
 from connect.ledger.store import Ledger
@@ -52,12 +53,21 @@ class Commits:
         """The provider certainly did not take these; they are not in the air any more."""
         await self._write(Writes(withdrawn=keys))
 
-    async def advance(self, cursor: str | None, tallies: Mapping[TallyKey, int], passed: Sequence[bytes]) -> None:
+    async def advance(
+        self,
+        cursor: str | None,
+        tallies: Mapping[TallyKey, int],
+        passed: Sequence[bytes],
+        *,
+        settled: Sequence[Settled] = (),
+    ) -> None:
         """Everything up to the cursor is settled: count it and forget its keys, settled before or not.
+
+        `settled` are outcomes of others, ahead of the cursor, that are to be written with it.
 
         A cursor of None stays where it is, for deliveries that are in no place, such as those of people who left.
         """
-        await self._write(Writes(cursor=cursor, tallies=Counter(tallies), passed=passed))
+        await self._write(Writes(settled=settled, cursor=cursor, tallies=Counter(tallies), passed=passed))
 
     async def close(self) -> None:
         """Write what is waiting, and stop. Safe to call twice."""

@@ -289,15 +289,14 @@ async def test_a_lock_that_is_never_let_go_says_so(impatient, ledger, slice, com
 async def test_a_lock_is_waited_for_again(impatient, ledger, slice, commits, stored, browser):
     tries = []
 
-    def begin(connection):
+    def try_again(*_) -> None:
         tries.append(1)
         if len(tries) == 2:
             browser.execute("COMMIT")
 
     browser.execute("BEGIN IMMEDIATE")
-    event.listen(ledger._engine, "begin", begin, insert=True)
+    event.listen(ledger._engine, "checkout", try_again)
     await commits.intend([intent(1)])
-    event.remove(ledger._engine, "begin", begin)
     assert len(tries) == 2
     assert stored() == [intent(1)]
 
