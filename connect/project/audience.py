@@ -71,7 +71,7 @@ class Audience(Written):
     source: SourceName = Field("", description="the warehouse; the project's first where it is left out")
     sql: Sql | None = Field(None, description="one SELECT; may bind :fire_time, :fire_date and `params`")
     people: Annotated[tuple[Values, ...], BeforeValidator(_rows)] | None = Field(
-        None, description="a literal list of people, for trying things out"
+        None, repr=False, description="a literal list of people, for trying things out"
     )
     params: Values = Field({}, description="values that the query binds by name")
     key: Annotated[Words, BeforeValidator(_key)] = Field(("id",), description="the columns that tell people apart")

@@ -12,6 +12,7 @@ from connect.project.audience import Audience
 from connect.project.message import CampaignMessage
 from connect.project.policy import Policy
 from connect.project.reading import Written
+from connect.project.text import Text
 from connect.project.trigger import Trigger
 from connect.project.types import Name, Values, Word
 from connect.vocabulary import CampaignStatus
@@ -31,7 +32,7 @@ class Campaign(Written):
     status: CampaignStatus = Field(CampaignStatus.draft, description="drafts are never sent live")
     trigger: Trigger
     audience: Audience
-    examples: tuple[Values, ...] = Field((), description="invented rows that `connect preview` renders")
+    examples: tuple[Values, ...] = Field((), repr=False, description="invented rows that `connect preview` renders")
     message: CampaignMessage
     policy: Policy = Policy()
     file: str = ""
@@ -52,7 +53,7 @@ def digest(campaign: Campaign) -> str:
 def _without_places(value: Any) -> Any:
     """Texts reduced to what they say, so that moving a line does not make another campaign."""
     if isinstance(value, dict):
-        if value.keys() == {"source", "file", "line", "column", "indent"}:
+        if value.keys() == Text.model_fields.keys():
             return value["source"]
         return {key: _without_places(inner) for key, inner in value.items()}
     return [_without_places(inner) for inner in value] if isinstance(value, list) else value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, ValidationInfo, WithJsonSchema
@@ -21,15 +22,22 @@ def text_of(scalar: Scalar) -> Text:
     if scalar.place is None or scalar.spot is None:
         return Text(source=str(scalar))
     spot = scalar.spot
-    return Text(source=str(scalar), file=scalar.place.file, line=spot.line, column=spot.column, indent=spot.indent)
+    return Text(
+        source=str(scalar),
+        file=scalar.place.file,
+        line=spot.line,
+        column=spot.column,
+        indent=spot.indent,
+        marks=spot.marks,
+    )
 
 
-def _reader(kind: TextKind) -> Callable[[Any, ValidationInfo], Any]:
+def _reader(kind: TextKind, names_a_file: bool = False) -> Callable[[Any, ValidationInfo], Any]:
     def read(value: Any, info: ValidationInfo) -> Any:
         context = reading(info)
         if context is None or not isinstance(value, Scalar | Block | Items):
             return Text(source=value) if isinstance(value, str) else value
-        made = _from_file(value, context) if _is_file(value) else _literal(value, kind, context)
+        made = _from_file(value, context) if _is_file(value) else _literal(value, kind, context, names_a_file)
         context.found(kind, made)
         return made
 
@@ -56,21 +64,22 @@ def _quote_hint(value: Block) -> str:
     return suggest.hint(next(iter(value)), ["file"]) if value else ""
 
 
-def _literal(value: Scalar | Block | Items, kind: TextKind, context: Reading) -> Text:
+def _literal(value: Scalar | Block | Items, kind: TextKind, context: Reading, names_a_file: bool) -> Text:
     if not isinstance(value, Scalar):
         raise refuse("wrong-type", "this must be text, not a list")
     if value.commented:
         said = "` #` without quotes begins a comment: the rest of the line is lost"
         raise refuse("unquoted-comment", said, QUOTE)
     made = text_of(value)
-    _check_not_a_name(value, kind, context.root)
+    if not names_a_file:
+        _check_not_a_name(value, kind, context.root)
     if kind is TextKind.liquid_html and not re.search(r"<[a-zA-Z!/]|\{%", value):
         context.found(kind, made)
         raise refuse("html-without-tag", "this `html` has no tag in it", "use `text`, or `{file: name}` for a file")
     return made
 
 
-def _check_not_a_name(value: Scalar, kind: TextKind, root: Any) -> None:
+def _check_not_a_name(value: Scalar, kind: TextKind, root: Path) -> None:
     folder = files.AUDIENCES if kind is TextKind.sql else files.TEMPLATES
     if files.is_file(root, folder, value):
         name = value.strip()
@@ -87,6 +96,7 @@ _FILE = {
 _CONTENT = {"anyOf": [WORD_SCHEMA, _FILE]}
 
 Liquid = Annotated[Text, BeforeValidator(_reader(TextKind.liquid)), WithJsonSchema(_CONTENT)]
+FileName = Annotated[Text, BeforeValidator(_reader(TextKind.liquid, names_a_file=True)), WithJsonSchema(WORD_SCHEMA)]
 Html = Annotated[Text, BeforeValidator(_reader(TextKind.liquid_html)), WithJsonSchema(_CONTENT)]
 Sql = Annotated[Text, BeforeValidator(_reader(TextKind.sql)), WithJsonSchema({"type": "string"})]
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field, ValidationInfo, WithJsonSchema
 
 from connect.project import suggest
-from connect.project.content import FileBytes, Html, Liquid
+from connect.project.content import FileBytes, FileName, Html, Liquid
 from connect.project.nodes import Block, Scalar
 from connect.project.reading import Reading, Written, reading, refuse
 from connect.project.text import Text
@@ -29,7 +29,7 @@ ProviderName = Annotated[str, BeforeValidator(_provider), WithJsonSchema(NAME_SC
 class Attachment(Written):
     """A file of the project as it is (`file`), or text with Liquid in it (`content`)."""
 
-    filename: Liquid = Field(description="the name that the reader sees; Liquid")
+    filename: FileName = Field(description="the name that the reader sees; Liquid")
     content_type: Word = Field("", description="guessed from the name where it is left out")
     content: Liquid | None = Field(None, description="text with Liquid, or {file: name}")
     data: FileBytes | None = Field(None, alias="file", description="a file in templates/, attached as it is")

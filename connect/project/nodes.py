@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from connect.errors import Location
+from connect.project.folding import Mark
 
 _NULLS: Final = ("", "null", "~")
 
@@ -17,6 +18,7 @@ class Spot:
     line: int
     column: int
     indent: int
+    marks: tuple[Mark, ...] = ()
 
 
 class Scalar(str):

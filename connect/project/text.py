@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
@@ -31,14 +32,29 @@ class Text(BaseModel):
     indent: int = 0
     """How far the following lines are indented in the file (a YAML block scalar)."""
 
+    marks: tuple[tuple[int, int, int], ...] = ()
+    """(offset in `source`, line, column) where folding or escapes in the file shift what follows; else none."""
+
     def location(self, line: int, column: int) -> Location:
         """The place in the file of a line and column (both from 1) inside `source`."""
-        lines = self.source.splitlines() or [""]
+        lines = self.source.split("\n")
+        if self.marks:
+            return self._marked(sum(len(text) + 1 for text in lines[: line - 1]) + column - 1)
         shown = lines[min(line, len(lines)) - 1]
         shift = self.column - 1 if line == 1 else self.indent
         return Location(self.file, self.line + line - 1, column + shift, " " * shift + shown)
 
     def at(self, offset: int) -> Location:
         """The place in the file of a character offset (from 0) inside `source`."""
+        if self.marks:
+            return self._marked(offset)
         before = self.source[:offset]
         return self.location(before.count("\n") + 1, offset - (before.rfind("\n") + 1) + 1)
+
+    def _marked(self, offset: int) -> Location:
+        number = max(0, bisect_right(self.marks, offset, key=lambda mark: mark[0]) - 1)
+        begin, line, column = self.marks[number]
+        end = next((mark[0] for mark in self.marks[number:] if mark[1] != line), len(self.source))
+        first = next(mark for mark in self.marks if mark[1] == line)
+        shown = " " * (first[2] - 1) + self.source[first[0] : end]
+        return Location(self.file, line, column + offset - begin, shown.replace("\n", " "))

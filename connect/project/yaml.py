@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from connect.errors import Location, Problem
+from connect.project.folding import block_marks, marks
 from connect.project.nodes import Block, Items, Node, Scalar, Spot
 
 QUOTE = "quote this value, or write it below a `|`"
@@ -80,7 +81,11 @@ class _Reader:
         text = self.lines[line] if line < len(self.lines) else ""
         if "\t" in text[: len(text) - len(text.lstrip())]:
             return "indent with spaces: YAML does not allow tabs"
-        if _NEEDS_QUOTES.search(text[: column + 2]) or re.search(r"\S+:\s+.*:(\s|$)", text):
+        if (
+            "${" in text[: column + 1]
+            or _NEEDS_QUOTES.search(text[: column + 2])
+            or re.search(r"\S+:\s+.*:(\s|$)", text)
+        ):
             return QUOTE
         return ""
 
@@ -195,15 +200,20 @@ class _Reader:
 
     def _spot(self, event: Any) -> Spot:
         """Where the text begins: here, behind a quote, or on the line after `|` or `>`."""
-        start = event.start_mark
+        start, end = event.start_mark, event.end_mark
         line, column = start.line, start.column
         if event.anchor or event.tag:  # the mark points at `&name` or `!tag`
             column += len((re.match(r"(?:[&!]\S*\s+)*", self.lines[line][column:]) or [""])[0])
         if event.style in ("|", ">"):
             indent = self._block_indent(line + 1, event.value)
-            return Spot(line + 2, indent + 1, indent)
-        following = line + 1 if event.end_mark.line > line else line
-        return Spot(line + 1, column + (2 if event.style in ("'", '"') else 1), self._indent(following))
+            folded = block_marks(self.lines[line + 1 : end.line + 1], line + 2, indent, event.value)
+            return Spot(line + 2, indent + 1, indent, folded if event.style == ">" else ())
+        quote = event.style or ""
+        column += len(quote)
+        raw = self.source[start.index + column - start.column : end.index - len(quote)]
+        shifts = "\n" in raw or (quote and quote in raw) or "\\" in raw
+        found = marks(raw, line + 1, column + 1, event.value, quote) if shifts else ()
+        return Spot(line + 1, column + 1, 0, found)
 
     def _block_indent(self, line: int, value: str) -> int:
         """How far a block scalar is indented: what its first line has more than its value (`|2` included)."""

@@ -1,0 +1,179 @@
+"""JSON Schemas of the files that people write, for editors: made from the models that read them."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any, Final
+
+from pydantic.json_schema import models_json_schema
+
+from connect.project.audience import Audience
+from connect.project.campaign import Campaign
+from connect.project.message import Attachment, CampaignMessage, EmailContent, SmsContent
+from connect.project.project import ProjectFile, Subscriptions
+from connect.project.reading import Written
+from connect.project.types import DURATION_SCHEMA, WORD_SCHEMA
+
+Schema = dict[str, Any]
+_DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+_NULL: Final[Schema] = {"type": "null"}
+
+
+def schema() -> dict[str, Schema]:
+    """JSON Schemas (draft 2020-12) named `connect`, `campaign` and `message`.
+
+    They accept what the loader accepts, as far as a schema can tell: neither names of other files nor what inheriting
+    brings is known to it, so `from` and `subject`, which may be defaults, are not required.
+    """
+    _, made = models_json_schema(
+        [(Campaign, "validation"), (ProjectFile, "validation"), (CampaignMessage, "validation")], by_alias=True
+    )
+    defs: dict[str, Schema] = made["$defs"]
+    for model in _models(Written):
+        if model.__name__ in defs:
+            _as_written(model, defs[model.__name__])
+    _shape(defs)
+    return {
+        "connect": _document("connect.yml", defs, "ProjectFile"),
+        "campaign": _document("A campaign", defs, "Campaign"),
+        "message": _document("A message", defs, "CampaignMessage"),
+    }
+
+
+def _models(base: type[Written]) -> list[type[Written]]:
+    return [inner for model in base.__subclasses__() for inner in (model, *_models(model))]
+
+
+def _as_written(model: type[Written], made: Schema) -> None:
+    """Without fields that nobody writes; every key that is not required may be unset with null."""
+    properties = made["properties"]
+    for name in model.made:
+        properties.pop(name, None)
+    for key, value in properties.items():
+        value.pop("title", None)
+        if key not in made.get("required", ()):
+            properties[key] = _or_null(value)
+
+
+def _or_null(value: Schema) -> Schema:
+    if _NULL in value.get("anyOf", ()):
+        return value
+    kept: Schema = {key: value[key] for key in ("default", "description") if key in value and value[key] is not None}
+    return {"anyOf": [{key: inner for key, inner in value.items() if key not in kept}, _NULL], **kept}
+
+
+def _exactly_one(*keys: str) -> Schema:
+    """One of the keys, and not null."""
+    return {"oneOf": [{"required": [key], "properties": {key: {"not": _NULL}}} for key in keys]}
+
+
+def _shape(defs: dict[str, Schema]) -> None:
+    """What is written otherwise than it is kept."""
+    sql_file = {**WORD_SCHEMA, "description": "a file in audiences/"}
+    for model in (Audience, Subscriptions):
+        defs[model.__name__]["properties"]["sql_file"] = sql_file
+    defs[Audience.__name__].update(_exactly_one("sql", "sql_file", "people"))
+    subscriptions = defs[Subscriptions.__name__]
+    subscriptions.pop("required")
+    subscriptions.update(_exactly_one("sql", "sql_file"))
+    defs[Attachment.__name__].update(_exactly_one("file", "content"))
+    for content in (EmailContent, SmsContent):
+        defs[content.__name__]["required"] = ["channel"]
+    message = defs[Campaign.__name__]["properties"]["message"]
+    by_name = {"type": "string", "description": "the name of a file in messages/"}
+    defs[Campaign.__name__]["properties"]["message"] = {"anyOf": [by_name, message]}
+    _shape_project(defs)
+
+
+def _shape_project(defs: dict[str, Schema]) -> None:
+    project = defs[ProjectFile.__name__]["properties"]
+    reference = {"type": "string", "pattern": r"\$\{[^}]+\}"}
+    project["secret"]["anyOf"] = [reference, {"type": "array", "items": reference, "minItems": 1}, _NULL]
+    project["sources"] = _entries({"anyOf": [{"required": ["url"]}, {"required": ["type"]}]}, project["sources"])
+    project["providers"] = _entries(
+        {"required": ["type"], "properties": {"type": {"type": "string"}, **_PROVIDER}}, project["providers"]
+    )
+    defaults = defs["MessageDefaults"]["properties"]
+    for channel, model in (("email", EmailContent), ("sms", SmsContent)):
+        partial = _partial(defs[model.__name__])
+        for key in ("channel", "locale"):
+            partial["properties"].pop(key)
+        defs[f"{model.__name__}Defaults"] = partial
+        defaults[channel] = {"anyOf": [{"$ref": f"#/$defs/{model.__name__}Defaults"}, _NULL]}
+    _add_targets(defs)
+
+
+_PROVIDER: Final[Schema] = {
+    "concurrency": {
+        "anyOf": [{"type": "integer", "minimum": 1}, {"type": "string", "pattern": "^[0-9]+$|[$]"}, _NULL],
+        "description": "calls at a time",
+    },
+    "timeout": {
+        "anyOf": [DURATION_SCHEMA, {"type": "string", "pattern": "[$]"}, _NULL],
+        "description": "how long a call may take, such as 30s",
+    },
+    "rate": False,
+}
+
+
+def _entries(entry: Schema, old: Schema) -> Schema:
+    """Named entries, whose further keys belong to their type."""
+    named = {"type": "object", "additionalProperties": {"anyOf": [{"type": "object", **entry}, _NULL]}}
+    return {"anyOf": [named, _NULL], "description": old.get("description", "")}
+
+
+def _add_targets(defs: dict[str, Schema]) -> None:
+    """A target is the same file with nothing required, all the way down."""
+    copies = {f"Target{name}": _partial(inner) for name, inner in defs.items()}
+    _rename(copies)
+    defs.update(copies)
+    target = copies[f"Target{ProjectFile.__name__}"]
+    for key in ("targets", "default_target"):
+        target["properties"].pop(key)
+    for key in target["properties"]:
+        target["properties"][key] = _or_null(target["properties"][key])
+    targets = {"anyOf": [{"$ref": f"#/$defs/Target{ProjectFile.__name__}"}, _NULL]}
+    defs[ProjectFile.__name__]["properties"]["targets"] = {
+        "anyOf": [{"type": "object", "additionalProperties": targets}, _NULL],
+        "description": "named environments; each overrides any of the other keys",
+    }
+
+
+def _partial(value: Any) -> Any:
+    if isinstance(value, dict):
+        dropped = ("required", "oneOf") if "properties" in value or "required" in value else ()
+        return {key: _partial(inner) for key, inner in value.items() if key not in dropped}
+    return [_partial(inner) for inner in value] if isinstance(value, list) else deepcopy(value)
+
+
+def _rename(value: Any) -> None:
+    for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+        if key == "$ref":
+            value[key] = inner.replace("#/$defs/", "#/$defs/Target")
+        elif isinstance(inner, dict | list):
+            _rename(inner)
+
+
+def _document(title: str, defs: dict[str, Schema], name: str) -> Schema:
+    used = _used(defs, name)
+    kept = {key: defs[key] for key in sorted(used - {name})}
+    return {"$schema": _DIALECT, **defs[name], "title": title, "$defs": kept}
+
+
+def _used(defs: dict[str, Schema], name: str) -> set[str]:
+    """Every definition that one reaches, itself included."""
+    found: set[str] = set()
+    waiting = [name]
+    while waiting:
+        key = waiting.pop()
+        if key not in found:
+            found.add(key)
+            waiting += _references(defs[key])
+    return found
+
+
+def _references(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        own = [str(value["$ref"]).rpartition("/")[2]] if "$ref" in value else []
+        return own + [name for inner in value.values() for name in _references(inner)]
+    return [name for inner in value for name in _references(inner)] if isinstance(value, list) else []

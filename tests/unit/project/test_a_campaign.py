@@ -1,0 +1,252 @@
+"""A campaign says what its file, its message and its project's defaults say together."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from connect.errors import UserError
+from connect.project.campaign import STORED_WITHOUT, Campaign
+from connect.project.campaigns import campaign_names, load_campaign, load_campaigns, load_message
+from connect.project.text import Text
+from connect.vocabulary import CampaignStatus, InDoubt, Reach
+
+FULL = """
+name: renamed
+description: no
+status: live
+trigger:
+  type: recurring
+  cron: "0  9 * * mon-fri"
+  timezone: Europe/Berlin
+  starts_at: 2026-01-01
+  ends_at: 2026-06-01T09:00+10:00
+  grace: 2d
+audience:
+  source: events
+  sql_file: big.sql
+  params: {plan: pro, days: 3, ratio: 1.50, code: 0123, phone: +61400, quoted: "3", on: true, none: ~, list: [1, {a: no}]}
+  key: [id, invoice_id]
+  timeout: 90s
+  limits: {min: 1, max: 5000, max_change: 12.5%}
+  clock: warehouse
+examples:
+  - {id: 0123, name: Ann, vip: true}
+message:
+  transactional: true
+  topic: billing
+  undefined: blank
+  nulls: refuse
+  content:
+    - channel: email
+      from: Acme <hello@acme.example>
+      to: "{{ user.work_email }}"
+      cc: a@example.com
+      bcc: b@example.com
+      reply_to: c@example.com
+      subject: You owe ${{ user.total }}
+      preheader: Soon
+      html: {file: mails/bill.html}
+      text: |
+        You owe
+        {{ user.total }}
+      headers: {X-Campaign: "{{ campaign.name }}"}
+      attachments:
+        - {filename: terms.pdf, file: terms.pdf}
+        - {filename: "{{ user.id }}.ics", content: {file: bill.ics}, content_type: text/calendar}
+      provider: relay
+    - channel: email
+      locale: fr_CA
+      subject: Facture
+      html: <p>Facture</p>
+    - channel: sms
+      body: You owe {{ user.total }}
+      from: Acme
+policy: {reach: first, in_doubt: resend}
+"""
+
+
+@pytest.fixture
+def full(folder):
+    folder.write("audiences/big.sql", "select 1 as id\n")
+    folder.write("templates/mails/bill.html", "<p>Bill</p>\n")
+    folder.write("templates/bill.ics", "BEGIN:VCALENDAR {{ user.id }}\n")
+    (folder.root / "templates/terms.pdf").write_bytes(b"%PDF\xff\x00")
+    folder.write("campaigns/full.yml", FULL)
+    loaded = load_campaign(folder.project(), "renamed")
+    assert loaded.problems == ()
+    return loaded
+
+
+def test_everything_that_may_be_written(full):
+    campaign = full.campaign
+    assert (campaign.name, campaign.description, campaign.status) == ("renamed", "no", CampaignStatus.live)
+    assert campaign.file == "campaigns/full.yml"
+    assert campaign.trigger.cron == "0 9 * * mon-fri"
+    assert campaign.trigger.starts_at == datetime(2025, 12, 31, 23, tzinfo=UTC)
+    assert campaign.trigger.ends_at == datetime(2026, 5, 31, 23, tzinfo=UTC)
+    assert campaign.trigger.grace == timedelta(days=2)
+    assert (campaign.policy.reach, campaign.policy.in_doubt) == (Reach.first, InDoubt.resend)
+
+
+def test_an_audience(full):
+    audience = full.campaign.audience
+    assert audience.sql == Text(source="select 1 as id\n", file="audiences/big.sql")
+    assert (audience.source, audience.key, audience.timeout) == ("events", ("id", "invoice_id"), timedelta(seconds=90))
+    assert audience.limits.model_dump() == {"min": 1, "max": 5000, "max_change": Decimal("0.125")}
+    assert audience.clock_warehouse is True
+    assert audience.people is None
+
+
+def test_free_values_are_converted_only_where_they_are_not_quoted(full):
+    assert full.campaign.audience.params == {
+        "plan": "pro",
+        "days": 3,
+        "ratio": Decimal("1.50"),
+        "code": "0123",
+        "phone": "+61400",
+        "quoted": "3",
+        "on": True,
+        "none": None,
+        "list": [1, {"a": "no"}],
+    }
+    assert full.campaign.examples == ({"id": "0123", "name": "Ann", "vip": True},)
+    assert type(full.campaign.examples[0]["name"]) is str
+
+
+def test_content(full):
+    message = full.campaign.message
+    assert (message.transactional, message.topic, message.undefined, message.nulls) == (
+        True,
+        "billing",
+        "blank",
+        "refuse",
+    )
+    email, french, sms = message.content
+    assert (email.provider, french.provider, sms.provider) == ("relay", "relay", "box")
+    assert email.subject.source == "You owe ${{ user.total }}"
+    assert email.html == Text(source="<p>Bill</p>\n", file="templates/mails/bill.html")
+    assert email.text.at(email.text.source.index("{{")).line == FULL.split("\n").index("        {{ user.total }}")
+    assert email.headers["X-Campaign"].source == "{{ campaign.name }}"
+    assert email.attachments[0].data == b"%PDF\xff\x00"
+    assert email.attachments[1].content.source == "BEGIN:VCALENDAR {{ user.id }}\n"
+    assert (sms.body.source, sms.sender.source, sms.to.source) == (
+        "You owe {{ user.total }}",
+        "Acme",
+        "{{ user.phone_number }}",
+    )
+
+
+def test_a_locale_inherits_what_it_leaves_out_but_not_a_text_in_another_language(full):
+    email, french, _ = full.campaign.message.content
+    assert (french.locale, french.subject.source, french.html.source) == ("fr-CA", "Facture", "<p>Facture</p>")
+    assert french.sender == email.sender
+    assert french.text is None
+
+
+def test_a_stored_campaign_loads_again_without_its_files(full):
+    assert Campaign.model_validate_json(full.campaign.model_dump_json()) == full.campaign
+    stored = full.campaign.model_dump_json(exclude=STORED_WITHOUT)
+    assert "0123" in stored
+    assert "Ann" not in stored
+    assert Campaign.model_validate_json(stored) == full.campaign.model_copy(update={"examples": ()})
+
+
+def test_people_are_not_stored(folder, campaign_text):
+    loaded = folder.campaign(campaign_text(audience="audience:\n  people: [{id: 1, email: canary@example.com}]"))
+    assert loaded.campaign.audience.people == ({"id": 1, "email": "canary@example.com"},)
+    stored = loaded.campaign.model_dump_json(exclude=STORED_WITHOUT)
+    assert "canary" not in stored
+    assert Campaign.model_validate_json(stored).audience.people is None
+
+
+def test_the_digest_changes_with_what_has_an_effect_and_with_nothing_else(folder, campaign_text):
+    first = folder.campaign().campaign.digest
+    assert len(first) == 64
+    assert folder.campaign("# moved down\n" + campaign_text()).campaign.digest == first
+    assert folder.campaign(campaign_text() + "examples: [{id: 1}]\n").campaign.digest == first
+    assert folder.campaign(campaign_text(body="      text: Good night")).campaign.digest != first
+    assert folder.campaign(campaign_text() + "policy: {reach: first}\n").campaign.digest != first
+
+
+def test_a_date_without_an_offset_is_local_to_the_trigger(folder, campaign_text):
+    loaded = folder.campaign(campaign_text(trigger="trigger: {type: scheduled, at: 2026-07-01T09:00}"))
+    assert loaded.campaign.trigger.timezone == "Australia/Sydney"
+    assert loaded.campaign.trigger.at == datetime(2026, 6, 30, 23, tzinfo=UTC)
+
+
+def test_two_files_of_one_name_each_name_the_other(folder, campaign_text):
+    folder.write("campaigns/a.yml", "name: hello\n" + campaign_text())
+    folder.campaign()
+    found = load_campaigns(folder.project())
+    assert set(found) == {"a", "hello"}
+    first, second = (loaded.problems[0] for loaded in found.values())
+    assert {first.code, second.code} == {"duplicate-campaign"}
+    assert (first.location.file, "campaigns/hello.yml" in first.message) == ("campaigns/a.yml", True)
+    assert (second.location.file, "campaigns/a.yml" in second.message) == ("campaigns/hello.yml", True)
+
+
+def test_all_campaigns_by_name_and_broken_ones_by_stem(folder, campaign_text):
+    folder.write("campaigns/a.yml", "name: first\n" + campaign_text())
+    folder.write("campaigns/b.yml", "name: [")
+    folder.write("campaigns/c.yml", "name: third\n")
+    project = folder.project()
+    assert campaign_names(project) == ("b", "first", "third")
+    found = load_campaigns(project)
+    assert {name: loaded.campaign is not None for name, loaded in found.items()} == {
+        "b": False,
+        "first": True,
+        "c": False,
+    }
+
+
+def test_an_unknown_campaign_suggests_the_nearest(folder):
+    folder.campaign()
+    with pytest.raises(UserError, match="did you mean `hello`") as caught:
+        load_campaign(folder.project(), "helo")
+    assert caught.value.problems[0].code == "unknown-campaign"
+
+
+MESSAGE = """
+topic: news
+content:
+  - channel: sms
+    body: Hello
+"""
+
+
+def test_a_message_of_its_own_file(folder):
+    folder.write("messages/greeting.yml", MESSAGE)
+    loaded = folder.campaign("trigger: {type: immediate}\naudience: {sql: select 1}\nmessage: greeting\n")
+    assert loaded.problems == ()
+    message = loaded.campaign.message
+    assert (message.name, message.topic, message.content[0].provider) == ("greeting", "news", "box")
+    assert message.content[0].body.file == "messages/greeting.yml"
+    assert load_message(folder.project(), "greeting").message == message
+
+
+def test_mistakes_in_a_message_are_found_in_its_file(folder):
+    folder.write("messages/greeting.yml", MESSAGE + "colour: red\n")
+    loaded = folder.campaign("trigger: {type: immediate}\naudience: {sql: select 1}\nmessage: greeting\n")
+    assert [str(problem.location) for problem in loaded.problems] == ["messages/greeting.yml:5:1"]
+    assert load_message(folder.project(), "greeting").message is None
+    other = folder.campaign("trigger: {type: immediate}\naudience: {sql: select 1}\nmessage: greting\n")
+    assert [(problem.code, problem.hint) for problem in other.problems] == [
+        ("unknown-message", "did you mean `greeting`?")
+    ]
+    with pytest.raises(UserError, match="greeting"):
+        load_message(folder.project(), "greting")
+
+
+def test_two_contents_that_nobody_could_tell_apart(folder, campaign_text):
+    twice = "      text: x\n    - {channel: sms, body: a}\n    - {channel: sms, body: b}"
+    assert folder.problem(campaign_text(body=twice)).code == "duplicate-content"
+
+
+def test_a_channel_without_a_provider(folder, campaign_text):
+    text = (folder.root / "connect.yml").read_text()
+    folder.write("connect.yml", text.replace("  sms: box\n", ""))
+    found = folder.problem(campaign_text(body="      text: x\n    - {channel: sms, body: a}"))
+    assert (found.code, "channels.sms" in found.hint) == ("no-provider", True)
