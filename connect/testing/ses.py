@@ -221,6 +221,7 @@ def _decoded(shape: Shape | None, value: Any) -> Any:
 
 
 def _misfits(shape: Shape | None, body: dict[str, Any]) -> Iterator[str]:
+    assert shape is not None
     report = ParamValidator().validate(body, shape)
     if report.has_errors():
         yield "types or required members: " + ", ".join(sorted({kind for kind, _, _ in report._errors}))

@@ -217,7 +217,8 @@ class _Scripted(Protocol):
         super().connection_lost(error)
 
     def cut(self) -> None:
-        for transport in (self.transport, self._original_transport):
+        transports: tuple[Any, ...] = (self.transport, self._original_transport)
+        for transport in transports:
             if transport is not None:
                 transport.abort()
 
