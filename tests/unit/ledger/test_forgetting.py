@@ -64,7 +64,7 @@ async def test_no_byte_of_an_ended_run_is_left(ledger, slice, tmp_path, state):
     planted = [SALT, SECRET, *keys[-500:]]
     assert len({part for _, part in found_in(folder, planted)}) == 2 * len(planted), "the search must be able to find"
     ledger.finish(slice.run_id, state, slice=slice)
-    assert {name for name in on_disk(folder)} >= {"state.db", "state.db-wal"}
+    assert set(on_disk(folder)) >= {"state.db", "state.db-wal"}
     assert found_in(folder, [SALT, SECRET, *keys]) == []
     assert (ledger.run(slice.run_id).salt, ledger.run(slice.run_id).secret) == (None, None)
 

@@ -1,0 +1,319 @@
+"""Whatever workers do, lose and repeat: the ledger holds exactly what was answered, and never less.
+
+A model of one run in plain Python walks beside the ledger. Workers claim, write, die without a word, wake up as
+zombies after another took over, and recover what they find.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from connect.ledger.commits import Commits
+from connect.ledger.owner import Owner
+from connect.ledger.records import Intent, NewRun
+from connect.ledger.refusals import LeaseLost, SliceHeld, Unaccounted
+from connect.ledger.store import Ledger
+from connect.vocabulary import Channel, Mode, Outcome, RunState
+
+LEASE = timedelta(minutes=1)
+OUTCOMES = st.sampled_from([(Outcome.sent, ""), (Outcome.failed, "other"), (Outcome.unknown, "in_doubt")])
+
+
+class MovedClock:
+    """Stands still until the machine moves it."""
+
+    def __init__(self) -> None:
+        self.instant = datetime(2026, 11, 20, tzinfo=UTC)
+
+    def now(self) -> datetime:
+        return self.instant
+
+    def monotonic(self) -> float:
+        raise AssertionError("the ledger has no use for it")
+
+    async def sleep(self, seconds: float) -> None:
+        raise AssertionError("the ledger does not wait")
+
+
+def key(number: int) -> bytes:
+    return number.to_bytes(16, "big")
+
+
+@dataclass
+class Model:
+    """What must be in the ledger."""
+
+    near: dict[int, tuple[Outcome, str] | None] = field(default_factory=dict)
+    """Deliveries near the air, by number (which is also their position), with their outcome."""
+    passed: Counter[tuple[Outcome, str]] = field(default_factory=Counter)
+    cursor: int | None = None
+    released: int = 0
+    """How many there ever were."""
+
+
+class Worker:
+    def __init__(self, ledger: Ledger, run_id: str, number: int) -> None:
+        self.slice = ledger.claim_slice(run_id, owner=Owner(f"machine-{number}", 1, "1"), lease=LEASE)
+        self.commits = Commits(ledger, self.slice, linger=0)
+
+
+class LedgerMachine(RuleBasedStateMachine):
+    @initialize()
+    def open(self) -> None:
+        self.folder = tempfile.mkdtemp()
+        self.clock = MovedClock()
+        self.loop = asyncio.new_event_loop()
+        self.reopen()
+        run = NewRun("r" * 16, Mode.live, "c", self.clock.now(), True, "", "{}", b"salt", b"secret")
+        self.run_id = self.ledger.create_run(run).id
+        self.model = Model()
+        self.holder: Worker | None = None
+        self.zombies: list[Worker] = []
+        self.workers = 0
+
+    def reopen(self) -> None:
+        url = f"sqlite:///{self.folder}/state.db"
+        self.ledger = Ledger.open(url, project="p", target="t", clock=self.clock)
+
+    def wait(self, *writes):
+        async def all_of_them():
+            return await asyncio.gather(*writes, return_exceptions=True)
+
+        answers = self.loop.run_until_complete(all_of_them())
+        for answer in answers:
+            if answer is not None:
+                raise answer
+
+    def near(self, data, among) -> list[int]:
+        """Some of the deliveries near the air."""
+        among = sorted(among)
+        return data.draw(st.lists(st.sampled_from(among), unique=True, max_size=8)) if among else []
+
+    # Who works
+
+    @precondition(lambda self: not self.holder)
+    @rule()
+    def claim(self):
+        self.workers += 1
+        self.holder = Worker(self.ledger, self.run_id, self.workers)
+        assert self.holder.slice.epoch == self.workers
+
+    @precondition(lambda self: self.holder)
+    @rule()
+    def claim_what_is_held(self):
+        with pytest.raises(SliceHeld):
+            Worker(self.ledger, self.run_id, -1)
+
+    @precondition(lambda self: self.holder)
+    @rule()
+    def renew(self):
+        self.holder.slice = self.ledger.renew(self.holder.slice, LEASE)
+
+    @precondition(lambda self: self.holder)
+    @rule()
+    def let_go(self):
+        self.loop.run_until_complete(self.holder.commits.close())
+        self.ledger.release(self.holder.slice)
+        self.zombies.append(Worker.__new__(Worker))
+        self.zombies[-1].slice = self.holder.slice
+        self.zombies[-1].commits = Commits(self.ledger, self.holder.slice, linger=0)
+        self.holder = None
+
+    @precondition(lambda self: self.holder)
+    @rule()
+    def be_suspended(self):
+        """Its lease runs out and another worker takes over; it will wake up and go on as if nothing had happened."""
+        self.clock.instant += LEASE
+        self.zombies.append(self.holder)
+        self.holder = None
+        self.claim()
+
+    @precondition(lambda self: self.holder)
+    @rule(data=st.data())
+    def die_in_the_middle_of_a_write(self, data):
+        """What was not answered may be written or not, as a whole; the ledger tells which."""
+        numbers = range(self.model.released, self.model.released + data.draw(st.integers(1, 5)))
+        self.model.released = numbers.stop
+        intents = [self.intent(number) for number in numbers]
+        write = self.loop.create_task(self.holder.commits.intend(intents))
+        self.loop.run_until_complete(asyncio.sleep(0))
+        write.cancel()
+        self.loop.run_until_complete(self.holder.commits.close())
+        self.loop.run_until_complete(asyncio.gather(write, return_exceptions=True))
+        found = {int.from_bytes(each.key, "big") for each in self.ledger.intents(self.holder.slice.id)}
+        assert found.isdisjoint(numbers) or found.issuperset(numbers)
+        self.model.near |= {number: None for number in numbers if number in found}
+        self.holder = None
+        self.clock.instant += LEASE
+        self.ledger.close()
+        for zombie in self.zombies:
+            self.loop.run_until_complete(zombie.commits.close())
+        self.zombies = []
+        self.reopen()
+
+    # What the holder writes
+
+    def intent(self, number: int) -> Intent:
+        return Intent(key(number), number, Channel.email, "smtp", number // 3)
+
+    @precondition(lambda self: self.holder)
+    @rule(counts=st.lists(st.integers(0, 4), min_size=1, max_size=3))
+    def intend(self, counts):
+        writes = []
+        for count in counts:
+            numbers = range(self.model.released, self.model.released + count)
+            self.model.released = numbers.stop
+            self.model.near |= dict.fromkeys(numbers)
+            writes.append(self.holder.commits.intend([self.intent(number) for number in numbers]))
+        self.wait(*writes)
+
+    @precondition(lambda self: self.holder)
+    @rule(data=st.data())
+    def intend_again(self, data):
+        numbers = self.near(data, self.model.near)
+        again = self.holder.commits.intend([self.intent(number) for number in numbers])
+        if any(self.model.near[number] for number in numbers):
+            with pytest.raises(Unaccounted):
+                self.wait(again)
+        else:
+            self.wait(again)
+
+    @precondition(lambda self: self.holder)
+    @rule(data=st.data())
+    def settle(self, data):
+        open_ones = [number for number, outcome in self.model.near.items() if outcome is None]
+        outcomes = {number: data.draw(OUTCOMES) for number in self.near(data, open_ones)}
+        self.model.near |= outcomes
+        self.wait(*(self.holder.commits.settle([(key(number), *outcome)]) for number, outcome in outcomes.items()))
+
+    @precondition(lambda self: self.holder)
+    @rule(data=st.data(), outcome=OUTCOMES)
+    def settle_anything(self, data, outcome):
+        """Also what is settled already, or was never released: only what is new to the ledger, or no news, is taken."""
+        numbers = self.near(data, range(self.model.released + 1))
+        settling = self.holder.commits.settle([(key(number), *outcome) for number in numbers])
+        if all(self.model.near.get(number, "not near") in (None, outcome) for number in numbers):
+            self.wait(settling)
+            self.model.near |= dict.fromkeys(numbers, outcome)
+        else:
+            with pytest.raises(Unaccounted):
+                self.wait(settling)
+
+    @precondition(lambda self: self.holder)
+    @rule(data=st.data())
+    def withdraw(self, data):
+        numbers = self.near(data, self.model.near)
+        withdrawing = self.holder.commits.withdraw([key(number) for number in numbers])
+        if any(self.model.near[number] for number in numbers):
+            with pytest.raises(Unaccounted):
+                self.wait(withdrawing)
+        else:
+            self.wait(withdrawing)
+            for number in numbers:
+                del self.model.near[number]
+
+    @precondition(lambda self: self.holder)
+    @rule(data=st.data())
+    def advance(self, data):
+        """Pass the prefix of what is settled, in one step or in several at once."""
+        writes = []
+        for _ in range(data.draw(st.integers(1, 3))):
+            prefix = self.settled_prefix()[: data.draw(st.integers(0, 6))]
+            counted = Counter(self.model.near.pop(number) for number in prefix)
+            self.model.passed += counted
+            self.model.cursor = prefix[-1] if prefix else self.model.cursor
+            writes.append(self.advancing(self.model.cursor, counted, prefix))
+        self.wait(*writes)
+
+    def settled_prefix(self) -> list[int]:
+        prefix = []
+        for number in sorted(self.model.near):
+            if self.model.near[number] is None:
+                break
+            prefix.append(number)
+        return [number for number in prefix if self.model.cursor is None or number >= self.model.cursor]
+
+    def advancing(self, cursor, counted, numbers, worker=None):
+        tallies = {(Channel.email, "", outcome, reason): count for (outcome, reason), count in counted.items()}
+        text = None if cursor is None else f"{cursor:032x}"
+        return (worker or self.holder).commits.advance(text, tallies, [key(number) for number in numbers])
+
+    @precondition(lambda self: self.holder and self.model.cursor)
+    @rule(back=st.integers(1, 10))
+    def go_backwards(self, back):
+        before = max(0, self.model.cursor - back)
+        with pytest.raises(Unaccounted):
+            self.wait(self.advancing(before, {(Outcome.sent, ""): 1}, self.model.near))
+
+    @precondition(lambda self: self.zombies)
+    @rule(data=st.data())
+    def wake_up_as_a_zombie(self, data):
+        zombie = data.draw(st.sampled_from(self.zombies))
+        write = data.draw(st.integers(0, 4))
+        near = list(self.model.near)
+        attempts = [
+            lambda: zombie.commits.intend([self.intent(self.model.released)]),
+            lambda: zombie.commits.settle([(key(number), Outcome.sent, "") for number in near]),
+            lambda: zombie.commits.withdraw([key(number) for number in near]),
+            lambda: self.advancing(self.model.released, {(Outcome.sent, ""): 1}, near, zombie),
+            lambda: zombie.commits.advance(None, {}, []),
+        ]
+        with pytest.raises(LeaseLost):
+            self.wait(attempts[write]())
+        with pytest.raises(LeaseLost):
+            self.ledger.renew(zombie.slice, LEASE)
+        with pytest.raises(LeaseLost):
+            self.ledger.finish(self.run_id, RunState.completed, slice=zombie.slice)
+
+    # What must hold after every step
+
+    @invariant()
+    def the_ledger_is_the_model(self):
+        stored = self.ledger.slice(self.run_id)
+        near = {
+            int.from_bytes(each.key, "big"): (each.outcome, each.reason) if each.outcome else None
+            for each in self.ledger.intents(stored.id)
+        }
+        assert near == self.model.near
+        assert self.tallied() == self.model.passed
+        assert stored.cursor == (None if self.model.cursor is None else f"{self.model.cursor:032x}")
+
+    def tallied(self) -> Counter[tuple[Outcome, str]]:
+        return Counter({(each.outcome, each.reason): each.count for each in self.ledger.tallies(self.run_id)})
+
+    def teardown(self):
+        """At the end everything that was near the air is counted, and adds up."""
+        if not hasattr(self, "model"):
+            return
+        expected = self.model.passed + Counter(
+            outcome or (Outcome.unknown, "in_doubt") for outcome in self.model.near.values()
+        )
+        self.ledger.finish(self.run_id, RunState.cancelled)
+        assert self.tallied() == expected
+        assert self.ledger.intents(self.ledger.slice(self.run_id).id) == []
+        for worker in [*self.zombies, *([self.holder] if self.holder else [])]:
+            self.loop.run_until_complete(worker.commits.close())
+        self.loop.run_until_complete(self.loop.shutdown_default_executor())
+        self.loop.close()
+        self.ledger.close()
+        shutil.rmtree(self.folder)
+
+
+TestLedger = LedgerMachine.TestCase
+TestLedger.settings = settings(
+    max_examples=30,
+    stateful_step_count=30,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
