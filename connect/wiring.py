@@ -11,8 +11,9 @@ from pydantic import BaseModel
 from connect.clock import Clock
 from connect.errors import UserError
 from connect.ledger.store import Ledger
-from connect.project.load import Adapters, find_root, load_project
+from connect.project.load import find_root, load_project
 from connect.project.project import Project
+from connect.project.settings import Adapters
 from connect.providers import catalog as providers
 from connect.providers.interface import Account, Provider
 from connect.vocabulary import Mode

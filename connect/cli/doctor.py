@@ -20,9 +20,7 @@ Check = tuple[str, str, Callable[[], str]]
 """(what, which, how to prove that it works)"""
 
 
-def doctor(
-    project: ProjectFolder = Path(), target: Target = None, json: Json = False, debug: Debug = False
-) -> None:
+def doctor(project: ProjectFolder = Path(), target: Target = None, json: Json = False, debug: Debug = False) -> None:
     """Test the secret, each source, each provider and the ledger; say the remedy."""
     from connect.cli.opening import open_project
 

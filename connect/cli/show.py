@@ -23,7 +23,8 @@ def show(
 
     from connect.cli.opening import open_project
     from connect.errors import raise_errors
-    from connect.project.load import effective, load_campaign
+    from connect.project.campaigns import load_campaign
+    from connect.project.show import effective
 
     loaded = load_campaign(open_project(project, target), name)
     raise_errors(loaded.problems)

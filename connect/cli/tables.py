@@ -65,7 +65,9 @@ def show_report(report: Report, console: Console) -> None:
 
 
 def runs_table(runs: Sequence[RunRecord]) -> Table:
-    table = Table("run", "campaign", "mode", "fire time", "rows", "state", box=None, pad_edge=False, header_style="bold")
+    table = Table(
+        "run", "campaign", "mode", "fire time", "rows", "state", box=None, pad_edge=False, header_style="bold"
+    )
     for run in runs:
         rows = f"{run.audience_rows:,}" if run.audience_rows is not None else ""
         table.add_row(run.id, run.campaign, run.mode.value, instant(run.fire_time), rows, state_text(run))

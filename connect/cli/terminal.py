@@ -1,4 +1,4 @@
-"""What people see: results on standard output, everything else on standard error, and an exit code that means one thing."""
+"""What people see: results on standard output, the rest on standard error, and an exit code that means one thing."""
 
 from __future__ import annotations
 
@@ -94,7 +94,9 @@ def _show_error(error: ConnectError) -> None:
 
 def _show_bug(bug: Exception) -> None:
     err.print(f"error[internal]: {type(bug).__name__} in {_last_frame(bug.__traceback__)}", markup=False)
-    err.print("  hint: this is a bug in Connect; `--debug` shows where. Nothing about a person is printed.", markup=False)
+    err.print(
+        "  hint: this is a bug in Connect; `--debug` shows where. Nothing about a person is printed.", markup=False
+    )
     if "--debug" in sys.argv:
         err.print(_frames(bug.__traceback__), markup=False)
 

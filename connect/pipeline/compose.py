@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mimetypes
 from collections import Counter
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,11 +12,14 @@ from connect.channels.email import Bad, EmailParts, build_email
 from connect.channels.message import Attachment, Message, Outgoing
 from connect.channels.sms import build_sms
 from connect.identity import correlation_id, message_key
-from connect.liquid.template import Library, Refusal, Skip, Template
+from connect.liquid.library import Library
+from connect.liquid.template import Template
+from connect.liquid.trouble import Refusal, Skip
 from connect.pipeline import gates
 from connect.pipeline.deliveries import Delivery, Ended, Person, RunFacts
 from connect.pipeline.links import UnsubscribeLinks, Urls
 from connect.project.campaign import Campaign
+from connect.project.message import Attachment as AttachmentContent
 from connect.project.message import EmailContent, SmsContent
 from connect.project.text import Text
 from connect.vocabulary import Channel, Mode, Outcome, Reach, Reason
@@ -37,6 +41,24 @@ class _Rendering:
     """The address is the test recipient's: copies (cc, bcc) are dropped."""
 
 
+class _AttachmentTemplates:
+    """An attachment: its name in Liquid, and a file as it is or text in Liquid."""
+
+    def __init__(self, file: AttachmentContent, compile_text: Callable[[Text, bool], Template]) -> None:
+        self._type = file.content_type
+        self._filename = compile_text(file.filename, False)
+        self._content = compile_text(file.content, False) if file.content else None
+        self._data = file.data or b""
+
+    def build(self, rendering: _Rendering) -> Attachment:
+        filename = self._filename.render(rendering.scope, random_seed=rendering.key)
+        data = self._data
+        if self._content is not None:
+            data = self._content.render(rendering.scope, random_seed=rendering.key).encode()
+        content_type = self._type or mimetypes.guess_type(filename)[0] or "application/octet-stream"
+        return Attachment(filename, content_type, data)
+
+
 class _EmailTemplates:
     """An e-mail content, compiled once."""
 
@@ -52,9 +74,7 @@ class _EmailTemplates:
         self._cc, self._bcc = optional(content.cc), optional(content.bcc)
         self._reply_to, self._preheader = optional(content.reply_to), optional(content.preheader)
         self._headers = [(name, compile_text(text, False)) for name, text in content.headers.items()]
-        self._attachments = tuple(
-            Attachment(file.filename, file.content_type, file.content) for file in content.attachments
-        )
+        self._attachments = [_AttachmentTemplates(file, compile_text) for file in content.attachments]
         self._marketing = marketing
 
     def build(self, rendering: _Rendering) -> Message | Bad:
@@ -73,7 +93,7 @@ class _EmailTemplates:
             reply_to=render(self._reply_to) or "",
             preheader=render(self._preheader) or "",
             headers=tuple((name, render(template) or "") for name, template in self._headers),
-            attachments=self._attachments,
+            attachments=tuple(attachment.build(rendering) for attachment in self._attachments),
         )
         return build_email(
             parts,
@@ -193,10 +213,10 @@ class Composer:
             return withheld
         return Outgoing(key, correlation_id(self._facts.run_id, key), one.channel, message)
 
-    def _message(
-        self, one: _Addressed, address: str, key: bytes, person: Person, scope: Scope
-    ) -> Message | Bad:
-        urls = Urls(self._links, scope, str(person.user.get("id", "")), one.channel, address, key)
+    def _message(self, one: _Addressed, address: str, key: bytes, person: Person, scope: Scope) -> Message | Bad:
+        urls = Urls(
+            self._links, scope, key, person=str(person.user.get("id", "")), channel=one.channel, address=address
+        )
         redirect = self._test_recipient.get(one.channel) if self._facts.mode is Mode.test else None
         return one.templates.build(
             _Rendering(

@@ -138,7 +138,7 @@ class Lane:
 
     async def _until(self, event: asyncio.Event, seconds: float | None) -> None:
         """Until the event, or until this much time has passed by the run's clock."""
-        waits = [asyncio.ensure_future(event.wait())]
+        waits: list[asyncio.Future[object]] = [asyncio.ensure_future(event.wait())]
         if seconds is not None:
             waits.append(asyncio.ensure_future(self._clock.sleep(max(seconds, 0.0))))
         _, pending = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
@@ -252,9 +252,7 @@ class Lane:
 
     def _may_repeat(self) -> bool:
         """Whether a delivery in doubt may be sent again: the provider deduplicates, or the user said so."""
-        return (
-            self._provider.capabilities.idempotency is Idempotency.request_key or self._in_doubt is InDoubt.resend
-        )
+        return self._provider.capabilities.idempotency is Idempotency.request_key or self._in_doubt is InDoubt.resend
 
     def _trouble(self, status: Status, receipt: Receipt) -> RunTrouble:
         code, says = _PAUSES[status]
@@ -275,7 +273,11 @@ class Lane:
         ticket.attempts += 1
         ticket.deadline = ticket.deadline or now + RETRY_FOR.total_seconds()
         if now >= ticket.deadline:
-            return Ended(Outcome.unknown, Reason.in_doubt) if ambiguous else Ended(Outcome.failed, Reason.retries_exhausted)
+            return (
+                Ended(Outcome.unknown, Reason.in_doubt)
+                if ambiguous
+                else Ended(Outcome.failed, Reason.retries_exhausted)
+            )
         self._again(ticket, self._backoff(ticket.attempts))
         return None
 

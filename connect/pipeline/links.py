@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,7 +12,8 @@ from markupsafe import Markup
 from connect.channels.email import UnsubscribeHeaders
 from connect.errors import Problem
 from connect.identity import KeyRing, unsubscribe_token
-from connect.liquid.template import Refusal, Template
+from connect.liquid.template import Template
+from connect.liquid.trouble import Refusal
 from connect.vocabulary import Channel, Reason
 
 _URL = re.compile(r"https?://[^\s<>\"]+")
@@ -25,7 +26,7 @@ class UnsubscribeLinks:
     ring: KeyRing
     base_url: str | None
     page: Template | None
-    """The user's own page, in Liquid: it sees `user`, `campaign` and `token`."""
+    """The user's own page, in Liquid: it sees `user`, `campaign` and `url.token`."""
     mailto: str | None
     topic: str | None
 
@@ -33,7 +34,7 @@ class UnsubscribeLinks:
         """The link of one delivery; empty where the project has none."""
         token = unsubscribe_token(self.ring, key, claims) if self.ring.secrets else ""
         if self.page is not None:
-            return self._page(self.page, {**scope, "token": token})
+            return self._page(self.page, {**scope, "url": {"token": token}})
         return f"{self.base_url.rstrip('/')}/u/{token}" if self.base_url and token else ""
 
     def _page(self, page: Template, scope: Mapping[str, object]) -> str:
@@ -51,13 +52,27 @@ class UnsubscribeLinks:
         return link
 
 
+class InertLinks(UnsubscribeLinks):
+    """For previews: a link that leads nowhere, so that nobody is taken off a list by looking."""
+
+    def link(self, scope: Mapping[str, object], claims: Mapping[str, str], key: bytes) -> str:
+        return "https://preview.example/unsubscribe"
+
+
 class Urls(Mapping[str, object]):
     """`url.*` in Liquid, made when a template or a header first asks for it."""
 
     _NAMES = ("unsubscribe_link", "unsubscribe")
 
     def __init__(
-        self, links: UnsubscribeLinks, scope: Mapping[str, object], person: str, channel: Channel, address: str, key: bytes
+        self,
+        links: UnsubscribeLinks,
+        scope: Mapping[str, object],
+        key: bytes,
+        *,
+        person: str,
+        channel: Channel,
+        address: str,
     ) -> None:
         self._links, self._scope, self._message_key = links, scope, key
         self._claims = {"id": person, "channel": channel.value, "address": address, "topic": links.topic or ""}
@@ -79,7 +94,7 @@ class Urls(Mapping[str, object]):
             return Markup('<a href="{}">Unsubscribe</a>').format(self.unsubscribe_link)
         raise KeyError(name)
 
-    def __iter__(self):  # type: ignore[no-untyped-def]
+    def __iter__(self) -> Iterator[str]:
         return iter(self._NAMES)
 
     def __len__(self) -> int:

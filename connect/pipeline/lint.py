@@ -7,12 +7,13 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from connect.channels.email import header_problem
 from connect.errors import Location, Problem, UserError
-from connect.liquid.template import Library, Name
+from connect.liquid.library import Library
+from connect.liquid.names import Name
 from connect.project.campaign import Campaign
-from connect.project.load import Loaded, TextKind
+from connect.project.campaigns import Loaded
 from connect.project.message import EmailContent
 from connect.project.suggest import nearest
-from connect.project.text import Text
+from connect.project.text import Text, TextKind
 from connect.vocabulary import Channel
 from connect.warehouses import query
 
@@ -76,6 +77,8 @@ def contents(campaign: Campaign) -> Iterator[tuple[Text, bool]]:
             plain = (content.cc, content.bcc, content.reply_to, content.preheader, content.subject, content.text)
             texts += [(text, False) for text in (*plain, *content.headers.values())]
             texts.append((content.html, True))
+            for attachment in content.attachments:
+                texts += [(attachment.filename, False), (attachment.content, False)]
         else:
             texts.append((content.body, False))
         yield from ((text, escape) for text, escape in texts if text is not None)
@@ -150,7 +153,7 @@ def _address_problems(campaign: Campaign) -> Iterator[Problem]:
             yield Problem(
                 "to-not-checkable",
                 "opt-outs are checked by address in the warehouse, which needs `to` to be one column",
-                "return the address as a column of the audience, and write `to: \"{{ user.that_column }}\"`",
+                'return the address as a column of the audience, and write `to: "{{ user.that_column }}"`',
                 content.to.location(1, 1),
             )
     for channel, columns in _columns_by_channel(campaign).items():

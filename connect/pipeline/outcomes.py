@@ -31,6 +31,9 @@ class Row:
     """Message keys that have an intent in the ledger, deleted as the cursor passes."""
 
 
+Settled = tuple[Row, Channel, bytes, Ended]
+
+
 class Outcomes:
     """Keeps rows in order, counts how their deliveries ended, and moves the cursor over the settled prefix."""
 
@@ -71,7 +74,7 @@ class Outcomes:
             self._room.clear()
         await self._room.wait()
 
-    async def settle(self, settled: Sequence[tuple[Row, Channel, bytes, Ended]]) -> None:
+    async def settle(self, settled: Sequence[Settled]) -> None:
         """These deliveries have ended. Returns when that is durable."""
         for row, channel, key, end in settled:
             tally = (channel, _NO_ARM, end.outcome, end.reason)
@@ -82,34 +85,33 @@ class Outcomes:
         self._ahead -= len(settled)
         if self._ahead < FARTHEST_AHEAD:
             self._room.set()
-        passed = self._pass_prefix()
-        waiting = [(key, end.outcome, end.reason) for row, _, key, end in settled if id(row) not in passed]
-        if waiting:
-            await self._commits.settle(waiting)
-        if passed:
-            await self._advance(list(passed.values()))
+        await self._commit(settled)
 
     async def flush(self) -> None:
         """Move the cursor over what is settled now."""
+        await self._commit(())
+
+    async def _commit(self, settled: Sequence[Settled]) -> None:
+        """One write: outcomes that must wait ahead of the cursor, and the prefix that it passes."""
         passed = self._pass_prefix()
-        if passed:
-            await self._advance(list(passed.values()))
-
-    def _pass_prefix(self) -> dict[int, Row]:
-        passed: dict[int, Row] = {}
-        while self._rows and not self._rows[0].pending:
-            row = self._rows.popleft()
-            passed[id(row)] = row
-        return passed
-
-    async def _advance(self, rows: list[Row]) -> None:
+        gone = {id(row) for row in passed}
+        waiting = [(key, end.outcome, end.reason) for row, _, key, end in settled if id(row) not in gone]
+        if not passed and not waiting:
+            return
         tallies: Counter[TallyKey] = Counter()
-        keys: list[bytes] = []
-        for row in rows:
+        for row in passed:
             tallies.update(row.tallies)
-            keys += row.keys
-        await self._commits.advance(rows[-1].position, tallies, keys)
-        self.position = rows[-1].position
+        keys = [key for row in passed for key in row.keys]
+        cursor = passed[-1].position if passed else None
+        await self._commits.advance(cursor, tallies, keys, settled=waiting)
+        self.position = cursor or self.position
+
+    def _pass_prefix(self) -> list[Row]:
+        """The rows at the front that nothing is pending of. They leave at once: nobody else may pass them."""
+        passed: list[Row] = []
+        while self._rows and not self._rows[0].pending:
+            passed.append(self._rows.popleft())
+        return passed
 
     @property
     def ahead(self) -> int:

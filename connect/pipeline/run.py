@@ -13,12 +13,14 @@ Stopping at any point leaves a run that goes on where it was: `execute` on a cla
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from random import Random
+from typing import Any
 
 from connect.clock import Clock
 from connect.errors import ConnectError, Disposition, Problem, RunTrouble
@@ -30,14 +32,16 @@ from connect.ledger.store import Ledger
 from connect.pipeline import gates
 from connect.pipeline.audience import Rows, Sweep
 from connect.pipeline.compose import Composer
-from connect.pipeline.deliveries import Delivery, Ended, Person, RunFacts
+from connect.pipeline.deliveries import Delivery, Ended, Person
 from connect.pipeline.dispatch import Lane, Ticket
 from connect.pipeline.outcomes import Outcomes
 from connect.pipeline.recovery import Recovered
 from connect.providers.interface import Account, Provider
-from connect.vocabulary import Channel, InDoubt, Outcome, RunState
+from connect.vocabulary import Channel, InDoubt, Outcome, Reason, RunState
 
 LEASE = timedelta(seconds=30)
+
+Accounts = Mapping[str, tuple[Provider, Account]]
 
 
 @dataclass(frozen=True)
@@ -45,17 +49,13 @@ class Job:
     """A run that has its row in the ledger, with everything that it needs."""
 
     record: RunRecord
-    facts: RunFacts
-    salt: str
     sweep: Callable[[str | None], Sweep]
     """The audience after a position; None for all of it."""
     composer: Callable[[Recovered, set[Channel]], Composer]
-    accounts: Mapping[str, tuple[Provider, Account]]
+    accounts: Accounts
     in_doubt: InDoubt
     maximum: int | None
     """`audience.limits.max`: a run that reads more pauses."""
-    rows_before: int = 0
-    """Rows that were counted before this process went on with the run."""
 
 
 @dataclass
@@ -66,6 +66,8 @@ class Progress:
     position: str | None = None
     waiting: str = ""
     totals: Mapping[tuple[Channel, str, Outcome, str], int] = field(default_factory=dict)
+    problems: Counter[str] = field(default_factory=Counter)
+    """What was wrong with templates for some people, without a word about them."""
 
     @property
     def share(self) -> float:
@@ -151,8 +153,12 @@ class _Execution:
         ledger, run_id = self._tools.ledger, self._claimed.run_id
         self._recovered = Recovered(await asyncio.to_thread(ledger.intents, self._claimed.id))
         counted = await asyncio.to_thread(ledger.tallies, run_id)
-        copied = {tally.channel for tally in counted if tally.outcome is not Outcome.skipped} | self._recovered.channels()
+        copied = {
+            tally.channel for tally in counted if tally.outcome is not Outcome.skipped
+        } | self._recovered.channels()
         self._composer = self._job.composer(self._recovered, copied)
+        swept = sum(tally.count for tally in counted if tally.reason != Reason.missing_key)
+        self._rows_before = swept // len(self._composer.channels)
         async with AsyncExitStack() as stack:
             await self._open_lanes(stack)
             stack.enter_context(_cancelling(asyncio.create_task(self._keep_lease())))
@@ -162,6 +168,7 @@ class _Execution:
                 await self._let_go()
                 raise
             await self._settle_the_rest()
+        self._show()
         self._must_add_up()
 
     async def _open_lanes(self, stack: AsyncExitStack) -> None:
@@ -230,7 +237,7 @@ class _Execution:
     def _count(self, rows: int) -> None:
         self._rows += rows
         maximum = self._job.maximum
-        if maximum is not None and self._job.rows_before + self._rows > maximum:
+        if maximum is not None and self._rows_before + self._rows > maximum:
             raise RunTrouble(
                 Disposition.pause,
                 Problem(
@@ -289,7 +296,9 @@ class _Execution:
 
     def _show(self) -> None:
         waiting = "; ".join(lane.waiting for lane in self._lanes.values() if lane.waiting)
-        self._tools.watch(Progress(self._rows, self._outcomes.position, waiting, self._outcomes.totals))
+        self._tools.watch(
+            Progress(self._rows, self._outcomes.position, waiting, self._outcomes.totals, self._composer.problems)
+        )
 
 
 _END = "g"
@@ -297,7 +306,7 @@ _END = "g"
 
 
 @contextmanager
-def _cancelling(task: asyncio.Future[None]) -> Iterator[None]:
+def _cancelling(task: asyncio.Future[Any]) -> Iterator[None]:
     try:
         yield
     finally:

@@ -11,7 +11,9 @@ from connect.project.project import Project
 from connect.vocabulary import CampaignStatus, Channel, Mode
 
 
-def live_problems(project: Project, campaign: Campaign, columns: Collection[str], reaches_people: bool) -> list[Problem]:
+def live_problems(
+    project: Project, campaign: Campaign, columns: Collection[str], reaches_people: bool
+) -> list[Problem]:
     """Why a campaign may not go live as it stands, each with the way out. Nothing for runs that reach nobody."""
     if project.mode is not Mode.live or not reaches_people:
         return []

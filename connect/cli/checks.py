@@ -1,0 +1,36 @@
+"""Campaigns held against their warehouses, for commands that show what is wrong."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from connect import wiring
+from connect.clock import SystemClock
+from connect.errors import ConnectError
+from connect.liquid.library import Library
+from connect.pipeline.checking import Checked, check_campaign
+from connect.project.campaigns import Loaded, load_campaign, load_campaigns
+from connect.project.load import templates
+
+if TYPE_CHECKING:
+    from connect.project.project import Project
+
+
+def check_campaigns(project: Project, names: list[str], *, ask_warehouse: bool) -> list[Checked]:
+    """Each named campaign, or all of them, with everything that is wrong."""
+    loaded = {name: load_campaign(project, name) for name in names} if names else load_campaigns(project)
+    library = Library(templates(project.root))
+    return [_check(project, name, one, library, ask_warehouse) for name, one in loaded.items()]
+
+
+def _check(project: Project, name: str, loaded: Loaded, library: Library, ask_warehouse: bool) -> Checked:
+    now = SystemClock().now()
+    if loaded.campaign is None or not ask_warehouse:
+        return check_campaign(project, loaded, name, library, None, now)
+    warehouse = wiring.open_warehouse(project, loaded.campaign.audience.source)
+    try:
+        return check_campaign(project, loaded, name, library, warehouse, now)
+    except ConnectError as outside:
+        return Checked(name, loaded.campaign, (*loaded.problems, *outside.problems))
+    finally:
+        warehouse.close()

@@ -1,0 +1,90 @@
+"""`connect outbox`: browse what the outbox captured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from connect.cli.options import Debug, Json, ProjectFolder, Target
+from connect.cli.terminal import out, plural, print_json
+
+if TYPE_CHECKING:
+    from connect.project.project import Project
+    from connect.providers.interface import Captured
+
+
+def outbox(
+    run: Annotated[str, typer.Argument(help="Only this run's messages (the beginning of its id will do).")] = "",
+    open_page: Annotated[bool, typer.Option("--open", help="Show them in the browser, from memory.")] = False,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many, newest last.")] = 50,
+    project: ProjectFolder = Path(),
+    target: Target = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Browse the messages that were captured instead of sent."""
+    from connect.cli.opening import open_project
+
+    opened = open_project(project, target)
+    captured = [message for message in _captured(opened) if message.run_id.startswith(run)][-limit:]
+    if json:
+        print_json([_as_json(message) for message in captured])
+    elif open_page:
+        _serve(captured)
+    else:
+        _list(captured)
+
+
+def _captured(project: Project) -> list[Captured]:
+    """Everything that accounts which keep messages on disk have kept."""
+    from connect import wiring
+
+    accounts = wiring.open_accounts(project, project.providers)
+    kept = [provider for provider, _ in accounts.values() if provider.capabilities.persists_messages]
+    return [message for provider in kept for message in provider.captured()]
+
+
+def _list(captured: list[Captured]) -> None:
+    if not captured:
+        out.print("nothing was captured yet: `connect run NAME` writes here when a channel's provider is an outbox")
+        return
+    for message in captured:
+        what = message.subject or (message.body or "").replace("\n", " ")[:60]
+        out.print(f"[dim]{message.run_id}[/] {message.channel:<5} {message.to}  ", end="")
+        out.print(what, style="bold", markup=False)
+        out.print(f"[dim]  {message.file}[/]")
+    out.print(f"\n{plural(len(captured), 'message')}; `connect outbox --open` shows them")
+
+
+def _serve(captured: list[Captured]) -> None:
+    from connect.cli.pages import serve
+    from connect.reports.pages import Shown, messages_page
+
+    shown = [
+        Shown(
+            channel=message.channel,
+            to=message.to,
+            sender=message.sender,
+            subject=message.subject,
+            preheader="",
+            html=message.html,
+            text=message.text or message.body,
+            label=message.run_id,
+            notes=(),
+        )
+        for message in captured
+    ]
+    serve(messages_page("Outbox", f"{plural(len(shown), 'message')} captured, none of them sent", shown))
+
+
+def _as_json(message: Captured) -> dict[str, object]:
+    return {
+        "run": message.run_id,
+        "channel": message.channel.value,
+        "from": message.sender,
+        "to": message.to,
+        "subject": message.subject,
+        "file": str(message.file),
+    }

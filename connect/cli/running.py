@@ -1,0 +1,209 @@
+"""One run from the command line: plan, question, progress, signals, report."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from random import SystemRandom
+from typing import TYPE_CHECKING
+
+import typer
+from rich.progress import BarColumn, TextColumn
+from rich.progress import Progress as Bar
+
+from connect import wiring
+from connect.cli.opening import ledger_of
+from connect.cli.tables import instant, show_report, state_text
+from connect.cli.terminal import err, out, plural, print_json, show_problems
+from connect.clock import SystemClock
+from connect.errors import ConnectError, UserError, raise_errors
+from connect.identity import system_random
+from connect.ledger.store import Ledger
+from connect.liquid.library import Library
+from connect.pipeline.plan import Plan, begin, plan_run, safe_recipients
+from connect.pipeline.reporting import run_report
+from connect.pipeline.run import Accounts, Job, Progress, Stopped, Tools, execute
+from connect.project.load import templates
+from connect.vocabulary import Mode, Outcome
+
+if TYPE_CHECKING:
+    from connect.project.campaigns import Loaded
+    from connect.project.project import Project
+    from connect.reports.counts import Report
+
+
+def run_campaign(project: Project, loaded: Loaded, *, yes: bool, again: bool, json: bool) -> int:
+    """Run, show, and return the exit code: 0, or 1 when deliveries failed or are in doubt."""
+    raise_errors(loaded.problems)
+    assert loaded.campaign is not None
+    texts = templates(project.root)
+    warehouse = wiring.open_warehouse(project, loaded.campaign.audience.source)
+    with ledger_of(project) as ledger:
+        try:
+            accounts = wiring.open_accounts(project, (content.provider for content in loaded.campaign.message.content))
+            plan = plan_run(
+                project,
+                loaded,
+                Library(texts),
+                texts,
+                warehouse,
+                ledger,
+                SystemClock(),
+                reaches_people=_reaches_people(accounts),
+                again=again,
+            )
+            _announce(plan, accounts)
+            _ask(plan, accounts, yes)
+            return _run(plan, ledger, accounts, json)
+        finally:
+            warehouse.close()
+
+
+def _reaches_people(accounts: Accounts) -> bool:
+    return any(provider.capabilities.reaches_people for provider, _ in accounts.values())
+
+
+def _announce(plan: Plan, accounts: Accounts) -> None:
+    """Everything that somebody should know before saying yes."""
+    show_problems(list(plan.warnings))
+    campaign, project = plan.campaign, plan.project
+    lines = [
+        ("campaign", f"{campaign.name}  ({campaign.file})"),
+        ("target", f"{project.target}, mode {_mode(project.mode)}"),
+        ("fire time", instant(plan.fire_time) + ("  (now, by hand)" if plan.manual else "")),
+        ("audience", _audience(plan)),
+        ("sends by", ", ".join(f"{name} ({project.providers[name].type})" for name in accounts)),
+    ]
+    if plan.resumes:
+        lines.insert(0, ("goes on", f"run {plan.resumes.id}, which is {state_text(plan.resumes)}"))
+    if campaign.message.transactional:
+        lines.append(("note", "[bold yellow]transactional[/]: marketing opt-outs do not count"))
+    if project.mode is Mode.test:
+        to = ", ".join(safe_recipients(project).values()) or "nobody: `test_recipient` is not set"
+        lines.append(("test", f"one copy per channel, to {to}"))
+    for provider, account in accounts.values():
+        if provider.capabilities.persists_messages:
+            lines.append(("note", f"[bold yellow]{account.name} writes every message to disk[/], to be looked at"))
+    for label, text in lines:
+        err.print(f"[dim]{label:>10}[/]  {text}")
+
+
+def _mode(mode: Mode) -> str:
+    return f"[bold red]{mode}[/]" if mode is Mode.live else f"[bold]{mode}[/]"
+
+
+def _audience(plan: Plan) -> str:
+    text = plural(plan.rows, "row")
+    limit = plan.campaign.audience.limits.max
+    text += f" (at most {limit:,})" if limit is not None else ""
+    return text + (f", {plan.rows_without_key:,} of them without a key" if plan.rows_without_key else "")
+
+
+def _ask(plan: Plan, accounts: Accounts, yes: bool) -> None:
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise UserError.of(
+            "not-confirmed", "this asks before it runs, and there is nobody to ask", "`--yes` runs without asking"
+        )
+    real = plan.project.mode is Mode.live and _reaches_people(accounts)
+    question = f"Send to up to {plural(plan.rows, 'person', 'people')} for real?" if real else "Run it?"
+    if not typer.confirm(question, err=True):
+        raise UserError.of("not-confirmed", "nothing was sent")
+
+
+def _run(plan: Plan, ledger: Ledger, accounts: Accounts, json: bool) -> int:
+    job = begin(plan, ledger, SystemClock(), system_random, accounts)
+    failure: ConnectError | None = None
+    began = time.monotonic()
+    with _watching(plan) as watch:
+        try:
+            asyncio.run(_until_signalled(job, ledger, watch))
+        except ConnectError as problem:
+            failure = problem
+    record = ledger.run(job.record.id)
+    assert record is not None
+    report = run_report(ledger, record, watch.problems)
+    if json:
+        print_json(report.as_json())
+    else:
+        _show(report, time.monotonic() - began)
+    if failure is not None and not isinstance(failure, Stopped):
+        raise failure
+    return 1 if report.total(Outcome.failed) + report.total(Outcome.unknown) else 0
+
+
+async def _until_signalled(job: Job, ledger: Ledger, watch: Watch) -> None:
+    """Execute; the first Ctrl-C or SIGTERM stops well, the second at once."""
+    stop = asyncio.Event()
+    task = asyncio.current_task()
+    assert task is not None
+
+    def stopping() -> None:
+        if stop.is_set():
+            task.cancel()
+            return
+        stop.set()
+        err.print("\nstopping: finishing what is in the air (again to stop at once)")
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopping)
+    try:
+        await execute(job, Tools(ledger, SystemClock(), SystemRandom(), stop, watch))
+    except asyncio.CancelledError:
+        raise Stopped from None
+
+
+def _show(report: Report, seconds: float) -> None:
+    record = report.runs[0]
+    out.print(f"\nrun [bold]{record.id}[/] {state_text(record)}")
+    show_report(report, out)
+    sent = report.total(Outcome.sent)
+    if sent and seconds:
+        err.print(f"[dim]{seconds:.1f} s, {sent / seconds:,.0f} sent a second[/]")
+    if not record.state.ended:
+        err.print(f"`connect run {record.campaign}` goes on where it stopped", markup=False)
+
+
+class Watch:
+    """Live progress on a terminal: share of the hash space, sent, rate, and what is waited for."""
+
+    def __init__(self, bar: Bar | None, rows: int) -> None:
+        self.problems: Counter[str] = Counter()
+        self._bar, self._rows = bar, rows
+        self._began = time.monotonic()
+        self._task = bar.add_task("", total=1.0, counts="") if bar else None
+
+    def __call__(self, progress: Progress) -> None:
+        self.problems = progress.problems
+        if self._bar is None or self._task is None:
+            return
+        seconds = time.monotonic() - self._began
+        done = sum(progress.totals.values())
+        sent = sum(count for (_, _, outcome, _), count in progress.totals.items() if outcome is Outcome.sent)
+        left = seconds * (1 - progress.share) / progress.share if progress.share > 0.01 else None
+        words = [f"{done:,} deliveries", f"{sent:,} sent", f"{done / max(seconds, 0.001):,.0f}/s"]
+        words += [f"about {_duration(left)} left"] if left is not None and seconds > 2 else []
+        words += [progress.waiting] if progress.waiting else []
+        self._bar.update(self._task, completed=progress.share, counts=" · ".join(words))
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+@contextmanager
+def _watching(plan: Plan) -> Iterator[Watch]:
+    if not err.is_terminal:
+        yield Watch(None, plan.rows)
+        return
+    with Bar(BarColumn(30), TextColumn("{task.fields[counts]}"), console=err, transient=True) as bar:
+        yield Watch(bar, plan.rows)

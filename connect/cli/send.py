@@ -1,0 +1,107 @@
+"""`connect send`: a message of messages/, without a campaign, to the people that are given."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from connect.cli.options import Debug, Json, ModeOption, ProjectFolder, Target
+from connect.cli.run import Yes
+
+if TYPE_CHECKING:
+    from connect.project.campaigns import Loaded
+    from connect.project.project import Project
+
+People = list[dict[str, Any]]
+
+
+def send(
+    message: Annotated[str, typer.Argument(help="The message's name in messages/.")],
+    person: Annotated[
+        list[str] | None, typer.Argument(metavar="[COLUMN=VALUE]...", help="One person, such as id=7 email=a@b.c")
+    ] = None,
+    people: Annotated[
+        str | None, typer.Option(help="A file of JSON rows (a list, or one a line); - reads standard input.")
+    ] = None,
+    project: ProjectFolder = Path(),
+    target: Target = None,
+    mode: ModeOption = None,
+    yes: Yes = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Send a message without a campaign. The people are kept in memory only, so an interrupted send is not resumed."""
+    from connect.cli.opening import open_project
+    from connect.cli.running import run_campaign
+
+    rows = _rows(people) if people else [_person(person or [])]
+    opened = open_project(project, target, mode)
+    loaded = _as_campaign(opened, message, rows)
+    raise typer.Exit(run_campaign(opened, loaded, yes=yes, again=True, json=json))
+
+
+def _person(pairs: list[str]) -> dict[str, Any]:
+    from connect.errors import UserError
+
+    cells = dict(pair.partition("=")[::2] for pair in pairs if "=" in pair)
+    if len(cells) != len(pairs) or not cells:
+        raise UserError.of(
+            "bad-person", "a person is given as COLUMN=VALUE pairs", "such as: id=7 email=ada@example.com"
+        )
+    return dict(cells)
+
+
+def _rows(source: str) -> People:
+    """Rows from a file or standard input; what is wrong is told by its line, never by its text."""
+    import json
+
+    from connect.errors import OutsideError, UserError
+
+    try:
+        text = sys.stdin.read() if source == "-" else Path(source).read_text()
+    except OSError as error:
+        raise OutsideError.of("missing-file", f"{source} can not be read: {error.strerror}") from None
+    try:
+        rows = json.loads(text) if text.lstrip().startswith("[") else [json.loads(line) for line in text.splitlines()]
+    except json.JSONDecodeError as error:
+        raise UserError.of("bad-rows", f"{source} is not JSON: line {error.lineno}") from None
+    if not rows or not all(isinstance(row, dict) for row in rows):
+        raise UserError.of("bad-rows", f"{source} must hold JSON objects, one for each person")
+    return list(rows)
+
+
+def _as_campaign(project: Project, name: str, rows: People) -> Loaded:
+    """The message as a campaign that runs once, now, for these people."""
+    from connect.project.audience import Audience
+    from connect.project.campaign import Campaign, digest
+    from connect.project.campaigns import Loaded, load_message
+    from connect.project.policy import Policy
+    from connect.project.trigger import Immediate
+    from connect.vocabulary import CampaignStatus
+
+    loaded = load_message(project, name)
+    campaign = None
+    if loaded.message is not None:
+        campaign = Campaign.model_construct(
+            name=f"message {name}",
+            description="",
+            status=CampaignStatus.live,
+            trigger=Immediate(type="immediate", timezone=project.timezone),
+            audience=Audience.model_construct(
+                source=project.default_source, people=tuple(rows), key=_key(rows), params={}
+            ),
+            examples=(),
+            message=loaded.message,
+            policy=Policy(),
+            file=loaded.file,
+            digest="",
+        )
+        campaign = campaign.model_copy(update={"digest": digest(campaign)})
+    return Loaded(campaign, loaded.problems, loaded.texts, loaded.file)
+
+
+def _key(rows: People) -> tuple[str, ...]:
+    return ("id",) if all("id" in row for row in rows) else ("email",)

@@ -1,0 +1,159 @@
+"""A campaign held against its warehouse: what is wrong with it, and the query that a run would read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from connect.errors import Problem, Severity, UserError
+from connect.liquid.library import Library
+from connect.pipeline import lint
+from connect.project.campaign import Campaign
+from connect.project.campaigns import Loaded
+from connect.project.project import Project
+from connect.schedule.due import next_fire_times
+from connect.vocabulary import Channel
+from connect.warehouses import query
+from connect.warehouses.interface import Column, Query, Warehouse
+from connect.warehouses.wrapping import Audience, OptOuts, Wrapping
+
+OpenWarehouse = Callable[[str], Warehouse]
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A campaign that was looked at."""
+
+    name: str
+    campaign: Campaign | None
+    problems: tuple[Problem, ...]
+    next_fires: list[str] = field(default_factory=list)
+
+    @property
+    def sound(self) -> bool:
+        return not any(problem.severity is Severity.error for problem in self.problems)
+
+    @property
+    def summary(self) -> str:
+        """Status, trigger and channels in a few words."""
+        if self.campaign is None:
+            return ""
+        channels = dict.fromkeys(content.channel.value for content in self.campaign.message.content)
+        kind = "transactional" if self.campaign.message.transactional else "marketing"
+        return f"{self.campaign.status} · {self.campaign.trigger.type} · {' + '.join(channels)} · {kind}"
+
+
+def check_campaign(
+    project: Project, loaded: Loaded, name: str, library: Library, warehouse: Warehouse | None, now: datetime
+) -> Checked:
+    """Everything that is wrong with a campaign; with a warehouse, also against the columns of its query."""
+    dialect = warehouse.dialect.sqlglot if warehouse else "duckdb"
+    problems = [*loaded.problems, *lint.text_problems(loaded, library, dialect)]
+    campaign = loaded.campaign
+    if campaign is None:
+        return Checked(name, None, tuple(problems))
+    if warehouse is not None and not _errors(problems):
+        problems += _warehouse_problems(project, campaign, library, warehouse, now)
+    return Checked(name, campaign, tuple(problems), _fires(campaign, now))
+
+
+def _errors(problems: Sequence[Problem]) -> bool:
+    return any(problem.severity is Severity.error for problem in problems)
+
+
+def _warehouse_problems(
+    project: Project, campaign: Campaign, library: Library, warehouse: Warehouse, now: datetime
+) -> list[Problem]:
+    try:
+        wrapping = wrap(project, campaign, warehouse, now)
+    except UserError as error:
+        return list(error.problems)
+    columns = [column.name for column in wrapping.audience.columns]
+    problems = lint.campaign_problems(campaign, library, columns)
+    if not _errors(problems):
+        problems += _null_warnings(campaign, library, wrapping, warehouse)
+    return problems
+
+
+def _null_warnings(campaign: Campaign, library: Library, wrapping: Wrapping, warehouse: Warehouse) -> list[Problem]:
+    """Columns that are printed without a default and hold nulls."""
+    printed = lint.printed_without_default(campaign, library)
+    if not printed:
+        return []
+    (counts,) = warehouse.rows(wrapping.nulls_query(list(printed)), campaign.audience.timeout)
+    refuses = campaign.message.nulls == "refuse"
+    return [
+        Problem(
+            "null-values",
+            f"`{name}` is null in {count:,} rows and is printed without a default",
+            "those people will be refused" if refuses else "add `| default: '...'`, or leave those rows out in SQL",
+            printed[name],
+            Severity.warning,
+        )
+        for name, count in counts.items()
+        if isinstance(count, int) and count
+    ]
+
+
+def _fires(campaign: Campaign, now: datetime) -> list[str]:
+    zone = ZoneInfo(campaign.trigger.timezone)
+    times = next_fire_times(campaign.trigger, now, 5)
+    return [time.astimezone(zone).strftime("%a %Y-%m-%d %H:%M %Z") for time in times]
+
+
+def wrap(project: Project, campaign: Campaign, warehouse: Warehouse, fire_time: datetime, salt: str = "") -> Wrapping:
+    """The queries of a run. Raises UserError when the SQL or its columns do not do."""
+    timeout = campaign.audience.timeout
+    values = _values(campaign, fire_time)
+    asked = _audience_query(campaign, warehouse, values)
+    audience = Audience(asked.sql, asked.parameters, campaign.audience.key, tuple(warehouse.columns(asked, timeout)))
+    optouts = _optouts(project, campaign, warehouse, values)
+    return Wrapping(warehouse.dialect, audience, optouts, salt)
+
+
+def _values(campaign: Campaign, fire_time: datetime) -> Mapping[str, object]:
+    """What every query of a campaign may bind. The date is that of the trigger's zone."""
+    fire_date = fire_time.astimezone(ZoneInfo(campaign.trigger.timezone)).date()
+    return {**campaign.audience.params, "fire_time": fire_time, "fire_date": fire_date}
+
+
+def _audience_query(campaign: Campaign, warehouse: Warehouse, values: Mapping[str, object]) -> Query:
+    audience = campaign.audience
+    if audience.people is not None:
+        return query.people(audience.people, warehouse.dialect)
+    assert audience.sql is not None
+    return query.bound(audience.sql, warehouse.dialect, values)
+
+
+def _optouts(project: Project, campaign: Campaign, warehouse: Warehouse, values: Mapping[str, object]) -> OptOuts:
+    message = campaign.message
+    channels = tuple(dict.fromkeys(content.channel for content in message.content))
+    addresses: dict[Channel, str] = dict(lint.address_columns(campaign))
+    asked: Query | None = None
+    columns: tuple[Column, ...] = ()
+    if project.subscriptions is not None:
+        _same_source(project.subscriptions.source, campaign)
+        asked = query.bound(project.subscriptions.sql, warehouse.dialect, values)
+        columns = tuple(warehouse.columns(asked, campaign.audience.timeout))
+    return OptOuts(
+        sql=asked.sql if asked else None,
+        parameters=asked.parameters if asked else {},
+        columns=columns,
+        subscribed_values=project.subscriptions.subscribed_values if project.subscriptions else (),
+        transactional=message.transactional,
+        topic=message.topic,
+        addresses=addresses,
+        channels=channels,
+    )
+
+
+def _same_source(source: str, campaign: Campaign) -> None:
+    if campaign.audience.source != source:
+        raise UserError.of(
+            "not-yet-supported",
+            f"{campaign.name} reads from `{campaign.audience.source}` and opt-outs are in `{source}`: "
+            "opt-outs of another source are not supported by this version",
+            "keep both in one warehouse",
+        )
