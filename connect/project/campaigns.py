@@ -153,8 +153,6 @@ def _effective(project: Project, path: str, top: Block, reading: Reading) -> tup
     message, name = _named(project, tree.get("message"), reading)
     if isinstance(message, Block):
         tree = _put(tree, "message", _message(project, message, reading))
-    elif name:
-        tree = tree.without("message")
     return tree, name
 
 
@@ -183,4 +181,5 @@ def _named(project: Project, node: Node | None, reading: Reading) -> tuple[Node 
         return _read(project, names[str(node)], reading), str(node)
     hint = suggest.hint(node, names) or "give `content` here, or write messages/<name>.yml"
     reading.report("unknown-message", f"there is no message `{node}` in messages/", hint, node=node)
+    node.unresolved = True
     return node, str(node)

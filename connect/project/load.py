@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from connect.errors import Problem, UserError
@@ -67,14 +68,21 @@ def load_project(
     name = targets.chosen(read.top, target, known, reading)
     project = _project(read.top, name, known, adapters, reading)
     if reading.problems or project is None:
-        raise UserError(*in_order(reading.problems))
-    return _in_mode(project, mode)
+        raise UserError(*in_order(_hidden(reading.problems)))
+    return replace(project, mode=targets.safer(project.mode, mode, project.target, project.tree))
 
 
-def _in_mode(project: Project, asked: Mode | None) -> Project:
-    from dataclasses import replace
+def _hidden(problems: Iterable[Problem]) -> list[Problem]:
+    """The problems, none of which shows a line that holds a literal secret."""
+    kept = list(problems)
+    lines = {problem.location.line for problem in kept if problem.code == "literal-secret" and problem.location}
+    return [
+        _without_line(problem) if problem.location and problem.location.line in lines else problem for problem in kept
+    ]
 
-    return replace(project, mode=targets.safer(project.mode, asked, project.target))
+
+def _without_line(problem: Problem) -> Problem:
+    return replace(problem, location=replace(problem.location, text="")) if problem.location else problem
 
 
 def _project(

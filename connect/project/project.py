@@ -80,7 +80,7 @@ class Channels(Written):
 
 def _base_url(value: object) -> object:
     if isinstance(value, Scalar) and not value.unresolved and not re.fullmatch(r"https?://[^\s/]+\S*", value):
-        raise refuse("bad-value", "`base_url` must begin with https:// (or http://)")
+        raise refuse("bad-value", "`base_url` is not a URL", "it begins with https:// (or http://)")
     return str(value).rstrip("/") if isinstance(value, Scalar) else value
 
 

@@ -5,6 +5,7 @@ Fields report the first thing that is wrong with them; models report and go on. 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +16,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from connect.errors import Location, Problem
 from connect.project import later, suggest
-from connect.project.nodes import Block, Items, Node, Scalar
+from connect.project.nodes import Block, Items, Node, Scalar, is_null
 from connect.project.text import Text, TextKind
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -135,11 +136,14 @@ class _Found:
         return ".".join(names)
 
 
+_UNSET = Scalar("", plain=True)
+
+
 def _find(tree: Node, loc: tuple[int | str, ...]) -> _Found:
     node, parent, names, missing = tree, tree, [tree.path] if isinstance(tree, Block) and tree.path else [], ""
     for part in loc:
         missing = ""
-        if isinstance(node, Block) and isinstance(part, str) and part in node:
+        if isinstance(node, Block) and isinstance(part, str) and not is_null(node.get(part, _UNSET)):
             node, parent = node[part], node
             names.append(part)
         elif isinstance(node, Items) and isinstance(part, int) and part < len(node):
@@ -174,6 +178,9 @@ def _problem(detail: ErrorDetails, spot: _Found) -> Problem:
     if "said" in context:
         return Problem(kind, context["said"], context["hint"], context["at"] or spot.node.place)
     if kind in ("missing", "union_tag_not_found"):
+        if isinstance(spot.node, Scalar):
+            hint = f"`{{type: {spot.node.written}}}`" if "'type'" in str(context.get("discriminator")) else ""
+            return Problem("wrong-type", f"`{spot.name}` must be a mapping of keys", hint, spot.node.place)
         name = spot.missing or str(context.get("discriminator", "")).strip("'")
         return _missing(name, spot)
     if kind == "extra_forbidden":
@@ -189,7 +196,9 @@ def _problem(detail: ErrorDetails, spot: _Found) -> Problem:
 
 def _missing(name: str, spot: _Found) -> Problem:
     path = ".".join((*spot.names, name))
-    return Problem("missing-key", f"`{path}` is missing", location=spot.node.place)
+    place = spot.node.key_places.get(name) if isinstance(spot.node, Block) else None
+    hint = "`#` begins a comment: quote the value" if place and re.search(r":\s+#", place.text) else ""
+    return Problem("missing-key", f"`{path}` is missing", hint, spot.node.place)
 
 
 def _bad_choice(context: Mapping[str, Any], spot: _Found) -> Problem:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
@@ -123,8 +124,6 @@ def check_literals(node: Node, reading: Reading, key: str = "") -> None:
 
 
 def report_literal(node: Node, what: str, reading: Reading) -> None:
-    from dataclasses import replace
-
     place = replace(node.place, text="") if node.place else None
     reading.report("literal-secret", f"{what} is written literally", f"refer to it: {FORMS}", place=place)
 

@@ -14,6 +14,8 @@ from connect.project.types import name_problem
 from connect.vocabulary import Mode
 
 _OWN = ("targets", "default_target")
+NO_TARGETS = "default"
+"""The target's name where connect.yml has none."""
 
 
 def chosen(top: Block, wanted: str | None, environment: Mapping[str, str], reading: Reading) -> str:
@@ -26,7 +28,7 @@ def chosen(top: Block, wanted: str | None, environment: Mapping[str, str], readi
     name = wanted or environment.get("CONNECT_TARGET") or (str(default) if default in targets else "")
     if not name:
         return _only(targets, reading, top)
-    if name not in targets and (targets or name != "default"):
+    if name not in targets and (targets or name != NO_TARGETS):
         hint = suggest.hint(name, targets) or "connect.yml has no `targets`"
         raise UserError.of("unknown-target", f"there is no target `{name}` in connect.yml", hint)
     return name
@@ -36,7 +38,7 @@ def _only(targets: Block, reading: Reading, top: Block) -> str:
     if len(targets) > 1 and scalar(top.get("default_target")) is None:
         hint = "--target, CONNECT_TARGET, or `default_target` in connect.yml: " + ", ".join(targets)
         raise UserError.of("no-target", "which target? connect.yml has several", hint)
-    return next(iter(targets), "default")
+    return next(iter(targets), NO_TARGETS)
 
 
 def _checked(top: Block, reading: Reading) -> Block:
@@ -68,11 +70,13 @@ def seen_by(top: Block, target: str) -> Block:
 _SAFEST_FIRST = (Mode.offline, Mode.test, Mode.live)
 
 
-def safer(in_file: Mode, asked: Mode | None, target: str) -> Mode:
+def safer(in_file: Mode, asked: Mode | None, target: str, tree: Block) -> Mode:
     """The mode of a run: what was asked for can only be safer than what the file says."""
     if asked is None:
         return in_file
     if _SAFEST_FIRST.index(asked) > _SAFEST_FIRST.index(in_file):
         said = f"the target `{target}` is in mode `{in_file}`, and `{asked}` goes further"
-        raise UserError.of("mode-not-in-file", said, f"write `mode: {asked}` under `targets.{target}` in connect.yml")
+        where = f"under `targets.{target}`" if target != NO_TARGETS else "at the top"
+        place = tree["mode"].place if "mode" in tree else None
+        raise UserError.of("mode-not-in-file", said, f"write `mode: {asked}` {where} in connect.yml", place)
     return asked

@@ -73,6 +73,8 @@ class _Reader:
 
     def _syntax(self, error: Any) -> Problem:
         mark = error.problem_mark or error.context_mark
+        if error.context_mark and mark.line >= len(self.lines) - 1 and not "".join(self.lines[mark.line :]).strip():
+            mark = error.context_mark  # the end of the file says little: show what was never closed
         line, column = (mark.line, mark.column) if mark else (0, 0)
         said = " ".join(part for part in (error.context, error.problem) if part)
         return Problem("yaml-syntax", f"not YAML: {said}", self._syntax_hint(line, column), self.at(line, column))

@@ -27,7 +27,8 @@ trigger:
 audience:
   source: events
   sql_file: big.sql
-  params: {plan: pro, days: 3, ratio: 1.50, code: 0123, phone: +61400, quoted: "3", on: true, none: ~, list: [1, {a: no}]}
+  params:
+    {plan: pro, days: 3, ratio: 1.50, code: 0123, phone: +61400, quoted: "3", on: true, none: ~, list: [1, {a: no}]}
   key: [id, invoice_id]
   timeout: 90s
   limits: {min: 1, max: 5000, max_change: 12.5%}

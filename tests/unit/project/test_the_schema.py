@@ -1,0 +1,224 @@
+"""The JSON Schemas agree with the loader, so that editors complete and check as one types."""
+
+from __future__ import annotations
+
+from textwrap import dedent
+
+import pytest
+from jsonschema import Draft202012Validator
+from ruamel.yaml import YAML
+
+from connect.errors import UserError
+from connect.project.schema import schema
+
+SCHEMAS = schema()
+
+
+def accepts(name, text):
+    """Whether the schema accepts the file as an editor reads it: plain YAML 1.2, dates left as text."""
+    yaml = YAML(typ="safe", pure=True)
+    yaml.constructor.add_constructor("tag:yaml.org,2002:timestamp", lambda loader, node: node.value)
+    return Draft202012Validator(SCHEMAS[name]).is_valid(yaml.load(dedent(text)))
+
+
+def loads_project(folder, text):
+    folder.write("connect.yml", text)
+    try:
+        folder.project()
+    except UserError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("name", ["connect", "campaign", "message"])
+def test_each_is_a_valid_schema_whose_keys_say_what_they_mean(name):
+    Draft202012Validator.check_schema(SCHEMAS[name])
+    assert SCHEMAS[name]["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    assert "description" in str(SCHEMAS[name])
+
+
+def test_nobody_is_told_of_keys_that_nobody_writes():
+    assert not {"file", "digest"} & SCHEMAS["campaign"]["properties"].keys()
+    assert "name" not in SCHEMAS["message"]["properties"]
+    assert "clock" in SCHEMAS["campaign"]["$defs"]["Audience"]["properties"]
+    assert "from" in SCHEMAS["campaign"]["$defs"]["EmailContent"]["properties"]
+
+
+CAMPAIGNS = [
+    """
+    trigger: {type: immediate}
+    audience: {people: [{id: 1, anything: [1, {a: ~}]}], params: {a: 1}}
+    message: {content: [{channel: sms, body: Hi}]}
+    """,
+    """
+    name: 2026
+    description: 5
+    status: paused
+    trigger: {type: scheduled, at: 2026-07-01, timezone: Europe/Berlin, grace: 30s}
+    audience:
+      {sql: select 1, key: [id, 1], timeout: 5m, limits: {min: "1", max: 10, max_change: 12.5%}, clock: warehouse}
+    examples: [{id: 1}]
+    message:
+      topic: 1
+      transactional: "true"
+      undefined: blank
+      nulls: refuse
+      content:
+        - {channel: email, from: a@example.com, subject: 1, text: true, cc: ~, headers: {X-A: 1}}
+        - channel: email
+          locale: no
+          html: {file: a.html}
+          attachments: [{filename: a, content: b}, {filename: a, file: a.html}]
+    policy: {reach: first, in_doubt: ~}
+    """,
+    """
+    trigger: {type: recurring, cron: "0 9 * * mon", starts_at: 2026-01-01T09:00, ends_at: ~, timezone: ~}
+    audience: {sql_file: a.sql, source: shop}
+    message: greeting
+    policy: ~
+    """,
+]
+
+
+@pytest.mark.parametrize("text", CAMPAIGNS)
+def test_campaigns_that_both_accept(folder, text):
+    folder.write("templates/a.html", "<p>Hi</p>")
+    folder.write("audiences/a.sql", "select 1")
+    folder.write("messages/greeting.yml", "content: [{channel: sms, body: Hi}]")
+    loaded = folder.campaign(text, name="2026" if "2026\n" in text else "hello")
+    assert loaded.problems == ()
+    assert accepts("campaign", text)
+
+
+GOOD = {
+    "trigger": "{type: immediate}",
+    "audience": "{sql: select 1}",
+    "message": "{content: [{channel: sms, body: Hi}]}",
+    "policy": "{}",
+}
+CONTENT = "{content: [{channel: email, from: a@example.com, subject: Hi, text: Hi, %s}]}"
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("trigger", None),
+        ("trigger", "~"),
+        ("trigger", "immediate"),
+        ("trigger", "{type: never}"),
+        ("trigger", "{type: event}"),
+        ("trigger", "{type: recurring}"),
+        ("trigger", "{type: recurring, cron: '@daily'}"),
+        ("trigger", "{type: recurring, cron: 0 9 * *}"),
+        ("trigger", "{type: scheduled, at: tomorrow}"),
+        ("trigger", "{type: immediate, grace: soon}"),
+        ("trigger", "{type: immediate, grace: 5}"),
+        ("trigger", "{type: immediate, timezone: +10:00}"),
+        ("trigger", "{type: immediate, missed: all}"),
+        ("audience", "{}"),
+        ("audience", "{sql: ~}"),
+        ("audience", "{sql: a, sql_file: b}"),
+        ("audience", "{sql: a, snapshot: true}"),
+        ("audience", "{sql: a, key: []}"),
+        ("audience", "{sql: a, clock: mine}"),
+        ("audience", "{sql: a, limits: {max: many}}"),
+        ("audience", "{sql: a, limits: {max_change: 101%}}"),
+        ("audience", "{sql: a, limits: {max_change: 0.5}}"),
+        ("audience", "{people: [1]}"),
+        ("message", "{}"),
+        ("message", "{content: [{channel: push}]}"),
+        ("message", "{content: [{body: Hi}]}"),
+        ("message", "{content: [{channel: sms, body: [a]}]}"),
+        ("message", "{content: [{channel: sms, body: {fiel: a}}]}"),
+        ("message", "{content: [{channel: sms, body: Hi}], transactional: maybe}"),
+        ("message", "{content: [{channel: sms, body: Hi}], undefined: ignore}"),
+        ("message", CONTENT % "mjml: a"),
+        ("message", CONTENT % "colour: red"),
+        ("message", CONTENT % "locale: 21"),
+        ("message", CONTENT % "attachments: [{filename: a}]"),
+        ("policy", "{once: true}"),
+        ("policy", "{reach: some}"),
+        ("colour", "red"),
+        ("experiment", "{}"),
+        ("digest", "abc"),
+    ],
+)
+def test_campaigns_that_both_refuse(folder, key, value):
+    values = {**GOOD, key: value}
+    text = "".join(f"{name}: {written}\n" for name, written in values.items() if written is not None)
+    assert folder.campaign(text).campaign is None
+    assert not accepts("campaign", text)
+
+
+def test_what_is_good_is_accepted_by_both(folder):
+    text = "".join(f"{name}: {written}\n" for name, written in GOOD.items())
+    assert folder.campaign(text).problems == ()
+    assert accepts("campaign", text)
+
+
+PROJECTS = [
+    "name: shop\n",
+    """
+    name: shop
+    timezone: Australia/Sydney
+    mode: live
+    default_target: prod
+    test_recipient: {email: me@example.com, phone_number: 61400}
+    state: sqlite:///a.db
+    secret: ["${CONNECT_SECRET}"]
+    sources: {shop: {url: "duckdb:///a", threads: 2}, old: ~}
+    providers: {box: {type: outbox, concurrency: 2, timeout: 5s}, relay: {type: smtp, host: h}}
+    channels: {email: box, sms: ~}
+    subscriptions: {sql: select 1, subscribed_values: 1}
+    unsubscribe: {url: https://acme.example, mailto: a@example.com}
+    defaults:
+      message: {topic: a, email: {from: a@example.com, attachments: []}, sms: {from: Acme}}
+      policy: {reach: all}
+    serve: {base_url: https://acme.example}
+    targets:
+      dev: ~
+      prod: {mode: test, channels: {email: relay}, providers: {relay: {host: g}}, subscriptions: {source: shop}}
+    """,
+]
+
+
+def test_projects_that_both_accept(folder):
+    assert loads_project(folder, PROJECTS[0])
+    assert loads_project(folder, PROJECTS[1])
+    assert all(accepts("connect", text) for text in PROJECTS)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "timezone: UTC\n",
+        "name: shop\ntimezone: 5\n",
+        "name: shop\nmode: loud\n",
+        "name: shop\nstrange: 1\n",
+        "name: shop\nfeeds: {}\n",
+        "name: shop\nsecret: literal-and-long-enough\n",
+        "name: shop\nsources: {a: b}\n",
+        "name: shop\nsources: {a: {}}\n",
+        "name: shop\nproviders: {a: {}}\n",
+        "name: shop\nproviders: {a: {type: outbox, rate: 1/s}}\n",
+        "name: shop\nproviders: {a: {type: outbox, concurrency: 0}}\n",
+        "name: shop\nchannels: {email: [a]}\n",
+        "name: shop\nchannels: {push: a}\n",
+        "name: shop\nsources: {a: {type: duckdb}}\nsubscriptions: {}\n",
+        "name: shop\ndefaults: {message: {transactional: true}}\n",
+        "name: shop\ndefaults: {message: {email: {form: a}}}\n",
+        "name: shop\ndefaults: {audience: {}}\n",
+        "name: shop\ntargets: {dev: {moed: live}}\n",
+        "name: shop\ntargets: {dev: {targets: {}}}\n",
+        "name: shop\nserve: {keys: a}\n",
+    ],
+)
+def test_projects_that_both_refuse(folder, text):
+    assert not loads_project(folder, text)
+    assert not accepts("connect", text)
+
+
+def test_messages():
+    assert accepts("message", "content: [{channel: sms, body: Hi}]\n")
+    assert not accepts("message", "content: [{channel: sms, body: Hi}]\nname: a\n")
+    assert not accepts("message", "topic: a\n")
