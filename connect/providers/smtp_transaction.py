@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterator
 from datetime import datetime
@@ -143,6 +144,7 @@ class Transaction:
         for chunk in body:
             protocol.write(chunk)
             await protocol._drain_helper()
+            await asyncio.sleep(0)  # lets a connection that broke say so, before more is written into it
         protocol.write(last + b".\r\n")  # raises before it writes, when the connection is gone
         self._written = True
         response = await protocol.read_response()

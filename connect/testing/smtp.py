@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import tempfile
+import threading
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -71,6 +72,7 @@ class _State:
     answers: list[Answer] = field(default_factory=list)
     messages: list[Received] = field(default_factory=list)
     connections: int = 0
+    hanging: threading.Event = field(default_factory=threading.Event)
     live: set[_Scripted] = field(default_factory=set)
 
     def answer(self, at: At, addresses: list[str]) -> str | None:
@@ -100,7 +102,7 @@ class SmtpServer:
             ssl_context=context if tls else None,
             tls_context=context if starttls and not tls else None,
             require_starttls=starttls and not tls,
-            auth_required=auth,
+            auth_required=auth and not tls,  # aiosmtpd warns of AUTH in clear: it does not see TLS from the first byte
             auth_require_tls=not tls,
             authenticator=self._authenticate if auth else None,
             enable_SMTPUTF8=smtputf8,
@@ -140,6 +142,11 @@ class SmtpServer:
     def answer(self, at: At, what: str, address: str | None = None, times: int | None = None) -> None:
         """Say this from now on: a reply such as `451 4.3.0 later`, DROP or HANG."""
         self._state.answers.append(Answer(at, what, address, times))
+
+    @property
+    def hanging(self) -> threading.Event:
+        """Set once a client is kept waiting by HANG."""
+        return self._state.hanging
 
     def forget_answers(self) -> None:
         self._state.answers.clear()
@@ -290,6 +297,8 @@ class _Scripted(Protocol):
         """aiosmtpd cancels this task when the connection is gone, whoever closed it."""
         if told == DROP:
             self.transport.abort()
+        if told == HANG:
+            self._script.hanging.set()
         if told in (HANG, DROP):
             await self.loop.create_future()
 
