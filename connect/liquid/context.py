@@ -36,7 +36,7 @@ class State:
     occurrences: defaultdict[bytes, int] = field(default_factory=lambda: defaultdict(int))
 
     def random(self, token: Token, highest: int) -> int:
-        """0 to highest, inclusive: a function of the seed, the place in the templates, and how often it was drawn there."""
+        """0 to highest, inclusive: from the seed, the place in the templates, and how often it was drawn there."""
         source = token.source.text.source if isinstance(token.source, Source) else token.source
         place = hashlib.blake2b(source.encode(), digest_size=16).digest() + token.start_index.to_bytes(8, "big")
         times = self.occurrences[place]

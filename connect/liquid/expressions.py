@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from liquid import Expression, Node
 from liquid.builtin.expressions import FilteredExpression, LoopExpression, Nil, Path
@@ -30,7 +30,7 @@ from liquid.exceptions import LiquidError
 
 from connect.liquid.dates import instant, read
 from connect.liquid.filters import FORGIVING
-from connect.liquid.limits import LOOP_ITERATIONS
+from connect.liquid.limits import measure
 from connect.liquid.trouble import BadValue, NameLacking, TooLarge
 from connect.liquid.undefined import Missing
 
@@ -91,18 +91,13 @@ class Loop(LoopExpression):
 
     __slots__ = ()
 
-    def _slice(
-        self,
-        it: Iterator[object],
-        length: int,
-        context: RenderContext,
-        *,
-        limit: int | None,
-        offset: int | str | None,
-    ) -> tuple[Iterator[object], int]:
-        if min(length, length if limit is None else limit) > LOOP_ITERATIONS:
-            raise TooLarge("a loop has more than 100,000 iterations", self.token)
-        return super()._slice(it, length, context, limit=limit, offset=offset)
+    def _to_iter(self, obj: object, context: RenderContext) -> tuple[Iterator[Any], int]:
+        try:
+            measure(obj)
+        except TooLarge as error:
+            error.token = self.token
+            raise
+        return super()._to_iter(obj, context)
 
 
 def _comparable(left: object, right: object) -> tuple[object, object]:

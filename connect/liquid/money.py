@@ -27,7 +27,7 @@ def check_locale(name: str) -> None:
 
 
 def check_currency(code: str, locale: str = DEFAULT_LOCALE) -> None:
-    if not is_currency(code):
+    if not is_currency(code.upper()):
         raise BadValue("the currency is unknown", "use its ISO 4217 code, such as 'USD', 'EUR' or 'AUD'")
     check_locale(locale)
 

@@ -48,7 +48,7 @@ def _from_text(text: str) -> Number:
 
 def _bounded(value: Decimal) -> Decimal:
     if not value.is_finite() or abs(value.adjusted()) > _LARGEST_EXPONENT or len(value.as_tuple().digits) > 600:
-        raise BadValue("the number is infinite or too large")
+        raise BadValue("the number is too large")
     return value
 
 

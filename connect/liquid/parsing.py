@@ -57,30 +57,33 @@ def parse(environment: Environment, text: Text) -> tuple[list[Node], list[Proble
             tokens.append(token)
     except LiquidError as error:
         return [], [*_Structure(environment, tokens).unknown, _problem(error, text)]
-    blocks = _Structure(environment, tokens)
-    if blocks.broken:
-        return [], blocks.unknown + blocks.broken
-    return _parse(environment, source, blocks.unknown)
+    structure = _Structure(environment, tokens)
+    if structure.broken:
+        return [], structure.unknown + structure.broken
+    return _parse(environment, source, structure)
 
 
-def _parse(environment: Environment, source: Source, unknown: list[Problem]) -> tuple[list[Node], list[Problem]]:
+def _parse(environment: Environment, source: Source, structure: _Structure) -> tuple[list[Node], list[Problem]]:
     try:
         nodes, errors = environment.parse_all(source)
     except (LiquidError, RecursionError) as error:
-        return [], [*unknown, _problem(error, source.text)]
-    problems = [_problem(error, source.text) for error in errors]
-    return nodes, [*unknown, *(problem for problem in problems if problem not in unknown)]
+        return [], [*structure.unknown, _problem(error, source.text)]
+    fresh = [error for error in errors if not structure.has_judged(error)]
+    return nodes, [*structure.unknown, *(_problem(error, source.text) for error in fresh)]
+
+
+def _unexpected_tag(error: LiquidError) -> bool:
+    return str(error.message).startswith("unexpected tag")
 
 
 def _problem(error: Exception, text: Text) -> Problem:
     """python-liquid's messages at parse time tell of the template alone, so they may be shown."""
     if not isinstance(error, LiquidError):
         return Problem("liquid-syntax", "the template is nested too deeply", "", text.at(0))
-    token = error.token
-    if token is not None and str(error.message).startswith("unexpected tag"):
-        return unknown_tag(token, ())
+    if error.token is not None and _unexpected_tag(error):
+        return unknown_tag(error.token, ())
     message = str(error.message)
-    return Problem("liquid-syntax", message[:1].lower() + message[1:], "", place(token) or text.at(0))
+    return Problem("liquid-syntax", message[:1].lower() + message[1:], "", place(error.token) or text.at(0))
 
 
 def unknown_tag(token: Token, known: Iterable[str]) -> Problem:
@@ -100,10 +103,15 @@ class _Structure:
         self._ends = dict(registered_blocks(environment))
         self._tags = {*environment.tags, *_INNER} - {"illegal", "output", "content"}
         self._open: list[Token] = []
+        self._judged = {token.start_index for token in tokens if token.kind == TOKEN_TAG}
         for token in tokens:
             if token.kind == TOKEN_TAG:
                 self._see(token)
         self.broken += [self._never_closed(token) for token in self._open]
+
+    def has_judged(self, error: LiquidError) -> bool:
+        """Whether this is about a tag that was looked at here: all but those within {% liquid %}."""
+        return _unexpected_tag(error) and error.token is not None and error.token.start_index in self._judged
 
     def _see(self, token: Token) -> None:
         name = token.value
