@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BeforeValidator, Field, ValidationInfo, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, WithJsonSchema
 
 from connect.project import suggest
 from connect.project.content import Sql
@@ -33,8 +33,8 @@ def _source(value: object, info: ValidationInfo) -> object:
 SourceName = Annotated[str, BeforeValidator(_source), WithJsonSchema(WORD_SCHEMA)]
 
 
-def _key(value: Any) -> Any:
-    if isinstance(value, list | tuple) and (not value or len(set(value)) < len(value)):
+def _key(value: tuple[str, ...]) -> tuple[str, ...]:
+    if not value or len(set(value)) < len(value):
         raise refuse("bad-value", "`key` names one column or several different ones")
     return value
 
@@ -74,7 +74,7 @@ class Audience(Written):
         None, repr=False, description="a literal list of people, for trying things out"
     )
     params: Values = Field({}, description="values that the query binds by name")
-    key: Annotated[Words, BeforeValidator(_key)] = Field(("id",), description="the columns that tell people apart")
+    key: Annotated[Words, AfterValidator(_key)] = Field(("id",), description="the columns that tell people apart")
     timeout: Duration = Field(timedelta(minutes=10), description="how long the query may take")
     limits: Limits = Limits()
     clock_warehouse: Annotated[bool, BeforeValidator(_clock), WithJsonSchema({"const": "warehouse"})] = Field(

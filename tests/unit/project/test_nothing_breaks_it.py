@@ -1,0 +1,120 @@
+"""Whatever stands in a file, the answer is a list of problems with places, never a traceback."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from connect.errors import UserError
+from connect.project.campaigns import load_campaign
+
+CAMPAIGN = """\
+name: hello
+status: live
+trigger:
+  type: recurring
+  cron: "0 9 * * mon"
+  timezone: UTC
+  starts_at: 2026-01-01
+audience:
+  source: shop
+  sql: select 1
+  params: {a: 1}
+  key: [id]
+  timeout: 5m
+  limits: {max: 5, max_change: 5%}
+  clock: warehouse
+examples: [{id: 1}]
+message:
+  topic: news
+  transactional: true
+  content:
+    - channel: email
+      from: a@example.com
+      subject: |
+        Hi
+      html: <p>Hi</p>
+      headers: {X-A: a}
+      attachments: [{filename: a, content: b}]
+      provider: box
+    - channel: sms
+      locale: fr
+      body: Hi
+    - {channel: sms, body: Hi}
+policy: {reach: first}
+"""
+
+PROJECT = """\
+name: shop
+timezone: UTC
+mode: live
+test_recipient: {email: a@example.com}
+state: sqlite:///a.db
+secret: ["${CONNECT_SECRET}"]
+sources:
+  shop: {url: "duckdb:///a"}
+providers:
+  box: {type: outbox}
+  relay:
+    type: smtp
+    host: h
+    password: ${SMTP_PASSWORD}
+    concurrency: 2
+    timeout: 5s
+channels:
+  email: box
+subscriptions:
+  sql: select 1
+  subscribed_values: [a]
+unsubscribe:
+  url: https://acme.example
+  mailto: a@example.com
+defaults:
+  message:
+    email: {from: a@example.com}
+  policy: {reach: all}
+serve:
+  base_url: https://acme.example
+default_target: prod
+targets:
+  prod:
+    mode: test
+"""
+
+VALUES = ["~", "[[a]]", "{a: {b: c}}", '""', "'{{ x'", "-1", "{{ x }}", "${X", "99999999999999999999"]
+
+
+def mutations(text):
+    lines = text.splitlines(keepends=True)
+    for number, line in enumerate(lines):
+        yield "".join(lines[:number] + lines[number + 1 :])
+        if found := re.match(r"(\s*(?:- )?\w+:)", line):
+            for value in VALUES:
+                yield "".join([*lines[:number], f"{found[1]} {value}\n", *lines[number + 1 :]])
+
+
+def test_a_campaign(folder):
+    project = folder.project()
+    folder.write("campaigns/hello.yml", CAMPAIGN)
+    assert load_campaign(project, "hello").problems == ()
+    for text in mutations(CAMPAIGN):
+        if text.startswith("name: hello"):
+            (folder.root / "campaigns/hello.yml").write_text(text)
+            loaded = load_campaign(project, "hello")
+            assert (loaded.campaign is None) == bool(loaded.problems), text
+            assert all(problem.location for problem in loaded.problems), (text, loaded.problems)
+            assert len(set(loaded.problems)) == len(loaded.problems)
+
+
+def test_a_project(folder):
+    folder.write("connect.yml", PROJECT)
+    folder.project()
+    for text in mutations(PROJECT):
+        (folder.root / "connect.yml").write_text(text)
+        try:
+            folder.project()
+        except UserError as error:
+            assert all(problem.location for problem in error.problems), (text, error.problems)
+        except Exception as error:  # noqa: BLE001 - names the file that broke it
+            pytest.fail(f"{error!r}\n{text}")
