@@ -1,0 +1,33 @@
+-- One row for each order that arrived a week ago, with what was in it. Somebody with two orders is asked about each,
+-- which is why the campaign's key is [id, order_id].
+with bought as (
+    select
+        i.order_id,
+        list(
+            {
+                'number': p.id, 'name': w.name, 'quantity': i.quantity, 'paper': p.paper, 'ink': p.ink
+            } order by p.id
+        ) as items
+    from order_items as i
+    join products as p on p.id = i.product_id
+    join product_words as w on w.product_id = p.id and w.language = 'en'
+    group by i.order_id
+)
+
+select
+    people.id,
+    orders.id as order_id,
+    people.email,
+    people.phone_number,
+    people.first_name,
+    people.locale,
+    people.timezone,
+    orders.currency,
+    orders.total,
+    orders.delivered_on,
+    orders.packed_by,
+    bought.items
+from orders
+join people on people.account = orders.account
+join bought on bought.order_id = orders.id
+where orders.delivered_on between :fire_date - :oldest and :fire_date - :newest

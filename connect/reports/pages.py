@@ -1,0 +1,180 @@
+"""Rendered messages as one page for a browser: what `connect preview --open` and `connect outbox --open` show.
+
+The page stands alone: no script, no file beside it, nothing from the network. Pictures of the web are therefore not
+shown: fetching them would tell somebody's server that a message was opened. The arrow keys walk through the messages.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from html import escape
+from importlib import resources
+
+from connect.vocabulary import Channel
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One delivery as it is shown: a message, or only the notes that say why there is none."""
+
+    channel: Channel
+    to: str
+    sender: str
+    subject: str
+    preheader: str
+    html: str | None
+    text: str | None
+    label: str
+    """Where it comes from: a row, a run."""
+    notes: tuple[str, ...]
+    """Such as `skipped: no_address`."""
+
+
+def messages_page(title: str, subtitle: str, shown: Sequence[Shown]) -> str:
+    """The whole page: messages in a list at the left, the chosen one at the right."""
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="{_POLICY}">
+<meta name="color-scheme" content="light dark">
+<title>{escape(title)}</title>
+<style>{_style()}</style>
+</head>
+<body>
+{_VIEWS if any(one.html for one in shown) else ""}
+<header>
+<h1>{escape(title)}</h1>
+<p>{escape(subtitle)}</p>
+</header>
+<main>
+{_list(shown)}
+</main>
+</body>
+</html>
+"""
+
+
+# It holds in the frames too: a `srcdoc` document inherits it.
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:"
+
+_VIEWS = """<fieldset class="views"><legend>How e-mails are shown</legend>
+<input type="radio" name="view" id="wide" checked><label for="wide">Desktop</label>
+<input type="radio" name="view" id="phone"><label for="phone">Phone</label>
+<input type="radio" name="view" id="plain"><label for="plain">Text</label>
+</fieldset>"""
+
+
+@cache
+def _style() -> str:
+    return resources.files("connect.reports").joinpath("pages.css").read_text(encoding="utf-8")
+
+
+def _list(shown: Sequence[Shown]) -> str:
+    if not shown:
+        return '<p class="nothing">There is no message to show.</p>'
+    items = "\n".join(_item(number, one) for number, one in enumerate(shown))
+    return f'<ol class="list" aria-label="Messages">\n{items}\n</ol>'
+
+
+def _item(number: int, one: Shown) -> str:
+    chosen = " checked" if number == 0 else ""
+    return f"""<li>
+<input type="radio" name="message" id="m{number}"{chosen}>
+<label for="m{number}">
+<span class="line"><span class="channel {one.channel.value}">{one.channel.value}</span><span class="to">{_to(one)}</span>
+<span class="from-where">{escape(one.label)}</span></span>
+<span class="subject">{escape(_headline(one))}</span>
+{_notes(one)}
+</label>
+<article aria-label="{escape(_headline(one) or one.channel.value)}">
+{_head(one)}
+{_body(one)}
+</article>
+</li>"""
+
+
+def _to(one: Shown) -> str:
+    return escape(one.to) or '<span class="nobody">nobody</span>'
+
+
+_LONGEST_HEADLINE = 90
+
+
+def _headline(one: Shown) -> str:
+    """The subject; for a message without one, how it begins."""
+    line = one.subject or " ".join((one.text or "").split())
+    return line if len(line) <= _LONGEST_HEADLINE else line[: _LONGEST_HEADLINE - 1] + "…"
+
+
+def _notes(one: Shown) -> str:
+    """Each note in the colour of its outcome, which is its first word."""
+    if not one.notes:
+        return ""
+    notes = "".join(f'<span class="note {_outcome(note)}">{escape(note)}</span>' for note in one.notes)
+    return f'<span class="notes">{notes}</span>'
+
+
+_OUTCOME = re.compile(r"(sent|skipped|refused|failed|unknown)\b")
+
+
+def _outcome(note: str) -> str:
+    found = _OUTCOME.match(note)
+    return found[1] if found else "other"
+
+
+def _head(one: Shown) -> str:
+    rows = "".join(f"<dt>{name}</dt><dd>{escape(value)}</dd>" for name, value in _fields(one) if value)
+    title = f"<h2>{escape(one.subject)}</h2>" if one.subject else ""
+    if not rows and not title:
+        return ""
+    return f'<div class="head">{title}{f"<dl>{rows}</dl>" if rows else ""}{_notes(one)}</div>'
+
+
+def _fields(one: Shown) -> Iterator[tuple[str, str]]:
+    yield "From", one.sender
+    yield "To", one.to
+    yield "Preheader", one.preheader
+    if one.html and _WEB_PICTURE.search(one.html):
+        yield "Pictures", "those from the web are not loaded here"
+
+
+_WEB_PICTURE = re.compile(r"<img\b[^>]*\bsrc\s*=\s*[\"']?\s*(?:https?:)?//", re.IGNORECASE)
+
+
+def _body(one: Shown) -> str:
+    if one.html is None and one.text is None:
+        return f'<div class="empty"><p>No message was made.</p>{_notes(one)}</div>'
+    if one.channel is not Channel.email:
+        return _bubble(one.text or "")
+    text = f'<pre class="text" tabindex="0">{escape(one.text or "There is no text part.")}</pre>'
+    if one.html is None:
+        return f'<div class="sheet only-text">{text}</div>'
+    return f"""<div class="sheet">
+<div class="device"><iframe sandbox loading="lazy" title="The e-mail’s HTML" srcdoc="{escape(_quiet(one.html))}"></iframe></div>
+{text}
+</div>"""
+
+
+def _bubble(text: str) -> str:
+    count = f"{len(text):,} character{'' if len(text) == 1 else 's'}"
+    return f"""<div class="sheet talk">
+<div class="device"><div class="screen"><p class="bubble">{escape(text)}</p><p class="count">{count}</p></div></div>
+</div>"""
+
+
+_HEAD = re.compile(r"<head\b[^>]*>", re.IGNORECASE)
+_DOCTYPE = re.compile(r"\s*<!doctype\b[^>]*>", re.IGNORECASE)
+_BASE = '<base target="_blank">'
+
+
+def _quiet(html: str) -> str:
+    """The HTML with links that lead out of the frame, where its sandbox stops them."""
+    for place in (_HEAD.search(html), _DOCTYPE.match(html)):
+        if place:
+            return html[: place.end()] + _BASE + html[place.end() :]
+    return _BASE + html

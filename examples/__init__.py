@@ -1,0 +1,1 @@
+"""Complete projects, each run by the tests."""
