@@ -46,10 +46,30 @@ class _Stop(Exception):
         self.problem = problem
 
 
+_PEOPLE = re.compile(r"""\s*(?:.*[{,\s])?["']?people["']?\s*:""")
+
+
+def _people(lines: list[str]) -> frozenset[int]:
+    """The lines that belong to `people`: their cells must not be shown, not even in an error."""
+    found: set[int] = set()
+    depth = -1
+    for number, line in enumerate(lines):
+        indent = len(line) - len(line.lstrip())
+        item = indent == depth and line.lstrip().startswith("-")  # a list may stand as far left as its key
+        if line.strip() and indent <= depth and not item:
+            depth = -1
+        if depth < 0 and _PEOPLE.match(line):
+            depth = indent
+        if depth >= 0:
+            found.add(number)
+    return frozenset(found)
+
+
 class _Reader:
     def __init__(self, file: str, source: str) -> None:
         self.file, self.source = file, source
         self.lines = source.split("\n")
+        self.hidden = _people(self.lines)
         self.problems: list[Problem] = []
         self.anchors: dict[str, tuple[Node, int]] = {}
         self.count = 0
@@ -93,22 +113,7 @@ class _Reader:
 
     def at(self, line: int, column: int) -> Location:
         text = self.lines[line].rstrip("\r") if line < len(self.lines) else ""
-        return Location(self.file, line + 1, column + 1, "" if self._in_people(line) else text)
-
-    def _in_people(self, line: int) -> bool:
-        """Whether the line belongs to `people`: its cells must not be shown, not even in an error."""
-        for above in range(min(line, len(self.lines) - 1), -1, -1):
-            if found := re.match(r"\s*(?:.*[{,]\s*)?[\"']?people[\"']?\s*:", self.lines[above]):
-                return above == line or self._indent(line) > self._indent(above) or self._is_item(found, above, line)
-        return False
-
-    def _indent(self, line: int) -> int:
-        return len(self.lines[line]) - len(self.lines[line].lstrip())
-
-    def _is_item(self, found: re.Match[str], above: int, line: int) -> bool:
-        """YAML lets a list stand as far left as its key."""
-        same = self._indent(line) == self._indent(above)
-        return bool(found) and same and self.lines[line].lstrip().startswith("-")
+        return Location(self.file, line + 1, column + 1, "" if line in self.hidden else text)
 
     # Events → nodes
 
