@@ -90,7 +90,7 @@ class Sweep:
         after: str | None,
         timeout: timedelta,
         clock: Clock,
-        budget_bytes: int = 32 << 20,
+        budget_bytes: int = 24 << 20,
         fresh_for: timedelta = timedelta(minutes=15),
         hold: timedelta | None = None,
         batch_rows: int = 1000,

@@ -57,7 +57,7 @@ def check(sql: Text, *, dialect: str, parameters: Collection[str] | None, clock_
     """
     try:
         tokens = sqlglot.tokenize(sql.source, read=dialect)
-        statements = _statements(sql.source, dialect)
+        statements = _statements(_plain(sql.source, tokens), dialect)
     except TokenError as error:
         return [_unreadable(sql, error)]
     except ParseError as error:
@@ -120,6 +120,14 @@ def _as_text(value: object) -> object:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+def _plain(source: str, tokens: Sequence[Token]) -> str:
+    """The text with every `:name` as a name of the same length: sqlglot takes `select :name` for an alias."""
+    letters = list(source)
+    for marker in _markers(source, tokens):
+        letters[marker.start] = "_"
+    return "".join(letters)
+
+
 def _statements(source: str, dialect: str) -> list[exp.Expr]:
     """The statements of a text; `select 1; -- done` parses as two, of which the second is only a comment."""
     parsed = sqlglot.parse(source, read=dialect)
@@ -130,10 +138,10 @@ def _statements(source: str, dialect: str) -> list[exp.Expr]:
 
 
 def _unreadable(sql: Text, error: TokenError) -> Problem:
-    """A quote or comment that is never closed: sqlglot names its line and column only in the cause's text."""
-    found = re.search(r"from (\d+):(\d+)", str(error.__cause__ or error))
-    place = sql.location(int(found[1]), max(1, int(found[2]))) if found else sql.at(0)
-    return Problem("sql-syntax", "a quote or a comment in this query is never closed", "close it", place)
+    """A quote or comment that is never closed: sqlglot tells where a quote stands in the text of the cause only."""
+    found = re.search(r"Missing .* from \d+:(\d+)", str(error.__cause__))
+    offset = int(found[1]) if found else max(0, sql.source.rfind("/*"))
+    return Problem("sql-syntax", "a quote or a comment in this query is never closed", "close it", sql.at(offset))
 
 
 def _unparsed(sql: Text, error: ParseError) -> Problem:
