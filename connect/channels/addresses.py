@@ -73,6 +73,9 @@ _PHONE = re.compile(r"\+[0-9\s().\-/\u2010-\u2013]{6,40}")
 _NOT_DIGIT = re.compile(r"[^0-9]+")
 
 
+_CHECKED_PHONE = re.compile(r"\+[0-9]{7,15}")
+
+
 def phone_number(text: str) -> str | None:
     """The number in this text as E.164 (`+61412345678`), None where it is not a valid one.
 
@@ -144,6 +147,7 @@ def normal(channel: Channel, address: str) -> str:
         case Channel.email:
             return address.strip().lower()
         case Channel.sms:
-            return phone_number(address) or address.strip()
+            checked = _CHECKED_PHONE.fullmatch(address)  # as `phone_number` gives it: no need to judge it twice
+            return address if checked else phone_number(address) or address.strip()
         case _:
             return address.strip()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -47,7 +47,7 @@ def preview(
     raise_errors(loaded.problems)
     assert loaded.campaign is not None
     library = Library(templates(opened.root))
-    people = _real_rows(opened, loaded.campaign, rows) if real else _examples(loaded.campaign)
+    people: Sequence[Row] = _real_rows(opened, loaded.campaign, rows) if real else _examples(loaded.campaign)
     found = previews(loaded.campaign, library, people, SystemClock().now())
     if json:
         print_json([_as_json(one) for one in found])
@@ -57,7 +57,7 @@ def preview(
         _print(found)
 
 
-def _examples(campaign: Campaign) -> list[Row]:
+def _examples(campaign: Campaign) -> Sequence[Row]:
     from connect.errors import UserError
 
     rows = list(campaign.examples or campaign.audience.people or ())
@@ -70,12 +70,13 @@ def _examples(campaign: Campaign) -> list[Row]:
     return rows
 
 
-def _real_rows(project: Project, campaign: Campaign, count: int) -> list[Row]:
+def _real_rows(project: Project, campaign: Campaign, count: int) -> Sequence[Row]:
     """The first rows of the audience; only for eyes at a terminal."""
     from connect import wiring
     from connect.clock import SystemClock
     from connect.errors import UserError
     from connect.pipeline.checking import wrap
+    from connect.warehouses.looking import first_query
 
     if not sys.stdout.isatty():
         raise UserError.of(
@@ -83,8 +84,8 @@ def _real_rows(project: Project, campaign: Campaign, count: int) -> list[Row]:
         )
     warehouse = wiring.open_warehouse(project, campaign.audience.source)
     try:
-        wrapping = wrap(project, campaign, warehouse, SystemClock().now())
-        return list(warehouse.rows(wrapping.first_query(count), campaign.audience.timeout))
+        audience = wrap(project, campaign, warehouse, SystemClock().now()).audience
+        return list(warehouse.rows(first_query(audience, count), campaign.audience.timeout))
     finally:
         warehouse.close()
 

@@ -17,6 +17,7 @@ from connect.schedule.due import next_fire_times
 from connect.vocabulary import Channel
 from connect.warehouses import query
 from connect.warehouses.interface import Column, Query, Warehouse
+from connect.warehouses.looking import nulls_query
 from connect.warehouses.wrapping import Audience, OptOuts, Wrapping
 
 OpenWarehouse = Callable[[str], Warehouse]
@@ -82,7 +83,8 @@ def _null_warnings(campaign: Campaign, library: Library, wrapping: Wrapping, war
     printed = lint.printed_without_default(campaign, library)
     if not printed:
         return []
-    (counts,) = warehouse.rows(wrapping.nulls_query(list(printed)), campaign.audience.timeout)
+    asked = nulls_query(wrapping.audience, wrapping.dialect, list(printed))
+    (counts,) = warehouse.rows(asked, campaign.audience.timeout)
     refuses = campaign.message.nulls == "refuse"
     return [
         Problem(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mimetypes
+import re
 from collections import Counter
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
@@ -35,10 +36,29 @@ class _Rendering:
     scope: Scope
     urls: Urls
     to: str
+    """As `to` was rendered: with a name, where the content gives one."""
+    address: str
+    """The checked address in it."""
     key: bytes
     correlation: str
     redirected: bool
     """The address is the test recipient's: copies (cc, bcc) are dropped."""
+
+
+_COLUMN = re.compile(r"\s*\{\{-?\s*user\.(\w+)\s*-?\}\}\s*")
+
+
+class _Recipient:
+    """`to`, which is nearly always one column: then its text is taken as it is, without Liquid."""
+
+    def __init__(self, template: Template) -> None:
+        self._template = template
+        found = _COLUMN.fullmatch(template.text.source)
+        self._column = found[1] if found else ""
+
+    def render(self, user: Mapping[str, object], scope: Scope) -> str:
+        value = user.get(self._column)
+        return value if isinstance(value, str) else self._template.render(scope)
 
 
 class _AttachmentTemplates:
@@ -67,7 +87,7 @@ class _EmailTemplates:
             return compile_text(text, escape) if text is not None else None
 
         self.account = content.provider
-        self.to = compile_text(content.to, False)
+        self.to = _Recipient(compile_text(content.to, False))
         self._sender = compile_text(content.sender, False)
         self._subject = compile_text(content.subject, False)
         self._html, self._text = optional(content.html, escape=True), optional(content.text)
@@ -108,14 +128,14 @@ class _SmsTemplates:
 
     def __init__(self, content: SmsContent, compile_text: Callable[[Text, bool], Template]) -> None:
         self.account = content.provider
-        self.to = compile_text(content.to, False)
+        self.to = _Recipient(compile_text(content.to, False))
         self._body = compile_text(content.body, False)
         self._sender = compile_text(content.sender, False) if content.sender else None
 
     def build(self, rendering: _Rendering) -> Message | Bad:
         body = self._body.render(rendering.scope, random_seed=rendering.key)
         sender = self._sender.render(rendering.scope, random_seed=rendering.key) if self._sender else ""
-        return build_sms(rendering.to, body, sender)
+        return build_sms(rendering.address, body, sender)
 
 
 _Templates = _EmailTemplates | _SmsTemplates
@@ -181,7 +201,7 @@ class Composer:
         if optout is not None:
             return _Addressed(channel, templates, optout)
         try:
-            rendered = templates.to.render(scope)
+            rendered = templates.to.render(person.user, scope)
         except (Skip, Refusal) as stop:
             return _Addressed(channel, templates, self._stopped(stop))
         return _Addressed(channel, templates, gates.address(channel, rendered), rendered)
@@ -223,6 +243,7 @@ class Composer:
                 scope={**scope, "url": urls},
                 urls=urls,
                 to=redirect or one.rendered,
+                address=redirect or address,
                 key=key,
                 correlation=correlation_id(self._facts.run_id, key),
                 redirected=self._facts.mode is not Mode.live,

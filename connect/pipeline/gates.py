@@ -45,7 +45,13 @@ def _email(rendered: str) -> str | Ended:
 
 
 def _phone(rendered: str) -> str | Ended:
-    return phone_number(rendered) or Ended(Outcome.refused, Reason.invalid_phone)
+    """Exactly one number."""
+    number = phone_number(rendered)
+    if number is not None:
+        return number
+    several = [part for part in rendered.replace(";", ",").split(",") if part.strip()]
+    too_many = len(several) > 1 and all(phone_number(part) for part in several)
+    return Ended(Outcome.refused, Reason.too_many_recipients if too_many else Reason.invalid_phone)
 
 
 _CHECK = {Channel.email: _email, Channel.sms: _phone}

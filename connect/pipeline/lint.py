@@ -85,9 +85,15 @@ def contents(campaign: Campaign) -> Iterator[tuple[Text, bool]]:
 
 
 def printed_without_default(campaign: Campaign, library: Library) -> dict[str, Location]:
-    """Columns that a template prints as they are, with the first place; a null in one leaves a hole."""
+    """Columns that a template prints as they are, with the first place; a null in one leaves a hole.
+
+    Not those of `to`: people without an address are counted as such.
+    """
     printed: dict[str, Location] = {}
+    addresses = [content.to for content in campaign.message.content]
     for text, escape in contents(campaign):
+        if text in addresses:
+            continue
         for name in library.compile(text, escape=escape).names:
             if name.printed and not name.defaulted and name.path[0] == "user" and len(name.path) > 1:
                 printed.setdefault(name.path[1], name.location)
