@@ -5,6 +5,14 @@ with history as (
     group by account
 ),
 
+speakers as (
+    select distinct
+        account,
+        currency,
+        case when left(locale, 2) in ('fr', 'de') then left(locale, 2) else 'en' end as language
+    from people
+),
+
 bought as (
     select orders.account, i.product_id, sum(i.quantity) as quantity
     from order_items as i
@@ -13,42 +21,44 @@ bought as (
     qualify row_number() over (partition by orders.account order by sum(i.quantity) desc, i.product_id) <= 3
 ),
 
-viewed as (
-    select account, arg_max(product_id, happened_at) as product_id
-    from events
-    where happened_at < :fire_time
-    group by account
+favourites as (
+    select
+        bought.account,
+        list(
+            {
+                'number': p.id, 'name': w.name, 'note': w.note, 'price': prices.price, 'paper': p.paper, 'ink': p.ink
+            } order by bought.quantity desc, p.id
+        ) as products
+    from bought
+    join speakers using (account)
+    join products as p on p.id = bought.product_id
+    join product_words as w on w.product_id = p.id and w.language = speakers.language
+    join prices on prices.product_id = p.id and prices.currency = speakers.currency
+    group by bought.account
 ),
 
-spoken as (
-    select *, case when left(locale, 2) in ('fr', 'de') then left(locale, 2) else 'en' end as language
-    from people
+viewed as (
+    select events.account, arg_max(w.name, events.happened_at) as product
+    from events
+    join speakers using (account)
+    join product_words as w on w.product_id = events.product_id and w.language = speakers.language
+    where events.happened_at < :fire_time
+    group by events.account
 )
 
 select
-    spoken.id,
-    spoken.email,
-    spoken.first_name,
-    spoken.locale,
-    spoken.currency,
-    spoken.timezone,
+    people.id,
+    people.email,
+    people.first_name,
+    people.locale,
+    people.currency,
+    people.timezone,
     history.orders,
     history.last_ordered_at,
-    any_value(seen.name) as last_viewed,
-    list(
-        {
-            'number': p.id, 'name': w.name, 'note': w.note, 'paper': p.paper, 'ink': p.ink,
-            'price': prices.price
-        } order by bought.quantity desc, p.id
-    ) as favourites
-from spoken
-join history on history.account = spoken.account
-join bought on bought.account = spoken.account
-join products as p on p.id = bought.product_id
-join product_words as w on w.product_id = p.id and w.language = spoken.language
-join prices on prices.product_id = p.id and prices.currency = spoken.currency
-left join viewed on viewed.account = spoken.account
-left join product_words as seen on seen.product_id = viewed.product_id and seen.language = spoken.language
-where
-    cast(history.last_ordered_at as date) between :fire_date - :longest and :fire_date - :shortest
-group by all
+    viewed.product as last_viewed,
+    favourites.products as favourites
+from people
+join history using (account)
+join favourites using (account)
+left join viewed using (account)
+where cast(history.last_ordered_at as date) between :fire_date - :longest and :fire_date - :shortest

@@ -194,7 +194,7 @@ def _days_ago(person: Person, random: Random) -> list[int]:
     if person.habit == LAPSED:
         return [random.randrange(150, 380) for _ in range(random.randrange(1, 5))]
     if person.habit == REVIEWING:
-        return [11, *(random.randrange(60, 300) for _ in range(random.randrange(3)))]
+        return [*([11] if person.flaw or random.random() > 0.08 else [11, 11]), *(random.randrange(60, 300) for _ in range(random.randrange(3)))]
     return [random.randrange(20, 110) for _ in range(random.randrange(2, 6))]
 
 
@@ -252,7 +252,7 @@ def _unsubscribes(person: Person, now: datetime) -> Iterator[dict[str, object]]:
     yield from {
         "opted_out_by_id": [by_id],
         "opted_out_by_address": [by_address],
-        "came_back": [by_id, {**by_id, "status": "subscribed", "happened_at": (now - timedelta(days=2)).replace(tzinfo=None)}],
+        "came_back": [by_id, {**by_id, "status": "subscribed", "changed_at": (now - timedelta(days=2)).replace(tzinfo=None)}],
         "bounced": [{**by_address, "channel": "email", "status": "bounced"}],
         "complained": [{**by_address, "channel": "email", "status": "complained"}],
         "opted_out_of_another_topic": [{**by_id, "topic": "recipes"}],
