@@ -98,7 +98,7 @@ async def test_the_ledger_does_not_grow_with_what_has_passed(ledger, slice, tmp_
     early = size()
     slice = ledger.renew(slice, timedelta(minutes=1))
     commits = Commits(ledger, slice, linger=0)
-    for number in range(200):
+    for number in range(100):
         keys = keys_of(number, 500)
         await commits.intend(intents_of(keys))
         await commits.advance(f"f{number:031x}", {SENT: 500}, keys)
