@@ -23,6 +23,7 @@ NullsPolicy = Literal["blank", "refuse"]
 _TAGS: tuple[type[Tag], ...] = (
     tags.Output,
     tags.EchoTag,
+    tags.CycleTag,
     tags.IfTag,
     tags.UnlessTag,
     tags.RenderTag,

@@ -141,6 +141,15 @@ def _property(item: object, key: object) -> object:
     return item.get(key) if isinstance(item, Mapping) else None
 
 
+@sequence_filter
+def mapped(items: Sequence[Any], key: object) -> list[object]:
+    """A property of each item; nil where an item lacks it."""
+    if not all(isinstance(item, Mapping) for item in items):
+        raise BadValue("not every item has properties")
+    name = text_of(key)
+    return [item.get(name) for item in items]
+
+
 def size(value: object) -> int:
     return len(value) if isinstance(value, (str, list, tuple, range, Mapping)) else 0
 
@@ -209,7 +218,7 @@ def _arrays() -> dict[str, Filter]:
     plain = "compact concat find find_index has reject reverse sort sort_natural where"
     arrays = {name: Filter(getattr(array, name)) for name in plain.split()}
     arrays |= {name: Filter(getattr(array, name), needs="environment") for name in ("first", "last")}
-    return arrays | {"map": Filter(array.map_)}
+    return arrays | {"map": Filter(mapped)}
 
 
 FILTERS: dict[str, Filter] = _table()

@@ -8,7 +8,9 @@ from datetime import date, datetime, time
 from decimal import Decimal
 
 from liquid import Undefined
-from markupsafe import Markup, escape
+from markupsafe import escape
+
+from connect.liquid.trouble import BadValue
 
 
 def text_of(value: object) -> str:
@@ -37,6 +39,15 @@ def _other(value: object) -> str:
         return f"{value.start}..{value.stop - 1}"
     if isinstance(value, Mapping) and not isinstance(value, Undefined):
         return json.dumps(_jsonable(value), ensure_ascii=False)
+    return _own_text(value)
+
+
+def _own_text(value: object) -> str:
+    """What a type says of itself, if that is the same each time: not an address in memory, nor the order of a set."""
+    kind = type(value)
+    says_nothing = kind.__str__ is object.__str__ and kind.__repr__ is object.__repr__
+    if says_nothing or isinstance(value, (bytes, bytearray, set, frozenset)):
+        raise BadValue("this kind of value can not be printed")
     return str(value)
 
 
@@ -71,8 +82,3 @@ def printed(value: object, escaping: bool) -> str:
     if isinstance(value, (list, tuple)):
         return "".join(printed(item, escaping) for item in value)
     return escape(text_of(value))
-
-
-def in_style_of(original: str, text: str) -> str:
-    """Markup if the original was: for filters that only add what they know to be safe."""
-    return Markup(text) if isinstance(original, Markup) else text

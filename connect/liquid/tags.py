@@ -9,6 +9,8 @@ from liquid import Expression, Mode, Node, Tag, Token, TokenStream
 from liquid.builtin.expressions import Identifier, StringLiteral, parse_primitive
 from liquid.builtin.output import Output as PlainOutput
 from liquid.builtin.output import OutputNode as PlainOutputNode
+from liquid.builtin.tags.cycle_tag import CycleNode as PlainCycleNode
+from liquid.builtin.tags.cycle_tag import CycleTag as PlainCycleTag
 from liquid.builtin.tags.echo_tag import EchoTag as PlainEchoTag
 from liquid.builtin.tags.if_tag import IfTag as PlainIfTag
 from liquid.builtin.tags.render_tag import RenderNode
@@ -19,7 +21,7 @@ from liquid.token import TOKEN_TAG
 
 from connect.liquid.context import Context
 from connect.liquid.numbers import integer
-from connect.liquid.printing import printed
+from connect.liquid.printing import printed, text_of
 from connect.liquid.trouble import BadValue, FilterTrouble, NameLacking, NullMet, Skip
 from connect.liquid.undefined import Missing
 
@@ -36,10 +38,22 @@ class OutputNode(PlainOutputNode):
     __slots__ = ()
 
     def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
-        value = self.expression.evaluate(context)
-        if value is None and context.env.nulls == "refuse":  # type: ignore[attr-defined]
-            raise NullMet(self.expression.token)
+        return _print(self.expression.evaluate(context), self.expression.token, context, buffer)
+
+
+def _print(value: object, token: Token, context: RenderContext, buffer: TextIO) -> int:
+    if value is None and context.env.nulls == "refuse":  # type: ignore[attr-defined]
+        raise NullMet(token)
+    try:
         return buffer.write(printed(value, context.autoescape))
+    except BadValue as bad:
+        raise _placed(bad, token) from None
+
+
+def _placed(bad: BadValue, token: Token) -> FilterTrouble:
+    trouble = FilterTrouble(bad)
+    trouble.token = token
+    return trouble
 
 
 class Output(PlainOutput):
@@ -48,6 +62,22 @@ class Output(PlainOutput):
 
 class EchoTag(PlainEchoTag):
     node_class = OutputNode  # type: ignore[assignment]
+
+
+class CycleNode(PlainCycleNode):
+    """Prints as everything prints."""
+
+    __slots__ = ()
+
+    def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
+        values = [argument.evaluate(context) for argument in self.args]
+        group = text_of(self.group.evaluate(context)) if self.group else ""
+        index = context.cycle(group or str([text_of(value) for value in values]), len(values))
+        return _print(values[index], self.token, context, buffer) if index < len(values) else 0
+
+
+class CycleTag(PlainCycleTag):
+    node_class = CycleNode
 
 
 class IfTag(PlainIfTag):
@@ -109,9 +139,7 @@ class RandomNode(Node):
             if not 0 <= limit <= _HIGHEST_RANDOM:
                 raise BadValue("the argument of `random` must be between 0 and 2**53")
         except BadValue as bad:
-            trouble = FilterTrouble(bad)
-            trouble.token = self.token
-            raise trouble from None
+            raise _placed(bad, self.token) from None
         return limit
 
     def expressions(self) -> Iterable[Expression]:

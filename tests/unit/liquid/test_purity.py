@@ -88,7 +88,7 @@ choices = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(templates, values, values, values, choices)
 def test_rendering_is_pure_and_its_trouble_names_no_value(
     source: str, a: object, b: object, c: object, options: dict[str, object]

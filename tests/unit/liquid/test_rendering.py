@@ -169,6 +169,19 @@ def test_values_of_a_warehouse_print_without_python_showing(rendered: Render, va
     assert rendered("{{ '' | append: user.a }}", user={"a": value}) == printed
 
 
+@pytest.mark.parametrize("value", [object(), {"a", "b"}, b"bytes", Indexed()])
+@pytest.mark.parametrize("source", ["{{ user.a }}", "{{ user.a | upcase }}", "{% cycle user.a %}", "{{ user.list }}"])
+def test_what_would_print_differently_each_time_is_refused(compiled: Compile, source: str, value: object) -> None:
+    with pytest.raises(Refusal, match=r"can not be (printed|rendered)"):
+        compiled(source).render({"user": {"a": value, "list": [value]}})
+
+
+def test_map_takes_a_property_of_each_and_refuses_what_has_none(rendered: Render) -> None:
+    assert rendered("{{ user.a | map: 'x' | compact | join }}", user={"a": [{"x": 1}, {}, {"x": 2}]}) == "1 2"
+    with pytest.raises(Refusal, match="not every item"):
+        rendered("{{ user.a | map: 'x' }}", user={"a": ["text"]})
+
+
 @pytest.mark.parametrize(
     ("source", "html"),
     [
