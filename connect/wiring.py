@@ -21,6 +21,10 @@ from connect.warehouses import catalog as warehouses
 from connect.warehouses.interface import Source, Warehouse
 
 
+_IN_MEMORY = ("duckdb", {"url": "duckdb:///:memory:"})
+"""Where audiences of `people` run in a project that has no source yet."""
+
+
 def _provider_settings(name: str) -> type[BaseModel]:
     return providers.load(name).Settings
 
@@ -50,6 +54,9 @@ def open_ledger(project: Project, clock: Clock) -> Ledger:
 def open_warehouse(project: Project, source: str) -> Warehouse:
     """One of the project's sources. A project without any can still run audiences of `people`, in memory."""
     entry = project.sources.get(source)
+    if entry is None and not project.sources:
+        adapter = warehouses.load(_IN_MEMORY[0])
+        return adapter(Source("memory", adapter.Settings.model_validate(_IN_MEMORY[1]), project.root))
     if entry is None:
         raise UserError.of("unknown-source", f"connect.yml has no source `{source}`", "add it under `sources`")
     adapter = warehouses.load(entry.type)

@@ -18,10 +18,7 @@ name: {name}
 timezone: UTC
 secret: ${{CONNECT_SECRET}}          # from .env, which git ignores
 
-sources:
-  warehouse:
-    url: {url}
-
+{sources}
 providers:
   outbox:                          # writes messages into outbox/ for you to look at; sends nothing to anyone
     type: outbox
@@ -34,6 +31,18 @@ default_target: dev
 targets:
   dev:
     mode: live                     # live is safe here: the outbox reaches nobody
+"""
+
+_SOURCE = """\
+sources:
+  warehouse:
+    url: {url}
+"""
+
+_NO_SOURCE = """\
+# sources:
+#   warehouse:
+#     url: duckdb:///warehouse.duckdb      # your warehouse; a path is relative to this file
 """
 
 _CAMPAIGN = """\
@@ -61,8 +70,8 @@ _IGNORED = (".env", ".connect/", "outbox/")
 def init(
     folder: Annotated[Path, typer.Argument(help="Where to make the project.")] = Path(),
     warehouse: Annotated[
-        str, typer.Option(help="Your warehouse's URL, e.g. duckdb:///shop.duckdb.")
-    ] = "duckdb:///warehouse.duckdb",
+        str | None, typer.Option(help="Your warehouse's URL, e.g. duckdb:///shop.duckdb (relative to the project).")
+    ] = None,
     debug: Debug = False,
 ) -> None:
     """Make a new project: connect.yml, a first campaign, and a secret in a git-ignored .env."""
@@ -70,9 +79,9 @@ def init(
     if (folder / "connect.yml").exists():
         raise UserError.of("project-exists", f"{folder} has a connect.yml already", "choose another folder")
     (folder / "campaigns").mkdir(parents=True, exist_ok=True)
-    (folder / "connect.yml").write_text(_CONNECT.format(name=_name(folder), url=warehouse))
+    sources = _SOURCE.format(url=warehouse) if warehouse else _NO_SOURCE
+    (folder / "connect.yml").write_text(_CONNECT.format(name=_name(folder), sources=sources))
     _write_new(folder / "campaigns" / "hello.yml", _CAMPAIGN)
-    _make_database(folder, warehouse)
     _add_secret(folder / ".env")
     _ignore(folder / ".gitignore")
     _write_schemas(folder / ".connect" / "schemas")
@@ -90,15 +99,6 @@ def _write_new(file: Path, text: str) -> None:
     """Write a file unless the user has one of that name already."""
     if not file.exists():
         file.write_text(text)
-
-
-def _make_database(folder: Path, url: str) -> None:
-    """An empty DuckDB file where the project points at one that is not there yet."""
-    prefix = "duckdb:///"
-    if url.startswith(prefix) and url != prefix + ":memory:":
-        from connect.warehouses.duckdb import make_empty
-
-        make_empty(folder / url.removeprefix(prefix))
 
 
 def _add_secret(file: Path) -> None:

@@ -40,9 +40,10 @@ def outbox(
 def _captured(project: Project) -> list[Captured]:
     """Everything that accounts which keep messages on disk have kept."""
     from connect import wiring
+    from connect.providers.interface import KeepsMessages
 
     accounts = wiring.open_accounts(project, project.providers)
-    kept = [provider for provider, _ in accounts.values() if provider.capabilities.persists_messages]
+    kept = [provider for provider, _ in accounts.values() if isinstance(provider, KeepsMessages)]
     return [message for provider in kept for message in provider.captured()]
 
 

@@ -165,7 +165,7 @@ def _show(report: Report, seconds: float) -> None:
     out.print(f"\nrun [bold]{record.id}[/] {state_text(record)}")
     show_report(report, out)
     sent = report.total(Outcome.sent)
-    if sent and seconds:
+    if sent and seconds > 1:
         err.print(f"[dim]{seconds:.1f} s, {sent / seconds:,.0f} sent a second[/]")
     if not record.state.ended:
         err.print(f"`connect run {record.campaign}` goes on where it stopped", markup=False)

@@ -32,7 +32,10 @@ def show(
     if json:
         print_json([{"key": key, "value": value, "origin": origin} for key, value, origin in values])
         return
-    table = Table("key", "value", "from", box=None, pad_edge=False, header_style="bold")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("key", no_wrap=True, min_width=28)
+    table.add_column("value", no_wrap=True, overflow="ellipsis")
+    table.add_column("from", no_wrap=True)
     for key, value, origin in values:
         table.add_row(key, _short(value), f"[dim]{origin}[/dim]")
     out.print(table)
@@ -42,5 +45,7 @@ def show(
 def _short(value: object) -> str:
     from rich.markup import escape
 
+    if value is None:
+        return "[dim]none[/]"
     lines = str(value).strip().splitlines() or [""]
     return escape(lines[0][:70] + (f" … ({len(lines)} lines)" if len(lines) > 1 else ""))

@@ -36,6 +36,7 @@ _ENDS = {
     Status.accepted: Outcome.sent,
     Status.rejected_recipient: Outcome.failed,
     Status.rejected_content: Outcome.failed,
+    Status.undecidable: Outcome.unknown,
 }
 _PAUSES = {
     Status.config: ("provider-config", "refuses these credentials, this sender or these settings"),

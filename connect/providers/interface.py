@@ -11,10 +11,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict
 
@@ -34,6 +34,7 @@ class Status(StrEnum):
     config = "config"  # not accepted: credentials, sender or settings are wrong; a person must mend it
     transient = "transient"  # not accepted: try this message again later
     ambiguous = "ambiguous"  # written and not answered: it may have been accepted
+    undecidable = "undecidable"  # it may have been accepted, and asking again would not tell (same key, other body)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,23 @@ class Account:
     timeout: timedelta = timedelta(seconds=30)
 
 
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """One message that a provider kept on disk instead of sending it."""
+
+    run_id: str
+    channel: Channel
+    sender: str
+    to: str
+    subject: str
+    date: datetime | None
+    html: str | None
+    text: str | None
+    body: str | None
+    """The body of a text message."""
+    file: Path
+
+
 class Provider(Protocol):
     """An adapter. Constructing one does no work; `open` connects, and may be called once."""
 
@@ -118,6 +136,14 @@ class Provider(Protocol):
 
     async def close(self) -> None:
         """Let go of connections. Safe to call twice, and without `open`."""
+
+
+@runtime_checkable
+class KeepsMessages(Protocol):
+    """What an adapter with `persists_messages` offers besides."""
+
+    def captured(self) -> Iterator[Captured]:
+        """What was kept, run after run, each in the order of writing."""
 
 
 _LONGEST_DETAIL = 200

@@ -172,7 +172,7 @@ class MemoryIdempotent(Memory):
             record.answered[outgoing.key] = (body, answer)
             return super()._accept(record, outgoing, receipt)
         if known[0] != body:
-            return Receipt(Status.ambiguous, "same_key_other_body")
+            return Receipt(Status.undecidable, "same_key_other_body")
         return known[1]
 
 

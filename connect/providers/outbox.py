@@ -18,8 +18,9 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import ClassVar
 
@@ -30,6 +31,7 @@ from connect.identity import read_correlation_id
 from connect.providers.interface import (
     Account,
     Capabilities,
+    Captured,
     Idempotency,
     ProviderSettings,
     Receipt,
@@ -46,6 +48,10 @@ _WITHOUT_RUN = "other"
 class Settings(ProviderSettings):
     path: str = "outbox"
     """The folder to write to, relative to the project's root."""
+    rejects: tuple[str, ...] = ()
+    """Addresses (patterns such as `*@bounces.example.com`) that it answers as a provider that says no."""
+    loses: tuple[str, ...] = ()
+    """Addresses whose answer is lost, so that nobody can know: to see what `unknown` looks like."""
 
 
 class Outbox:
@@ -64,6 +70,7 @@ class Outbox:
     def __init__(self, account: Account) -> None:
         assert isinstance(account.settings, Settings)
         self._folder = account.root / account.settings.path
+        self._settings = account.settings
 
     async def open(self) -> None:
         try:
@@ -72,7 +79,19 @@ class Outbox:
             raise _not_writable(self._folder, error) from None
 
     async def send(self, batch: Sequence[Outgoing]) -> list[Receipt]:
-        return await asyncio.to_thread(lambda: [_write(self._folder, outgoing) for outgoing in batch])
+        return await asyncio.to_thread(lambda: [self._answer(outgoing) for outgoing in batch])
+
+    def _answer(self, outgoing: Outgoing) -> Receipt:
+        address = outgoing.message.to if isinstance(outgoing.message, Sms) else outgoing.message.to[0].address
+        if any(fnmatchcase(address, pattern) for pattern in self._settings.rejects):
+            return Receipt(Status.rejected_recipient, "mailbox_unavailable")
+        written = _write(self._folder, outgoing)
+        if any(fnmatchcase(address, pattern) for pattern in self._settings.loses):
+            return Receipt(Status.undecidable, "no_answer")
+        return written
+
+    def captured(self) -> Iterator[Captured]:
+        return messages(self._folder)
 
     async def check(self) -> str:
         await self.open()
@@ -109,7 +128,7 @@ def _written(file: Path, content: bytes) -> Receipt:
     """The same message again is answered, not written again; another one under its key stays unwritten."""
     if file.exists():
         same = file.read_bytes() == content
-        return Receipt(Status.accepted) if same else Receipt(Status.ambiguous, "same_key_other_body")
+        return Receipt(Status.accepted) if same else Receipt(Status.undecidable, "same_key_other_body")
     file.parent.mkdir(mode=0o700, exist_ok=True)
     _replace(file, content)
     return Receipt(Status.accepted)
@@ -173,23 +192,6 @@ def _sms(sms: Sms, started: datetime | None) -> bytes:
         "body": sms.body,
     }
     return json.dumps(fields, ensure_ascii=False, indent=2).encode() + b"\n"
-
-
-@dataclass(frozen=True, slots=True)
-class Captured:
-    """One message in an outbox, read back."""
-
-    run_id: str
-    channel: Channel
-    sender: str
-    to: str
-    subject: str
-    date: datetime | None
-    html: str | None
-    text: str | None
-    body: str | None
-    """The body of a text message."""
-    file: Path
 
 
 def messages(path: Path) -> Iterator[Captured]:

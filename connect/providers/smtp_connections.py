@@ -85,12 +85,12 @@ class Connections:
             connection = self._idle.pop()
             if connection.client.is_connected and await _tidy(connection):
                 return connection
-            cut(connection.client)
+            connection.client.close()
         return await self.fresh()
 
     async def fresh(self) -> Connection:
         """A new connection. Raises NotReady."""
-        client = SMTP(
+        client = Client(
             hostname=self._target.host,
             port=self._target.port,
             use_tls=self._target.tls,
@@ -102,7 +102,7 @@ class Connections:
         try:
             await _connect(client, self._target)
         except BaseException:
-            cut(client)
+            client.close()
             raise
         return Connection(client)
 
@@ -111,7 +111,7 @@ class Connections:
         if connection.client.is_connected and connection.carried < self._messages:
             self._idle.append(connection)
         else:
-            cut(connection.client)
+            connection.client.close()
 
     async def close(self, patience: float) -> None:
         """Say goodbye on every idle connection."""
@@ -131,12 +131,17 @@ class Connections:
         return self._context
 
 
-def cut(client: SMTP) -> None:
-    """Close a connection at once: TLS would wait for the other side's goodbye, with the loop perhaps gone by then."""
-    transport = client.transport
-    client.close()
-    if isinstance(transport, asyncio.WriteTransport):
-        transport.abort()
+class Client(SMTP):
+    """aiosmtplib's client, which closes at once.
+
+    By itself it says goodbye to TLS and waits for the other side's, which may take half a minute or outlive the loop.
+    """
+
+    def close(self) -> None:
+        transport = self.transport
+        super().close()
+        if isinstance(transport, asyncio.WriteTransport):
+            transport.abort()
 
 
 def _trust(target: Target) -> ssl.SSLContext:
@@ -231,7 +236,7 @@ async def _tidy(connection: Connection) -> bool:
     except (SMTPException, OSError):
         return False
     except BaseException:
-        cut(connection.client)
+        connection.client.close()
         raise
     connection.dirty = False
     return True
@@ -244,4 +249,4 @@ async def _quit(client: SMTP, patience: float) -> None:
     except (SMTPException, OSError):
         pass  # it was going anyway
     finally:
-        cut(client)
+        client.close()

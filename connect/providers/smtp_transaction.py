@@ -12,7 +12,7 @@ from aiosmtplib import SMTP, SMTPServerDisconnected
 from connect.channels import mime
 from connect.channels.message import Email, Mailbox, Outgoing
 from connect.providers.interface import Receipt, Status, hide
-from connect.providers.smtp_connections import Connection, Connections, cut
+from connect.providers.smtp_connections import Connection, Connections
 from connect.providers.smtp_replies import Reply, Stage, queue_id, refusal
 
 
@@ -65,7 +65,7 @@ class Transaction:
         if self._connection is None:
             return
         if self._waiting:
-            cut(self._client)
+            self._client.close()
         self._connection.dirty = not self._completed
         self._connections.give_back(self._connection)
 
@@ -89,7 +89,7 @@ class Transaction:
                 raise
             reply = Reply(421, "")
         if kept and reply.code == 421:
-            cut(self._client)
+            self._client.close()
             self._waiting = False
             self._connection = await self._connections.fresh()
             reply = await self._mail_from(options)
@@ -128,7 +128,7 @@ class Transaction:
             raise _Refused(Stage.data, start)
         reply = await self._content(content)
         if reply.code == 421:
-            cut(self._client)
+            self._client.close()
         if not reply.accepted:
             raise _Refused(Stage.data, reply)
         self._completed = True
