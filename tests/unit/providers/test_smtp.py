@@ -116,7 +116,7 @@ async def test_silence_after_the_final_dot_is_in_doubt(server: SmtpServer) -> No
 
 async def test_a_connection_cut_in_the_middle_of_the_content_is_not_in_doubt(server: SmtpServer) -> None:
     """Far more than the kernel's buffers hold: the final dot was never given to the network."""
-    large = replace(an_attachment(), content=bytes(24 * 1024 * 1024))
+    large = replace(an_attachment(), content=bytes(12 * 1024 * 1024))
     async with opened(settings(server)) as provider:
         server.answer(At.content, DROP)
         receipt = (await provider.send([an_email(attachments=(large,))]))[0]
