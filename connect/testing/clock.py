@@ -1,0 +1,80 @@
+"""A clock that stands still until a test moves it."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+from collections.abc import Awaitable
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+
+_T = TypeVar("_T")
+
+
+class FakeClock:
+    """Time for tests: `advance` moves it, `hurry` moves it whenever somebody waits for it.
+
+    For one event loop; `now` and `monotonic` may be read from any thread.
+    """
+
+    def __init__(self, start: datetime = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)) -> None:
+        self._start = start
+        self._passed = 0.0
+        self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
+        self._order = itertools.count()
+        self._asleep = asyncio.Event()
+        self.slept: list[float] = []
+        """Every wait that was asked for, in seconds."""
+
+    def now(self) -> datetime:
+        return self._start + timedelta(seconds=self._passed)
+
+    def monotonic(self) -> float:
+        return self._passed
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        if seconds <= 0:
+            await asyncio.sleep(0)
+            return
+        waking: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._sleepers, (self._passed + seconds, next(self._order), waking))
+        self._asleep.set()
+        await waking
+
+    def advance(self, seconds: float) -> None:
+        """Let this much time pass, and wake whoever has waited for it."""
+        self._passed += seconds
+        self._wake()
+
+    async def asleep(self) -> float:
+        """Wait until somebody sleeps; returns for how many seconds yet."""
+        while True:
+            self._forget_the_cancelled()
+            if self._sleepers:
+                return self._sleepers[0][0] - self._passed
+            self._asleep.clear()
+            await self._asleep.wait()
+
+    async def hurry(self, work: Awaitable[_T]) -> _T:
+        """Do this work; whenever somebody sleeps meanwhile, the time until they wake has passed."""
+        task = asyncio.ensure_future(work)
+        while not task.done():
+            waiting = asyncio.ensure_future(self.asleep())
+            await asyncio.wait((task, waiting), return_when=asyncio.FIRST_COMPLETED)
+            if waiting.done() and not task.done():
+                self.advance(waiting.result())
+            waiting.cancel()
+            await asyncio.sleep(0)
+        return task.result()
+
+    def _wake(self) -> None:
+        while self._sleepers and self._sleepers[0][0] <= self._passed:
+            _, _, waking = heapq.heappop(self._sleepers)
+            if not waking.done():
+                waking.set_result(None)
+
+    def _forget_the_cancelled(self) -> None:
+        while self._sleepers and self._sleepers[0][2].done():
+            heapq.heappop(self._sleepers)
