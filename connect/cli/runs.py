@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from connect.cli.options import Debug, Json, ProjectFolder, Target
 from connect.cli.terminal import out, print_json
 
-app = typer.Typer(help="List runs and show what became of one.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from connect.ledger.records import RunRecord
+    from connect.ledger.store import Ledger
+
+app = typer.Typer(help="List runs, show what became of one, or end one.", no_args_is_help=True)
+
+
+def _found(ledger: Ledger, run: str) -> RunRecord:
+    from connect.errors import UserError
+
+    record = ledger.run(run)
+    if record is None:
+        raise UserError.of("unknown-run", f"there is no run `{run}`", "`connect runs list` lists them")
+    return record
 
 
 @app.command("list")
@@ -48,13 +61,10 @@ def show_run(
     """Show a run: its states with reasons, and how its deliveries ended."""
     from connect.cli.opening import ledger_of, open_project
     from connect.cli.tables import instant, runs_table, show_report, state_text
-    from connect.errors import UserError
     from connect.pipeline.reporting import run_report
 
     with ledger_of(open_project(project, target)) as ledger:
-        record = ledger.run(run)
-        if record is None:
-            raise UserError.of("unknown-run", f"there is no run `{run}`", "`connect runs list` lists them")
+        record = _found(ledger, run)
         report = run_report(ledger, record)
     if json:
         print_json(report.as_json())
@@ -67,3 +77,28 @@ def show_run(
     show_report(report, out)
     if not record.state.ended:
         out.print(f"\n{state_text(record)}; `connect run {record.campaign}` goes on")
+
+
+@app.command("cancel")
+def cancel_run(
+    run: Annotated[str, typer.Argument(help="The run's id, or the beginning of it.")],
+    project: ProjectFolder = Path(),
+    target: Target = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """End a run that was interrupted, for good: nobody else of its audience is written to."""
+    from connect.cli.opening import ledger_of, open_project
+    from connect.cli.tables import show_report
+    from connect.pipeline.reporting import run_report
+    from connect.vocabulary import RunState
+
+    with ledger_of(open_project(project, target)) as ledger:
+        record = _found(ledger, run)
+        ledger.finish(record.id, RunState.cancelled, "cancelled by hand")
+        report = run_report(ledger, _found(ledger, record.id))
+    if json:
+        print_json(report.as_json())
+        return
+    out.print(f"cancelled run {record.id}\n")
+    show_report(report, out)

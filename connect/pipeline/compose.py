@@ -27,6 +27,8 @@ from connect.vocabulary import Channel, Mode, Outcome, Reach, Reason
 
 Content = EmailContent | SmsContent
 Scope = Mapping[str, object]
+Compile = Callable[[Text, bool], Template]
+"""(text, whether it is HTML) → the template."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +53,10 @@ _COLUMN = re.compile(r"\s*\{\{-?\s*user\.(\w+)\s*-?\}\}\s*")
 class _Recipient:
     """`to`, which is nearly always one column: then its text is taken as it is, without Liquid."""
 
-    def __init__(self, template: Template) -> None:
-        self._template = template
-        found = _COLUMN.fullmatch(template.text.source)
+    def __init__(self, text: Text, library: Library) -> None:
+        # A null address is no address, also where nulls are refused elsewhere.
+        self._template = library.compile(text, escape=False, undefined="refuse", nulls="blank")
+        found = _COLUMN.fullmatch(text.source)
         self._column = found[1] if found else ""
 
     def render(self, user: Mapping[str, object], scope: Scope) -> str:
@@ -64,7 +67,7 @@ class _Recipient:
 class _AttachmentTemplates:
     """An attachment: its name in Liquid, and a file as it is or text in Liquid."""
 
-    def __init__(self, file: AttachmentContent, compile_text: Callable[[Text, bool], Template]) -> None:
+    def __init__(self, file: AttachmentContent, compile_text: Compile) -> None:
         self._type = file.content_type
         self._filename = compile_text(file.filename, False)
         self._content = compile_text(file.content, False) if file.content else None
@@ -82,12 +85,12 @@ class _AttachmentTemplates:
 class _EmailTemplates:
     """An e-mail content, compiled once."""
 
-    def __init__(self, content: EmailContent, compile_text: Callable[[Text, bool], Template], marketing: bool) -> None:
+    def __init__(self, content: EmailContent, to: _Recipient, compile_text: Compile, marketing: bool) -> None:
         def optional(text: Text | None, escape: bool = False) -> Template | None:
             return compile_text(text, escape) if text is not None else None
 
         self.account = content.provider
-        self.to = _Recipient(compile_text(content.to, False))
+        self.to = to
         self._sender = compile_text(content.sender, False)
         self._subject = compile_text(content.subject, False)
         self._html, self._text = optional(content.html, escape=True), optional(content.text)
@@ -126,9 +129,9 @@ class _EmailTemplates:
 class _SmsTemplates:
     """A text message's content, compiled once."""
 
-    def __init__(self, content: SmsContent, compile_text: Callable[[Text, bool], Template]) -> None:
+    def __init__(self, content: SmsContent, to: _Recipient, compile_text: Compile) -> None:
         self.account = content.provider
-        self.to = _Recipient(compile_text(content.to, False))
+        self.to = to
         self._body = compile_text(content.body, False)
         self._sender = compile_text(content.sender, False) if content.sender else None
 
@@ -271,10 +274,11 @@ def _compile(campaign: Campaign, library: Library) -> dict[Channel, dict[str | N
     compiled: dict[Channel, dict[str | None, _Templates]] = {}
     for content in message.content:
         templates: _Templates
+        to = _Recipient(content.to, library)
         if isinstance(content, EmailContent):
-            templates = _EmailTemplates(content, compile_text, marketing=not message.transactional)
+            templates = _EmailTemplates(content, to, compile_text, marketing=not message.transactional)
         else:
-            templates = _SmsTemplates(content, compile_text)
+            templates = _SmsTemplates(content, to, compile_text)
         compiled.setdefault(content.channel, {})[_locale(content.locale)] = templates
     return compiled
 

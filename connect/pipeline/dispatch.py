@@ -76,6 +76,8 @@ class Lane:
         in_doubt: InDoubt,
         clock: Clock,
         random: Random,
+        *,
+        last_call: int = 0,
     ) -> None:
         self._provider, self._account = provider, account
         self._commits, self._outcomes = commits, outcomes
@@ -87,7 +89,7 @@ class Lane:
         self._later: list[_Later] = []
         self._order = itertools.count()
         self._calls: set[asyncio.Task[None]] = set()
-        self._call_numbers = itertools.count(1)
+        self._call_numbers = itertools.count(last_call + 1)
         self._throttles = 0
         self._open_at = 0.0
         self._settled = asyncio.Event()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 
@@ -48,6 +48,8 @@ class Plan:
     rows_without_key: int
     columns: tuple[str, ...]
     warnings: tuple[Problem, ...]
+    again: bool = False
+    """It may run although the campaign has run live before."""
     resumes: RunRecord | None = None
 
     @property
@@ -81,7 +83,7 @@ def plan_run(
     bundle = Bundle.of(loaded.campaign, library, templates, project.unsubscribe.url if project.unsubscribe else None)
     plan = _sized(project, bundle, warehouse, fire_time, manual, checked.problems)
     _must_be_safe(plan, ledger, reaches_people)
-    return plan
+    return replace(plan, again=again or not manual)
 
 
 def _fire_time(ledger: Ledger, mode: Mode, campaign: Campaign, now: datetime) -> tuple[datetime, bool]:
@@ -199,7 +201,8 @@ def _create(plan: Plan, ledger: Ledger, clock: Clock, random: RandomBytes) -> Ru
             tallies=tuple(Tally(channel, "", missing.outcome, missing.reason, keyless) for channel in channels)
             if keyless
             else (),
-        )
+        ),
+        again=plan.again,
     )
 
 

@@ -22,6 +22,11 @@ class Recovered:
         """The intent of this delivery, if it was near the air before."""
         return self._left.pop(key, None)
 
+    @property
+    def last_call(self) -> int:
+        """The highest number of a call that is remembered; new calls are numbered on from it."""
+        return max((intent.call for intent in self._left.values()), default=0)
+
     def channels(self) -> set[Channel]:
         return {intent.channel for intent in self._left.values()}
 

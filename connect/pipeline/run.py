@@ -183,6 +183,7 @@ class _Execution:
                 self._job.in_doubt,
                 self._tools.clock,
                 self._tools.random,
+                last_call=self._recovered.last_call,
             )
 
     async def _keep_lease(self) -> None:
