@@ -114,7 +114,10 @@ def strip_html(value: str, *, environment: Environment) -> str:
 def join(items: Sequence[object], separator: object = " ", *, environment: Environment) -> str:
     escaping = environment.autoescape
     mark = Markup(" ") if escaping and separator == " " else separator
-    joined = printed(mark, escaping).join(printed(item, escaping) for item in items)
+    between = printed(mark, escaping)
+    if len(between) * len(items) > VALUE_CHARACTERS:
+        raise TooLarge("the result of `join` is longer than 1 MB")
+    joined = between.join(printed(item, escaping) for item in items)
     return Markup(joined) if escaping else joined
 
 

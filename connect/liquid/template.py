@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from difflib import get_close_matches
 
-from liquid import BoundTemplate, Token
-from liquid.exceptions import ContextDepthError, LiquidError, LoopIterationLimitError, ResourceLimitError
+from liquid import BoundTemplate, Node, Token
+from liquid.exceptions import ContextDepthError, LiquidError, LoopIterationLimitError, ResourceLimitError, StopRender
 
 from connect.errors import Problem
 from connect.liquid.context import OBJECTS, Buffer, Context, State
@@ -45,11 +46,26 @@ class Template:
         context = Context(self._bound, globals={name: scope[name] for name in OBJECTS if name in scope})
         context.state = State(scope.get("now"), random_seed)
         buffer = Buffer()
-        self._bound.render_with_context(context, buffer)
+        with suppress(StopRender):  # a layout has been rendered instead of the nodes that follow
+            for node in self._bound.nodes:
+                _write(node, context, buffer)
         text = buffer.getvalue()
         if len(text) * 4 > OUTPUT_BYTES and len(text.encode()) > OUTPUT_BYTES:
-            raise TooLarge("the output is longer than 2 MB")
+            raise TooLarge("the output is longer than 2 MB", self._bound.nodes[0].token)
         return text
+
+
+def _write(node: Node, context: Context, buffer: Buffer) -> None:
+    """Render one node; whatever goes wrong within it has at least the node's place."""
+    try:
+        node.render(context, buffer)
+    except LiquidError as error:
+        error.token = error.token or node.token
+        raise
+    except (Skip, StopRender):
+        raise
+    except Exception:  # noqa: BLE001 - python-liquid lets errors of values through; they may quote the value
+        raise LiquidError("", token=node.token) from None
 
 
 def _refusal(error: Exception, scope: Mapping[str, object]) -> Refusal:

@@ -32,6 +32,7 @@ BIG = "x" * 5_000_000
         "{% assign x = 'xxxxxxxx' %}{% for i in (1..40) %}{% assign x = x | append: x %}{% endfor %}",
         "{% assign x = 99 %}{% for i in (1..40) %}{% assign x = x | times: x %}{% endfor %}",
         "{{ user.large | replace: '', user.large }}",
+        "{{ user.few | join: user.large }}",
         "{% for i in (1..3) %}{{ user.large }}{% endfor %}",
         "{% for i in (1..2) %}{% capture x %}{{ x | default: '' }}{{ user.large }}{% endcapture %}{% endfor %}{{ x }}",
         "{% capture x %}{{ user.large }}{{ user.large }}{{ user.large }}{% endcapture %}",
@@ -44,6 +45,7 @@ def test_too_large_is_refused(compiled: Compile, source: str) -> None:
         "big": BIG,
         "bigs": [BIG],
         "many": list(range(10_001)),
+        "few": [1, 2, 3],
         "large": "x" * 900_000,
         "wide": "\N{GRINNING FACE}" * 300_000,
     }

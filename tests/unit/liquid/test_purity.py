@@ -99,6 +99,7 @@ def test_rendering_is_pure_and_its_trouble_names_no_value(
         told = "".join(traceback.format_exception(first)) + repr(first) + repr(first.problem) + str(first.problem)
         assert CANARY not in told
         assert first.__context__ is None
+        assert first.problem.location is not None
         assert isinstance(again, Refusal)
         assert again.problem == first.problem
     else:
