@@ -241,7 +241,7 @@ class ProviderContract:
         promised = rig.adapter.capabilities.idempotency is Idempotency.request_key
         async with opened(rig) as provider:
             statuses = [(await provider.send([each]))[0].status for each in (outgoing, outgoing, changed)]
-        assert statuses == [Status.accepted, Status.accepted, Status.ambiguous if promised else Status.accepted]
+        assert statuses == [Status.accepted, Status.accepted, Status.undecidable if promised else Status.accepted]
         assert len(rig.arrived()) == (1 if promised else 3)
 
     def test_what_it_can_not_do_agrees_with_its_capabilities(self, rig: ProviderRig) -> None:

@@ -90,19 +90,27 @@ def _memory(name: str, root: Path) -> Iterator[ProviderRig]:
 class OutboxRig:
     """Reads the files back."""
 
-    cannot: Mapping[Situation, str] = dict.fromkeys(Situation, "files refuse nobody and have no network")
+    cannot: Mapping[Situation, str] = {
+        situation: "files have no account, no network and no opinion of what is written"
+        for situation in Situation
+        if situation is not Situation.bad_recipient
+    }
 
     def __init__(self, root: Path) -> None:
         self.adapter = catalog.load("outbox")
         self._root = root
+        self._rejects: list[str] = []
 
     def account(self) -> Account:
-        return _account(self.adapter.Settings(), self._root)
+        return _account(self.adapter.Settings.model_validate({"rejects": self._rejects}), self._root)
 
     def arrange(self, situation: Situation, outgoing: Outgoing, words: str) -> None:
-        raise NotImplementedError(self.cannot[situation])
+        assert situation is Situation.bad_recipient
+        assert isinstance(outgoing.message, Email)
+        self._rejects.append(outgoing.message.to[0].address)
 
-    def relent(self) -> None: ...
+    def relent(self) -> None:
+        self._rejects.clear()
 
     def arrived(self) -> list[Arrived]:
         from connect.providers import outbox
