@@ -86,7 +86,8 @@ def _item(number: int, one: Shown) -> str:
     return f"""<li>
 <input type="radio" name="message" id="m{number}"{chosen}>
 <label for="m{number}">
-<span class="line"><span class="channel {one.channel.value}">{one.channel.value}</span><span class="to">{_to(one)}</span>
+<span class="line"><span class="channel {one.channel.value}">{one.channel.value}</span>
+<span class="to">{_to(one)}</span>
 <span class="from-where">{escape(one.label)}</span></span>
 <span class="subject">{escape(_headline(one))}</span>
 {_notes(one)}
@@ -112,11 +113,16 @@ def _headline(one: Shown) -> str:
 
 
 def _notes(one: Shown) -> str:
-    """Each note in the colour of its outcome, which is its first word."""
-    if not one.notes:
-        return ""
-    notes = "".join(f'<span class="note {_outcome(note)}">{escape(note)}</span>' for note in one.notes)
-    return f'<span class="notes">{notes}</span>'
+    """Each note in the colour of its outcome, which is its first word. Longer ones stand beside the message."""
+    notes = "".join(
+        f'<span class="note {_outcome(note)}">{escape(note)}</span>' for note in one.notes if "\n" not in note
+    )
+    return f'<span class="notes">{notes}</span>' if notes else ""
+
+
+def _explanations(one: Shown) -> str:
+    """The notes of several lines, such as a problem with its place in a template."""
+    return "".join(f'<pre class="why">{escape(note.strip())}</pre>' for note in one.notes if "\n" in note)
 
 
 _OUTCOME = re.compile(r"(sent|skipped|refused|failed|unknown)\b")
@@ -132,7 +138,7 @@ def _head(one: Shown) -> str:
     title = f"<h2>{escape(one.subject)}</h2>" if one.subject else ""
     if not rows and not title:
         return ""
-    return f'<div class="head">{title}{f"<dl>{rows}</dl>" if rows else ""}{_notes(one)}</div>'
+    return f'<div class="head">{title}{f"<dl>{rows}</dl>" if rows else ""}</div>'
 
 
 def _fields(one: Shown) -> Iterator[tuple[str, str]]:
@@ -148,14 +154,15 @@ _WEB_PICTURE = re.compile(r"<img\b[^>]*\bsrc\s*=\s*[\"']?\s*(?:https?:)?//", re.
 
 def _body(one: Shown) -> str:
     if one.html is None and one.text is None:
-        return f'<div class="empty"><p>No message was made.</p>{_notes(one)}</div>'
+        return f'<div class="empty"><p>Nothing goes out here.</p>{_notes(one)}{_explanations(one)}</div>'
     if one.channel is not Channel.email:
         return _bubble(one.text or "")
     text = f'<pre class="text" tabindex="0">{escape(one.text or "There is no text part.")}</pre>'
     if one.html is None:
         return f'<div class="sheet only-text">{text}</div>'
+    frame = f'<iframe sandbox loading="lazy" title="The e-mail’s HTML" srcdoc="{escape(_quiet(one.html))}"></iframe>'
     return f"""<div class="sheet">
-<div class="device"><iframe sandbox loading="lazy" title="The e-mail’s HTML" srcdoc="{escape(_quiet(one.html))}"></iframe></div>
+<div class="device">{frame}</div>
 {text}
 </div>"""
 

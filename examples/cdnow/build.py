@@ -1,6 +1,6 @@
 """Builds `cdnow.duckdb` beside this file from the CSV, and makes a secret in `.env` if there is none.
 
-    python build.py
+python build.py
 """
 
 from __future__ import annotations

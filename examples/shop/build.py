@@ -115,7 +115,9 @@ def _write(database: duckdb.DuckDBPyConnection, table: str, rows: Sequence[dict[
 
 def people(random: Random) -> list[Person]:
     """Everybody, in the order of their accounts: a third of each habit, the planted flaws among the first of each."""
-    flaws = {habit: [flaw.name for flaw in PLANTED if flaw.habit == habit for _ in range(flaw.count)] for habit in _HABITS}
+    flaws = {
+        habit: [flaw.name for flaw in PLANTED if flaw.habit == habit for _ in range(flaw.count)] for habit in _HABITS
+    }
     numbers = {country.code: phone_numbers(country) for country in COUNTRIES}
     made = []
     for account in range(1, PEOPLE + 1):
@@ -144,18 +146,20 @@ def _person(account: int, habit: str, country: Country, number: str, random: Ran
 
 
 def _flawed(person: Person, flaw: str) -> Person:
-    changes: dict[str, object] = {
+    changes: dict[str, dict[str, str | None]] = {
         "no_id": {"id": None},
         "bad_email": {"email": f"customer{person.account}(at)example.com"},
         "no_email": {"email": None},
         "line_break_in_name": {"first_name": "Maren\nBcc: everyone@example.com"},
         "rejected": {"email": f"gone.{person.account}@bounces.example.com"},
         "lost": {"email": f"silent.{person.account}@blackhole.example.com"},
-        "bad_phone": {"phone_number": f"+{person.account:03} 12"} | ({"email": None} if person.habit == REVIEWING else {}),
+        "bad_phone": {"phone_number": f"+{person.account:03} 12"},
         "no_phone": {"phone_number": None},
         "nowhere": {"email": None, "phone_number": "  "},
-    }.get(flaw, {})
-    return replace(person, flaw=flaw, **changes)  # type: ignore[arg-type]
+    }
+    made = replace(person, flaw=flaw, **changes.get(flaw, {}))  # type: ignore[arg-type]
+    # Somebody with an e-mail address would be reached by it, and a bad phone number never be noticed.
+    return replace(made, email=None) if flaw == "bad_phone" and person.habit == REVIEWING else made
 
 
 def _person_rows(person: Person, today: date, random: Random) -> Iterator[dict[str, object]]:
@@ -174,7 +178,8 @@ def _person_rows(person: Person, today: date, random: Random) -> Iterator[dict[s
         "timezone": person.country.timezone,
         "customer_since": today - timedelta(days=random.randrange(420, 2_600)),
         "points": points,
-        "points_expire_on": today + timedelta(days=random.randrange(2, 9) if soon or person.flaw else random.randrange(40, 300)),
+        "points_expire_on": today
+        + timedelta(days=random.randrange(2, 9) if soon or person.flaw else random.randrange(40, 300)),
     }
     yield row
     if person.flaw == "twice":
@@ -194,7 +199,10 @@ def _days_ago(person: Person, random: Random) -> list[int]:
     if person.habit == LAPSED:
         return [random.randrange(150, 380) for _ in range(random.randrange(1, 5))]
     if person.habit == REVIEWING:
-        return [*([11] if person.flaw or random.random() > 0.08 else [11, 11]), *(random.randrange(60, 300) for _ in range(random.randrange(3)))]
+        return [
+            *([11] if person.flaw or random.random() > 0.08 else [11, 11]),
+            *(random.randrange(60, 300) for _ in range(random.randrange(3))),
+        ]
     return [random.randrange(20, 110) for _ in range(random.randrange(2, 6))]
 
 
@@ -230,7 +238,11 @@ def _items(order: dict[str, object]) -> list[dict[str, object]]:
 
 def _price(product: Product, currency: str) -> Decimal:
     exact = product.euros * PER_EURO[currency]
-    return exact.quantize(Decimal("1")).quantize(Decimal("0.01")) if currency in WITHOUT_CENTS else exact.quantize(Decimal("0.01"))
+    return (
+        exact.quantize(Decimal("1")).quantize(Decimal("0.01"))
+        if currency in WITHOUT_CENTS
+        else exact.quantize(Decimal("0.01"))
+    )
 
 
 def _events(person: Person, now: datetime, random: Random) -> Iterator[dict[str, object]]:
@@ -252,7 +264,10 @@ def _unsubscribes(person: Person, now: datetime) -> Iterator[dict[str, object]]:
     yield from {
         "opted_out_by_id": [by_id],
         "opted_out_by_address": [by_address],
-        "came_back": [by_id, {**by_id, "status": "subscribed", "changed_at": (now - timedelta(days=2)).replace(tzinfo=None)}],
+        "came_back": [
+            by_id,
+            {**by_id, "status": "subscribed", "changed_at": (now - timedelta(days=2)).replace(tzinfo=None)},
+        ],
         "bounced": [{**by_address, "channel": "email", "status": "bounced"}],
         "complained": [{**by_address, "channel": "email", "status": "complained"}],
         "opted_out_of_another_topic": [{**by_id, "topic": "recipes"}],

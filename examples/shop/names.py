@@ -23,12 +23,16 @@ class Country:
     last_names: tuple[str, ...]
 
 
-_ENGLISH = tuple("Amelia Björk Chidi Edith Fergus Gwen Hamza Imogen Jasper Keir Lorna Maeve Nnamdi Olive Priya".split())
-_ENGLISH_LAST = tuple("Abara Birch Calloway Drummond Ellery Fenwick Grieve Hale Ibbotson Khan O’Dowd Marlowe".split())
-_FRENCH = tuple("Aurélie Benoît Cédric Élodie François Gaëlle Hélène Jérôme Léa Maëlys Noé Océane Zoé".split())
-_FRENCH_LAST = tuple("Allard Béranger Chênevert D’Aubigné Émond Lefèvre Noël Péguy Thévenot Vétillart".split())
-_GERMAN = tuple("Anneliese Björn Doğan Götz Jörg Käthe Lüder Mäxi Sönke Ute Zübeyde Änne Friedrich".split())
-_GERMAN_LAST = tuple("Böhm Dürr Fähnrich Großmann Höffner Krüger Müßig Özdemir Schröter Weiß Zöllner".split())
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+_ENGLISH = _words("Amelia Björk Chidi Edith Fergus Gwen Hamza Imogen Jasper Keir Lorna Maeve Nnamdi Olive Priya")
+_ENGLISH_LAST = _words("Abara Birch Calloway Drummond Ellery Fenwick Grieve Hale Ibbotson Khan O’Dowd Marlowe")
+_FRENCH = _words("Aurélie Benoît Cédric Élodie François Gaëlle Hélène Jérôme Léa Maëlys Noé Océane Zoé")
+_FRENCH_LAST = _words("Allard Béranger Chênevert D’Aubigné Émond Lefèvre Noël Péguy Thévenot Vétillart")
+_GERMAN = _words("Anneliese Björn Doğan Götz Jörg Käthe Lüder Mäxi Sönke Ute Zübeyde Änne Friedrich")
+_GERMAN_LAST = _words("Böhm Dürr Fähnrich Großmann Höffner Krüger Müßig Özdemir Schröter Weiß Zöllner")
 _JAPANESE = ("Misaki/美咲", "Haruto/陽翔", "Yui/結衣", "Sōta/颯太", "Aoi/葵", "Ren/蓮")
 _JAPANESE_LAST = ("Satō/佐藤", "Suzuki/鈴木", "Takahashi/高橋", "Tanaka/田中", "Itō/伊藤")
 _TAIWANESE = ("Ya-ting/雅婷", "Chia-hao/家豪", "Shu-fen/淑芬", "Chih-ming/志明")
@@ -53,13 +57,8 @@ COUNTRIES = (
 )
 BY_CODE = {country.code: country for country in COUNTRIES}
 
-PER_EURO = {
-    code: Decimal(rate)
-    for code, rate in {
-        "EUR": "1", "GBP": "0.86", "USD": "1.09", "AUD": "1.66", "CAD": "1.49", "CHF": "0.95", "JPY": "164", "TWD": "35",
-        "KRW": "1490",
-    }.items()
-}  # fmt: skip
+_RATES = _words("EUR 1 GBP 0.86 USD 1.09 AUD 1.66 CAD 1.49 CHF 0.95 JPY 164 TWD 35 KRW 1490")
+PER_EURO = {code: Decimal(rate) for code, rate in zip(_RATES[::2], _RATES[1::2], strict=True)}
 WITHOUT_CENTS = {"JPY", "TWD", "KRW"}
 
 
