@@ -65,9 +65,9 @@ def show_report(report: Report, console: Console) -> None:
 
 
 def runs_table(runs: Sequence[RunRecord]) -> Table:
-    table = Table(
-        "run", "campaign", "mode", "fire time", "rows", "state", box=None, pad_edge=False, header_style="bold"
-    )
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("run", "campaign", "mode", "fire time", "rows", "state"):
+        table.add_column(column, no_wrap=column != "state")
     for run in runs:
         rows = f"{run.audience_rows:,}" if run.audience_rows is not None else ""
         table.add_row(run.id, run.campaign, run.mode.value, instant(run.fire_time), rows, state_text(run))

@@ -9,9 +9,10 @@ import traceback
 from collections.abc import Callable
 from types import TracebackType
 
-import click
+import typer
 from rich.console import Console
 from rich.text import Text
+from typer._click.exceptions import UsageError  # Typer carries its own Click, and has no public name for this
 
 from connect.errors import ConnectError, Problem, Severity
 from connect.redact import Redactor
@@ -61,12 +62,12 @@ def failing(app: Callable[..., object]) -> int:
     try:
         result = app(standalone_mode=False)
         return result if isinstance(result, int) else 0
-    except click.exceptions.Exit as leave:
+    except typer.Exit as leave:
         return leave.exit_code
-    except click.ClickException as mistake:
+    except UsageError as mistake:
         mistake.show()
         return 2
-    except (click.exceptions.Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt):
         err.print("stopped")
         return 130
     except ConnectError as error:
