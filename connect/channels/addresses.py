@@ -9,6 +9,7 @@ import re
 
 from connect.channels.headers import unsafe
 from connect.channels.message import Mailbox
+from connect.channels.phones import is_plainly_valid
 from connect.vocabulary import Channel
 
 
@@ -81,9 +82,14 @@ def phone_number(text: str) -> str | None:
 
     The leading `+` is required: without it the country would be a guess.
     """
+    trimmed = text.strip()
+    return trimmed if is_plainly_valid(trimmed) else _judged_number(trimmed)
+
+
+def _judged_number(trimmed: str) -> str | None:
+    """What phonenumbers says of it."""
     import phonenumbers
 
-    trimmed = text.strip()
     if _PHONE.fullmatch(trimmed) is None:
         return None
     try:

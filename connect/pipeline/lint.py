@@ -63,7 +63,7 @@ def campaign_problems(campaign: Campaign, library: Library, columns: Collection[
     problems: list[Problem] = []
     for text, escape in contents(campaign):
         for name in library.compile(text, escape=escape).names:
-            problem = _name_problem(name, campaign, columns)
+            problem = _name_problem(name, campaign, columns) or _anchor_problem(name, escape)
             if problem is not None and problem not in problems:
                 problems.append(problem)
     return problems + list(_header_problems(campaign)) + list(_address_problems(campaign))
@@ -113,6 +113,17 @@ def _name_problem(name: Name, campaign: Campaign, columns: Collection[str]) -> P
         return _unknown(root, rest, _NAMES[root], f"`{root}` has no", name.location) if _NAMES[root] else None
     hint = f"write `user.{root}`" if root in columns else _suggestion(root, ["user", "params", *_NAMES], "")
     return Problem("unknown-name", f"there is no `{root}` in Liquid here", hint, name.location)
+
+
+def _anchor_problem(name: Name, escape: bool) -> Problem | None:
+    if escape or name.path[:2] != ("url", "unsubscribe"):
+        return None
+    return Problem(
+        "anchor-in-text",
+        "`url.unsubscribe` is an HTML link, and this is plain text",
+        "write `url.unsubscribe_link`",
+        name.location,
+    )
 
 
 def _unknown(root: str, rest: list[str], known: Collection[str], says: str, location: Location) -> Problem | None:

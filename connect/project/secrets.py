@@ -84,7 +84,7 @@ class References:
         elif kind == "file":
             value, hint = self._file(rest), f"write the file {rest}"
         else:
-            value, hint = _keyring(rest), f"store it: keyring set {rest.replace('/', ' ', 1)}"
+            value, hint = _keyring(rest)
         if not value:
             self.reading.report("missing-secret", f"there is no value for ${{{name}}}", hint, node=node)
         return value or None
@@ -96,15 +96,20 @@ class References:
             return None
 
 
-def _keyring(name: str) -> str | None:
-    import keyring
-    from keyring.errors import KeyringError
+def _keyring(name: str) -> tuple[str | None, str]:
+    """(the value, what to do where there is none)."""
+    try:
+        import keyring
+        from keyring.errors import KeyringError
+    except ModuleNotFoundError:
+        return None, 'reading the keyring needs: pip install "connect-campaigns[keyring]"'
 
     service, _, user = name.partition("/")
+    hint = f"store it: keyring set {service} {user}"
     try:
-        return keyring.get_password(service, user)
+        return keyring.get_password(service, user), hint
     except KeyringError:
-        return None
+        return None, hint
 
 
 def check_literals(node: Node, reading: Reading, key: str = "") -> None:
