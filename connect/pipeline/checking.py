@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from connect.errors import Problem, Severity, UserError
+from connect.errors import Location, Problem, Severity, UserError
 from connect.liquid.library import Library
 from connect.pipeline import lint
 from connect.project.campaign import Campaign
 from connect.project.campaigns import Loaded
 from connect.project.project import Project
+from connect.project.text import Text
 from connect.schedule.due import next_fire_times
 from connect.vocabulary import Channel
 from connect.warehouses import query
@@ -110,9 +113,39 @@ def wrap(project: Project, campaign: Campaign, warehouse: Warehouse, fire_time: 
     timeout = campaign.audience.timeout
     values = _values(campaign, fire_time)
     asked = _audience_query(campaign, warehouse, values)
-    audience = Audience(asked.sql, asked.parameters, campaign.audience.key, tuple(warehouse.columns(asked, timeout)))
+    with _placed_in(campaign.audience.sql, campaign):
+        columns = tuple(warehouse.columns(asked, timeout))
+    audience = Audience(asked.sql, asked.parameters, campaign.audience.key, columns)
     optouts = _optouts(project, campaign, warehouse, values)
-    return Wrapping(warehouse.dialect, audience, optouts, salt)
+    with _placed_in(campaign.audience.sql, campaign):
+        return Wrapping(warehouse.dialect, audience, optouts, salt)
+
+
+@contextmanager
+def _placed_in(sql: Text | None, campaign: Campaign) -> Iterator[None]:
+    """What is wrong with a query, at its place in the user's file."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(*(_placed(problem, sql, campaign) for problem in error.problems)) from None
+
+
+def _placed(problem: Problem, sql: Text | None, campaign: Campaign) -> Problem:
+    """The problem in one line, at the first name it quotes that the query has; else where the query begins."""
+    message = problem.message.partition("\n")[0]
+    place = problem.location or (_mentioned(sql, message) if sql else Location(campaign.file, 1, 1))
+    return replace(problem, message=message, location=place)
+
+
+_QUOTED = re.compile(r'"([^"]+)"|\bwith name (\w+)')
+
+
+def _mentioned(sql: Text, message: str) -> Location:
+    for quoted, named in _QUOTED.findall(message):
+        found = re.search(rf"\b{re.escape(quoted or named)}(?!\w)", sql.source, re.IGNORECASE)
+        if found:
+            return sql.at(found.start())
+    return sql.at(0)
 
 
 def _values(campaign: Campaign, fire_time: datetime) -> Mapping[str, object]:
@@ -138,7 +171,8 @@ def _optouts(project: Project, campaign: Campaign, warehouse: Warehouse, values:
     if project.subscriptions is not None:
         _same_source(project.subscriptions.source, campaign)
         asked = query.bound(project.subscriptions.sql, warehouse.dialect, values)
-        columns = tuple(warehouse.columns(asked, campaign.audience.timeout))
+        with _placed_in(project.subscriptions.sql, campaign):
+            columns = tuple(warehouse.columns(asked, campaign.audience.timeout))
     return OptOuts(
         sql=asked.sql if asked else None,
         parameters=asked.parameters if asked else {},
