@@ -52,6 +52,8 @@ class Ticket:
     row: Row
     sequence: int
     """The place of the delivery in this process's work."""
+    in_doubt: bool = False
+    """An earlier call may have taken it, whatever a later one says."""
     attempts: int = 0
     deadline: float | None = None
     """Monotonic seconds after which it is not tried again; starts with the first failure."""
@@ -87,6 +89,8 @@ class Lane:
         self._packing: list[Ticket] = []
         self._packed_bytes = 0
         self._later: list[_Later] = []
+        self._retrying: asyncio.Task[None] | None = None
+        self._sooner = asyncio.Event()
         self._order = itertools.count()
         self._calls: set[asyncio.Task[None]] = set()
         self._call_numbers = itertools.count(last_call + 1)
@@ -100,7 +104,6 @@ class Lane:
 
     async def put(self, ticket: Ticket) -> None:
         """Take a delivery; waits while the released window is full. Raises what stopped the lane."""
-        await self._retry_due()
         weight = _weight(ticket.outgoing)
         limit = self._provider.capabilities.max_call_bytes
         if self._packing and limit and self._packed_bytes + weight > limit:
@@ -120,41 +123,53 @@ class Lane:
         """Wait until every delivery of the lane has ended, retries included."""
         while True:
             self._raise()
-            await self._retry_due()
             await self.flush()
             if not self._calls and not self._later:
                 return
-            await self._something()
+            self._settled.clear()
+            await self._settled.wait()
 
     async def stop(self) -> None:
         """Let go: finish what is in the air, start nothing new. What is left has no intent and is taken up again."""
         self._packing, self._later = [], []
         self._halted.set()
+        self._sooner.set()
         if self._calls:
             await asyncio.wait(self._calls)
+        if self._retrying:
+            await asyncio.wait((self._retrying,))
 
-    async def _something(self) -> None:
-        """Until a call ends or the next retry is due."""
-        self._settled.clear()
-        wait = self._later[0].due - self._clock.monotonic() if self._later else None
-        await self._until(self._settled, wait)
-
-    async def _until(self, event: asyncio.Event, seconds: float | None) -> None:
+    async def _until(self, event: asyncio.Event, seconds: float) -> None:
         """Until the event, or until this much time has passed by the run's clock."""
-        waits: list[asyncio.Future[object]] = [asyncio.ensure_future(event.wait())]
-        if seconds is not None:
-            waits.append(asyncio.ensure_future(self._clock.sleep(max(seconds, 0.0))))
-        _, pending = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        for wait in pending:
-            wait.cancel()
+        waits = (asyncio.ensure_future(event.wait()), asyncio.ensure_future(self._clock.sleep(max(seconds, 0.0))))
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
 
-    async def _retry_due(self) -> None:
-        now = self._clock.monotonic()
+    async def _retry_on(self) -> None:
+        """Release what waits for its next try, whatever else the lane is doing: others may wait for its outcome."""
+        while self._later and not self._halted.is_set():
+            self._sooner.clear()
+            await self._until(self._sooner, self._later[0].due - self._clock.monotonic())
+            await self._window.acquire()
+            due = [] if self._halted.is_set() else self._due()
+            if due:
+                self._start(due)
+            else:
+                self._window.release()
+
+    def _due(self) -> list[Ticket]:
+        """As many as fit into a call."""
         due: list[Ticket] = []
-        while self._later and self._later[0].due <= now:
+        now, weight, most = self._clock.monotonic(), 0, self._provider.capabilities
+        while self._later and self._later[0].due <= now and len(due) < most.max_batch:
+            weight += _weight(self._later[0].ticket.outgoing)
+            if due and most.max_call_bytes and weight > most.max_call_bytes:
+                break
             due.append(heapq.heappop(self._later).ticket)
-        for start in range(0, len(due), self._provider.capabilities.max_batch):
-            await self._release(due[start : start + self._provider.capabilities.max_batch])
+        return due
 
     async def _release(self, tickets: list[Ticket]) -> None:
         await self._window.acquire()
@@ -162,6 +177,10 @@ class Lane:
             self._window.release()
             self._raise()
             return
+        self._start(tickets)
+
+    def _start(self, tickets: list[Ticket]) -> None:
+        """Begin a call, in a place of the window that was taken for it."""
         call = asyncio.create_task(self._call(tickets))
         self._calls.add(call)
         call.add_done_callback(self._ended)
@@ -177,6 +196,8 @@ class Lane:
         """Start nothing new, and raise this to whoever puts or drains."""
         self.trouble = self.trouble or trouble
         self._halted.set()
+        self._sooner.set()
+        self._settled.set()
 
     def _raise(self) -> None:
         if self.trouble is not None:
@@ -188,7 +209,7 @@ class Lane:
         async with self._air:
             await self._opened()
             if self._halted.is_set():
-                await self._commits.withdraw([ticket.outgoing.key for ticket in tickets])
+                await self._withdraw(tickets)
                 return
             receipts = await self._provider.send([ticket.outgoing for ticket in tickets])
         if len(receipts) != len(tickets):
@@ -213,21 +234,26 @@ class Lane:
     async def _take(self, tickets: Sequence[Ticket], receipts: Sequence[Receipt]) -> None:
         """Settle what ended, send the rest round again, pause for what only a person can mend."""
         ended: list[tuple[Ticket, Ended]] = []
-        untaken: list[bytes] = []
+        untaken: list[Ticket] = []
         for ticket, receipt in zip(tickets, receipts, strict=True):
             verdict = self._verdict(ticket, receipt)
             if isinstance(verdict, Ended):
                 ended.append((ticket, verdict))
-            elif receipt.status is not Status.ambiguous:  # in doubt stays in the ledger, also while it waits
-                untaken.append(ticket.outgoing.key)
+            else:
+                untaken.append(ticket)
             if isinstance(verdict, RunTrouble):
                 self.halt(verdict)
-        if untaken:
-            await self._commits.withdraw(untaken)
+        await self._withdraw(untaken)
         if ended:
             await self._outcomes.settle(
                 [(ticket.row, ticket.outgoing.channel, ticket.outgoing.key, end) for ticket, end in ended]
             )
+
+    async def _withdraw(self, tickets: Sequence[Ticket]) -> None:
+        """These are not in the air; what is in doubt stays in the ledger, also while it waits."""
+        untaken = [ticket.outgoing.key for ticket in tickets if not ticket.in_doubt]
+        if untaken:
+            await self._commits.withdraw(untaken)
 
     def _verdict(self, ticket: Ticket, receipt: Receipt) -> Ended | RunTrouble | None:
         """How the delivery ended; or None when it goes round again; or the trouble that pauses the run."""
@@ -242,9 +268,11 @@ class Lane:
             self._throttle(receipt)
             self._again(ticket, self._open_at - self._clock.monotonic())
             return None
-        if status is Status.ambiguous and not self._may_repeat():
-            return Ended(Outcome.unknown, Reason.in_doubt)
-        return self._retry(ticket, ambiguous=status is Status.ambiguous)
+        if status is Status.ambiguous:
+            ticket.in_doubt = True
+            if not self._may_repeat():
+                return Ended(Outcome.unknown, Reason.in_doubt)
+        return self._retry(ticket)
 
     def how_it_ended(self, before: Intent) -> Ended | None:
         """How a delivery that was near the air before a crash counts; None when it is to be sent (again)."""
@@ -266,19 +294,20 @@ class Lane:
 
     def _throttle(self, receipt: Receipt) -> None:
         """The whole account waits: as long as the provider says, else longer each time."""
-        self._throttles += 1
+        if self._open_at <= self._clock.monotonic():  # replies to calls of one moment are one request to slow down
+            self._throttles += 1
         wait = receipt.retry_after.total_seconds() if receipt.retry_after else self._backoff(self._throttles)
         self._open_at = max(self._open_at, self._clock.monotonic() + wait)
         self.waiting = f"{self._account.name} throttles: {receipt.reason or 'slow down'}"
 
-    def _retry(self, ticket: Ticket, ambiguous: bool) -> Ended | None:
+    def _retry(self, ticket: Ticket) -> Ended | None:
         now = self._clock.monotonic()
         ticket.attempts += 1
         ticket.deadline = ticket.deadline or now + RETRY_FOR.total_seconds()
         if now >= ticket.deadline:
             return (
                 Ended(Outcome.unknown, Reason.in_doubt)
-                if ambiguous
+                if ticket.in_doubt
                 else Ended(Outcome.failed, Reason.retries_exhausted)
             )
         self._again(ticket, self._backoff(ticket.attempts))
@@ -286,7 +315,9 @@ class Lane:
 
     def _again(self, ticket: Ticket, wait: float) -> None:
         heapq.heappush(self._later, _Later(self._clock.monotonic() + wait, next(self._order), ticket))
-        self._settled.set()
+        self._sooner.set()
+        if self._retrying is None or self._retrying.done():
+            self._retrying = asyncio.create_task(self._retry_on())
 
     def _backoff(self, attempt: int) -> float:
         """Full jitter: seconds between nothing and a bound that doubles with each attempt."""

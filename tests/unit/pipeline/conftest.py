@@ -1,0 +1,139 @@
+"""A lane on a real ledger, an account that answers as it is told, and a clock that moves when everybody waits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from connect.identity import new_run_id
+from connect.ledger.commits import Commits
+from connect.ledger.owner import Owner
+from connect.ledger.records import NewRun, Slice
+from connect.ledger.store import Ledger
+from connect.pipeline.dispatch import Lane, Ticket
+from connect.pipeline.outcomes import Outcomes
+from connect.providers import memory
+from connect.providers.interface import Account, Capabilities
+from connect.testing import FakeClock, an_email
+from connect.vocabulary import InDoubt, Mode
+
+ACCOUNT = "mail"
+
+
+class Bench:
+    """One run with its slice, and lanes that write to it."""
+
+    def __init__(self, ledger: Ledger, clock: FakeClock, root: Path) -> None:
+        self.ledger, self.clock, self._root = ledger, clock, root
+        self.run = ledger.create_run(
+            NewRun(
+                id=new_run_id(int(clock.now().timestamp())),
+                mode=Mode.live,
+                campaign="spring",
+                fire_time=clock.now(),
+                manual=True,
+                digest="d1",
+                campaign_json="{}",
+                salt=b"sealed salt",
+                secret=b"sealed secret",
+            )
+        )
+        self.claimed: Slice = ledger.claim_slice(self.run.id, owner=Owner.here(), lease=timedelta(hours=9))
+        self.commits = Commits(ledger, self.claimed, linger=0)
+        self.outcomes = Outcomes(self.commits)
+        self.offered: list[list[int]] = []
+        """The sequence numbers of every call, as the provider saw it."""
+
+    def lane(
+        self,
+        answer: memory.Script | None = None,
+        *,
+        concurrency: int = 1,
+        in_doubt: InDoubt = InDoubt.skip,
+        idempotent: bool = False,
+        **capabilities: Any,
+    ) -> Lane:
+        """A lane of an account that answers like this; None accepts."""
+        memory.script(ACCOUNT, answer)
+        kind = memory.MemoryIdempotent if idempotent else memory.Memory
+        offered = self.offered
+
+        class Told(kind):  # type: ignore[misc, valid-type]
+            capabilities: Capabilities
+
+            async def send(self, batch):
+                offered.append([number_of(outgoing) for outgoing in batch])
+                return await super().send(batch)
+
+        Told.capabilities = replace(kind.capabilities, **{"max_batch": 1, **capabilities})
+        account = Account(ACCOUNT, memory.Settings(), self._root, concurrency)
+        return Lane(Told(account), account, self.commits, self.outcomes, in_doubt, self.clock, Random(7))
+
+    def ticket(self, number: int) -> Ticket:
+        """Person `number`, whose row is number `number` of the sweep."""
+        return Ticket(an_email(number), self.outcomes.add(f"{number:032x}", [], 1), number)
+
+    async def send(self, lane: Lane, *numbers: int) -> None:
+        """Put these people and wait for all of them; time passes whenever everybody waits for it."""
+        for number in numbers:
+            await self.clock.hurry(lane.put(self.ticket(number)))
+        await self.clock.hurry(lane.drain())
+        await self.outcomes.flush()
+
+    @staticmethod
+    async def until(condition: Callable[[], bool]) -> None:
+        """Let everything go on until this holds; the test's own time limit is for when it never does."""
+        while not condition():  # noqa: ASYNC110 - what is waited for is in the ledger, which has no events
+            await asyncio.sleep(0)
+
+    def counted(self) -> dict[str, int]:
+        """What the ledger has counted: `outcome: reason` → how many."""
+        found: Counter[str] = Counter()
+        for tally in self.ledger.tallies(self.run.id):
+            found[f"{tally.outcome}: {tally.reason}" if tally.reason else str(tally.outcome)] += tally.count
+        return dict(found)
+
+    def near(self) -> dict[int, str | None]:
+        """The intents in the ledger: number → outcome."""
+        return {intent.sequence: intent.outcome for intent in self.ledger.intents(self.claimed.id)}
+
+    def cursor(self) -> int | None:
+        """The number of the last person behind whom everything is settled."""
+        cursor = self.ledger.slice(self.run.id).cursor
+        return int(cursor, 16) if cursor else None
+
+    def delivered(self) -> list[int]:
+        return [number_of(outgoing) for outgoing in memory.sent(ACCOUNT)]
+
+
+def number_of(outgoing: Any) -> int:
+    return int(outgoing.message.message_id.partition(".")[0])
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def number() -> Callable[[Any], int]:
+    return number_of
+
+
+@pytest.fixture
+async def bench(tmp_path: Path, clock: FakeClock):
+    memory.reset()
+    ledger = Ledger.open(f"sqlite:///{tmp_path}/state.db", project="acme", target="dev", clock=clock)
+    bench = Bench(ledger, clock, tmp_path)
+    yield bench
+    await bench.commits.close()
+    ledger.close()
+    memory.reset()
