@@ -19,7 +19,7 @@ from pathlib import Path
 from examples.shop.build import PEOPLE, build
 
 ROOT = Path(__file__).resolve().parents[2]
-CAMPAIGNS = ("welcome_back", "order_review", "points_expiring")
+CAMPAIGNS = ("points_expiring", "order_review", "welcome_back")
 
 DONE, ENDED_WITH_FAILURES = 0, 1
 """Exit codes of `connect run`. The warehouse holds addresses that the outbox rejects or never answers for."""

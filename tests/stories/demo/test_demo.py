@@ -35,7 +35,7 @@ LETTER = {
     "no_email": ("skipped", "no_address"),
     "line_break_in_name": ("refused", "invalid_header"),
     "rejected": ("failed", "mailbox_unavailable"),
-    "lost": ("unknown", "in_doubt"),
+    "lost": ("unknown", "no_answer"),
     "opted_out_by_id": ("skipped", "unsubscribed"),
     "opted_out_by_address": ("skipped", "unsubscribed"),
     "bounced": ("skipped", "bounced"),
