@@ -20,7 +20,6 @@ from connect.vocabulary import Mode
 from connect.warehouses import catalog as warehouses
 from connect.warehouses.interface import Source, Warehouse
 
-
 _IN_MEMORY = ("duckdb", {"url": "duckdb:///:memory:"})
 """Where audiences of `people` run in a project that has no source yet."""
 

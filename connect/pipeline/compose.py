@@ -224,8 +224,9 @@ class Composer:
     def _result(self, one: _Addressed, person: Person, scope: Scope) -> Ended | Outgoing:
         assert isinstance(one.address, str)
         key = self._key(person, one)
+        correlation = correlation_id(self._facts.run_id, key)
         try:
-            message = self._message(one, one.address, key, person, scope)
+            message = one.templates.build(self._rendering(one, one.address, key, correlation, person, scope))
         except (Skip, Refusal) as stop:
             return self._stopped(stop)
         if isinstance(message, Bad):
@@ -234,23 +235,23 @@ class Composer:
         withheld = self._mode(one.channel)
         if withheld is not None:
             return withheld
-        return Outgoing(key, correlation_id(self._facts.run_id, key), one.channel, message)
+        return Outgoing(key, correlation, one.channel, message)
 
-    def _message(self, one: _Addressed, address: str, key: bytes, person: Person, scope: Scope) -> Message | Bad:
+    def _rendering(
+        self, one: _Addressed, address: str, key: bytes, correlation: str, person: Person, scope: Scope
+    ) -> _Rendering:
         urls = Urls(
             self._links, scope, key, person=str(person.user.get("id", "")), channel=one.channel, address=address
         )
         redirect = self._test_recipient.get(one.channel) if self._facts.mode is Mode.test else None
-        return one.templates.build(
-            _Rendering(
-                scope={**scope, "url": urls},
-                urls=urls,
-                to=redirect or one.rendered,
-                address=redirect or address,
-                key=key,
-                correlation=correlation_id(self._facts.run_id, key),
-                redirected=self._facts.mode is not Mode.live,
-            )
+        return _Rendering(
+            scope={**scope, "url": urls},
+            urls=urls,
+            to=redirect or one.rendered,
+            address=redirect or address,
+            key=key,
+            correlation=correlation,
+            redirected=self._facts.mode is not Mode.live,
         )
 
     def _stopped(self, stop: Skip | Refusal) -> Ended:

@@ -26,7 +26,7 @@ class Row:
 
     position: str
     pending: int
-    tallies: Counter[TallyKey] = field(default_factory=Counter)
+    tallies: dict[TallyKey, int] = field(default_factory=dict)
     keys: list[bytes] = field(default_factory=list)
     """Message keys that have an intent in the ledger, deleted as the cursor passes."""
 
@@ -55,12 +55,14 @@ class Outcomes:
 
         `keys` are those of the ended ones that have an intent in the ledger from before a crash.
         """
-        tallies = Counter((channel, _NO_ARM, end.outcome, end.reason) for channel, end in ended)
-        self.totals.update(tallies)
+        tallies: dict[TallyKey, int] = {}
+        for channel, end in ended:
+            self._count(tallies, channel, end)
         last = self._rows[-1] if self._rows else None
         if last is not None and not last.pending and not pending:
             last.position = position  # settled neighbours share one entry: memory stays flat
-            last.tallies.update(tallies)
+            for tally, count in tallies.items():
+                last.tallies[tally] = last.tallies.get(tally, 0) + count
             last.keys += keys
             return last
         row = Row(position, pending, tallies, [*keys])
@@ -77,15 +79,18 @@ class Outcomes:
     async def settle(self, settled: Sequence[Settled]) -> None:
         """These deliveries have ended. Returns when that is durable."""
         for row, channel, key, end in settled:
-            tally = (channel, _NO_ARM, end.outcome, end.reason)
-            row.tallies[tally] += 1
-            self.totals[tally] += 1
+            self._count(row.tallies, channel, end)
             row.keys.append(key)
             row.pending -= 1
         self._ahead -= len(settled)
         if self._ahead < FARTHEST_AHEAD:
             self._room.set()
         await self._commit(settled)
+
+    def _count(self, tallies: dict[TallyKey, int], channel: Channel, end: Ended) -> None:
+        tally = (channel, _NO_ARM, end.outcome, end.reason)
+        tallies[tally] = tallies.get(tally, 0) + 1
+        self.totals[tally] += 1
 
     async def flush(self) -> None:
         """Move the cursor over what is settled now."""

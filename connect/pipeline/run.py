@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from random import Random
@@ -163,7 +163,7 @@ class _Execution:
             await self._open_lanes(stack)
             stack.enter_context(_cancelling(asyncio.create_task(self._keep_lease())))
             try:
-                await self._sweep()
+                await self._unless_stopped(self._sweep())
             except BaseException:
                 await self._let_go()
                 raise
@@ -199,24 +199,27 @@ class _Execution:
 
     async def _sweep(self) -> None:
         """Every row behind the cursor, in order, through the gates and on to its lanes."""
-        sweep = self._job.sweep(self._claimed.cursor)
-        async for rows in _read_ahead(sweep):
-            await self._deliver(rows)
-            await self._outcomes.flush()
-            self._show()
-            if self._tools.stop.is_set():
-                raise Stopped()
+        async with aclosing(_read_ahead(self._job.sweep(self._claimed.cursor))) as batches:
+            async for rows in batches:
+                await self._deliver(rows)
+                await self._outcomes.flush()
+                self._show()
         for lane in self._lanes.values():
-            await self._drain(lane)
+            await lane.drain()
 
-    async def _drain(self, lane: Lane) -> None:
-        draining = asyncio.ensure_future(lane.drain())
+    async def _unless_stopped(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do this, wherever it waits, until somebody asks to stop."""
+        working = asyncio.ensure_future(work)
         stopping = asyncio.ensure_future(self._tools.stop.wait())
-        with _cancelling(stopping), _cancelling(draining):
-            await asyncio.wait((draining, stopping), return_when=asyncio.FIRST_COMPLETED)
-            if not draining.done():
+        try:
+            await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
+            if not working.done():
                 raise Stopped()
-            draining.result()
+            working.result()
+        finally:
+            stopping.cancel()
+            working.cancel()
+            await asyncio.wait((working,))
 
     async def _deliver(self, rows: Rows) -> None:
         for index, key in enumerate(rows.keys):
@@ -255,7 +258,7 @@ class _Execution:
         """Count what ended, and hand the rest to their lanes, except what was settled or in the air before a crash."""
         ended: list[tuple[Channel, Ended]] = []
         known: list[bytes] = []
-        going: list[Delivery] = []
+        going: list[tuple[Delivery, bool]] = []
         for delivery in deliveries:
             if isinstance(delivery.result, Ended):
                 ended.append((delivery.channel, delivery.result))
@@ -266,13 +269,13 @@ class _Execution:
                 ended.append((before.channel, end))
                 known.append(before.key)
             else:
-                going.append(delivery)
+                going.append((delivery, before is not None))
         row = self._outcomes.add(position, ended, len(going), known)
-        for delivery in going:
+        for delivery, in_doubt in going:
             assert not isinstance(delivery.result, Ended)
             await self._outcomes.room()
             self._sequence += 1
-            await self._lanes[delivery.account].put(Ticket(delivery.result, row, self._sequence))
+            await self._lanes[delivery.account].put(Ticket(delivery.result, row, self._sequence, in_doubt))
 
     async def _let_go(self) -> None:
         """Finish what is in the air, settle it, start nothing new."""
@@ -314,7 +317,7 @@ def _cancelling(task: asyncio.Future[Any]) -> Iterator[None]:
         task.cancel()
 
 
-async def _read_ahead(sweep: Sweep) -> AsyncIterator[Rows]:
+async def _read_ahead(sweep: Sweep) -> AsyncGenerator[Rows]:
     """Batches of the sweep, one of them being read while the one before it is worked on."""
     loop = asyncio.get_running_loop()
     with ThreadPoolExecutor(1, "read") as reader:
