@@ -198,6 +198,7 @@ class Lane:
         self._halted.set()
         self._sooner.set()
         self._settled.set()
+        self._outcomes.give_up()
 
     def _raise(self) -> None:
         if self.trouble is not None:

@@ -15,7 +15,7 @@ TallyKey = tuple[Channel, str, Outcome, str]
 """(channel, arm, outcome, reason)"""
 
 FARTHEST_AHEAD = 50_000
-"""Deliveries that may wait ahead of the cursor; then reading stops."""
+"""Released deliveries that may be ahead of the cursor, settled or not; then reading stops."""
 
 _NO_ARM = ""
 
@@ -26,6 +26,8 @@ class Row:
 
     position: str
     pending: int
+    deliveries: int
+    """How many were pending when it was met."""
     tallies: dict[TallyKey, int] = field(default_factory=dict)
     keys: list[bytes] = field(default_factory=list)
     """Message keys that have an intent in the ledger, deleted as the cursor passes."""
@@ -43,6 +45,7 @@ class Outcomes:
         self._ahead = 0
         self._room = asyncio.Event()
         self._room.set()
+        self._over = False
         self.position: str | None = None
         """Where the cursor stands, once it has moved."""
         self.totals: Counter[TallyKey] = Counter()
@@ -65,16 +68,21 @@ class Outcomes:
                 last.tallies[tally] = last.tallies.get(tally, 0) + count
             last.keys += keys
             return last
-        row = Row(position, pending, tallies, [*keys])
+        row = Row(position, pending, pending, tallies, [*keys])
         self._rows.append(row)
         self._ahead += pending
         return row
 
     async def room(self) -> None:
         """Wait until few enough deliveries are ahead of the cursor."""
-        if self._ahead >= FARTHEST_AHEAD:
+        if self._ahead >= FARTHEST_AHEAD and not self._over:
             self._room.clear()
         await self._room.wait()
+
+    def give_up(self) -> None:
+        """Nothing is settled any more: nobody is to wait for it."""
+        self._over = True
+        self._room.set()
 
     async def settle(self, settled: Sequence[Settled]) -> None:
         """These deliveries have ended. Returns when that is durable."""
@@ -82,9 +90,6 @@ class Outcomes:
             self._count(row.tallies, channel, end)
             row.keys.append(key)
             row.pending -= 1
-        self._ahead -= len(settled)
-        if self._ahead < FARTHEST_AHEAD:
-            self._room.set()
         await self._commit(settled)
 
     def _count(self, tallies: dict[TallyKey, int], channel: Channel, end: Ended) -> None:
@@ -116,6 +121,9 @@ class Outcomes:
         passed: list[Row] = []
         while self._rows and not self._rows[0].pending:
             passed.append(self._rows.popleft())
+        self._ahead -= sum(row.deliveries for row in passed)
+        if self._ahead < FARTHEST_AHEAD:
+            self._room.set()
         return passed
 
     @property
