@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from connect.cli import terminal
 from connect.cli.options import Debug, Json, ProjectFolder, Target
-from connect.cli.terminal import out, print_json, redactor
+from connect.cli.terminal import out, print_json
 from connect.errors import ConnectError
 
 if TYPE_CHECKING:
@@ -76,10 +77,12 @@ def _provider(project: Project, name: str) -> str:
 def _examine(check: Check) -> dict[str, Any]:
     what, which, prove = check
     try:
-        return {"what": what, "name": which, "ok": True, "found": redactor.text(prove()), "hint": ""}
+        ok, found, hint = True, prove(), ""
     except ConnectError as error:
         problem = error.problems[0]
-        return {"what": what, "name": which, "ok": False, "found": problem.message, "hint": problem.hint}
+        ok, found, hint = False, problem.message, problem.hint
+    hidden = terminal.redactor.text
+    return {"what": what, "name": which, "ok": ok, "found": hidden(found), "hint": hidden(hint)}
 
 
 def _show(finding: dict[str, Any]) -> None:

@@ -59,6 +59,8 @@ def show_run(
     debug: Debug = False,
 ) -> None:
     """Show a run: its states with reasons, and how its deliveries ended."""
+    from rich.markup import escape
+
     from connect.cli.opening import ledger_of, open_project
     from connect.cli.tables import instant, runs_table, show_report, state_text
     from connect.pipeline.reporting import run_report
@@ -72,7 +74,8 @@ def show_run(
     out.print(runs_table([record]))
     out.print()
     for change in report.states:
-        out.print(f"[dim]{instant(change.at)}[/]  {change.state}{': ' + change.reason if change.reason else ''}")
+        reason = f": {escape(change.reason)}" if change.reason else ""
+        out.print(f"[dim]{instant(change.at)}[/]  {change.state}{reason}")
     out.print()
     show_report(report, out)
     if not record.state.ended:

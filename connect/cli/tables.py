@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from connect.cli.terminal import plural
@@ -34,7 +35,7 @@ STATE_COLOURS = {
 
 
 def state_text(run: RunRecord) -> str:
-    reason = f": {run.reason}" if run.reason else ""
+    reason = f": {escape(run.reason)}" if run.reason else ""
     return f"[{STATE_COLOURS[run.state]}]{run.state}[/]{reason}"
 
 
@@ -61,7 +62,7 @@ def show_report(report: Report, console: Console) -> None:
     parts = " + ".join(f"{report.total(outcome):,} {outcome}" for outcome in Outcome)
     console.print(f"[bold]{plural(report.deliveries, 'delivery', 'deliveries')}[/] = {parts}")
     for problem, count in report.problems.most_common(5):
-        console.print(f"\n[dim]{plural(count, 'time')}:[/] {problem}", markup=True)
+        console.print(f"\n[dim]{plural(count, 'time')}:[/] {escape(problem)}")
 
 
 def runs_table(runs: Sequence[RunRecord]) -> Table:
