@@ -19,7 +19,7 @@ from rich.progress import Progress as Bar
 from connect import wiring
 from connect.cli.opening import ledger_of
 from connect.cli.tables import instant, show_report, state_text
-from connect.cli.terminal import err, out, plural, print_json, show_problems
+from connect.cli.terminal import err, out, plural, print_json, problem_as_json, show_frames, show_problems
 from connect.clock import SystemClock
 from connect.errors import ConnectError, UserError, raise_errors
 from connect.identity import system_random
@@ -124,17 +124,32 @@ def _run(plan: Plan, ledger: Ledger, accounts: Accounts, json: bool) -> int:
     with _watching(plan) as watch:
         try:
             asyncio.run(_until_signalled(job, ledger, watch))
+        except Stopped:
+            pass
         except ConnectError as problem:
             failure = problem
     record = ledger.run(job.record.id)
     assert record is not None
     report = run_report(ledger, record, watch.problems)
     if json:
-        print_json(report.as_json())
-    else:
-        _show(report, time.monotonic() - began)
-    if failure is not None and not isinstance(failure, Stopped):
+        return _print(report, failure)
+    _show(report, time.monotonic() - began)
+    if failure is not None:
         raise failure
+    return _exit_code(report)
+
+
+def _print(report: Report, failure: ConnectError | None) -> int:
+    """One JSON document: the report, and what stopped the run if something did."""
+    stopped_by = [problem_as_json(problem) for problem in failure.problems] if failure else []
+    print_json({**report.as_json(), "stopped_by": stopped_by})
+    if failure is None:
+        return _exit_code(report)
+    show_frames(failure)
+    return failure.exit_code
+
+
+def _exit_code(report: Report) -> int:
     return 1 if report.total(Outcome.failed) + report.total(Outcome.unknown) else 0
 
 

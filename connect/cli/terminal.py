@@ -83,14 +83,19 @@ def failing(app: Callable[..., object]) -> int:
 
 def _show_error(error: ConnectError) -> None:
     if "--json" in sys.argv:
-        print_json({"errors": [problem_as_json(problem) for problem in error.problems]})
+        print_json({"problems": [problem_as_json(problem) for problem in error.problems]})
     else:
         show_problems(error.problems)
         errors = sum(problem.severity is Severity.error for problem in error.problems)
         if errors > 1:
             err.print(f"{errors} errors")
+    show_frames(error)
+
+
+def show_frames(error: Exception) -> None:
+    """With `--debug`: where it happened, without the values of anything."""
     if "--debug" in sys.argv:
-        err.print(_frames(error.__traceback__), markup=False)
+        err.print("".join(traceback.format_tb(error.__traceback__)), markup=False)
 
 
 def _show_bug(bug: Exception) -> None:
@@ -98,13 +103,7 @@ def _show_bug(bug: Exception) -> None:
     err.print(
         "  hint: this is a bug in Connect; `--debug` shows where. Nothing about a person is printed.", markup=False
     )
-    if "--debug" in sys.argv:
-        err.print(_frames(bug.__traceback__), markup=False)
-
-
-def _frames(trace: TracebackType | None) -> str:
-    """Where it happened, without the values of anything."""
-    return "".join(traceback.format_tb(trace))
+    show_frames(bug)
 
 
 def _last_frame(trace: TracebackType | None) -> str:
