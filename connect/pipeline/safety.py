@@ -42,7 +42,7 @@ def _marketing_problems(project: Project, campaign: Campaign, columns: Collectio
                 f"{campaign.name} is marketing, and there is nowhere to read opt-outs from",
                 "add `subscriptions` to connect.yml, return a `subscribed` column from the audience, "
                 "or say `transactional: true` if it is",
-                _place(campaign),
+                _query(campaign),
             )
         )
     if campaign.audience.limits.max is None and campaign.audience.people is None:
@@ -51,7 +51,7 @@ def _marketing_problems(project: Project, campaign: Campaign, columns: Collectio
                 "live-without-limit",
                 f"{campaign.name} has no `audience.limits.max`, so nothing would stop a query that went wrong",
                 "set `limits: {max: N}` to the largest audience that you would still believe",
-                _place(campaign),
+                _query(campaign),
             )
         )
     if _sends_email(campaign) and (project.unsubscribe is None or project.unsubscribe.url is None):
@@ -72,7 +72,7 @@ def limit_problems(campaign: Campaign, rows: int, last: int | None) -> list[Prob
     limits, problems = campaign.audience.limits, []
 
     def outside(message: str, hint: str) -> None:
-        problems.append(Problem("audience-outside-limits", message, hint, _place(campaign)))
+        problems.append(Problem("audience-outside-limits", message, hint, _query(campaign)))
 
     if limits.max is not None and rows > limits.max:
         outside(
@@ -103,3 +103,8 @@ def _percent(share: Decimal) -> str:
 
 def _place(campaign: Campaign) -> Location:
     return Location(campaign.file, 1, 1)
+
+
+def _query(campaign: Campaign) -> Location:
+    """Where the audience is described."""
+    return campaign.audience.sql.at(0) if campaign.audience.sql else _place(campaign)
