@@ -28,13 +28,14 @@ def outbox(
     from connect.cli.opening import open_project
 
     opened = open_project(project, target)
-    captured = [message for message in _captured(opened) if message.run_id.startswith(run)][-limit:]
+    found = [message for message in _captured(opened) if message.run_id.startswith(run)]
+    captured = found[-limit:]
     if json:
         print_json([_as_json(message) for message in captured])
     elif open_page:
-        _serve(captured)
+        _serve(captured, len(found))
     else:
-        _list(captured)
+        _list(captured, len(found))
 
 
 def _captured(project: Project) -> list[Captured]:
@@ -47,7 +48,7 @@ def _captured(project: Project) -> list[Captured]:
     return [message for provider in kept for message in provider.captured()]
 
 
-def _list(captured: list[Captured]) -> None:
+def _list(captured: list[Captured], found: int) -> None:
     if not captured:
         out.print("nothing was captured yet: `connect run NAME` writes here when a channel's provider is an outbox")
         return
@@ -56,10 +57,15 @@ def _list(captured: list[Captured]) -> None:
         out.print(f"[dim]{message.run_id}[/] {message.channel:<5} {message.to}  ", end="")
         out.print(what, style="bold", markup=False)
         out.print(f"[dim]  {message.file}[/]")
-    out.print(f"\n{plural(len(captured), 'message')}; `connect outbox --open` shows them")
+    out.print(f"\n{_how_many(captured, found)}; `connect outbox --open` shows them")
 
 
-def _serve(captured: list[Captured]) -> None:
+def _how_many(captured: list[Captured], found: int) -> str:
+    newest = f"the newest {len(captured)} of " if len(captured) < found else ""
+    return newest + plural(found, "message") + (" (`--limit` shows more)" if newest else "")
+
+
+def _serve(captured: list[Captured], found: int) -> None:
     from connect.cli.pages import serve
     from connect.reports.pages import Shown, messages_page
 
@@ -77,7 +83,7 @@ def _serve(captured: list[Captured]) -> None:
         )
         for message in captured
     ]
-    serve(messages_page("Outbox", f"{plural(len(shown), 'message')} captured, none of them sent", shown))
+    serve(messages_page("Outbox", f"{_how_many(captured, found)} captured, none sent to anyone", shown))
 
 
 def _as_json(message: Captured) -> dict[str, object]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from liquid import Expression, Node
+from liquid import ConditionalBlockNode, Expression, Node
 from liquid.builtin.expressions import FilteredExpression, KeywordArgument, Path
 from liquid.builtin.expressions import Literal as LiteralExpression
 from liquid.builtin.expressions.filtered import Filter as FilterCall
@@ -15,8 +15,10 @@ from liquid.builtin.expressions.logical import (
     LogicalAndExpression,
     LogicalNotExpression,
     LogicalOrExpression,
+    NeExpression,
 )
 from liquid.builtin.output import OutputNode
+from liquid.builtin.tags.if_tag import IfNode
 from liquid.builtin.tags.render_tag import RenderNode
 
 from connect.errors import Location, Problem
@@ -43,7 +45,7 @@ class Name:
     """`user.first_name` is ("user", "first_name"). It ends where the rest depends on a value: `user[params.column]`."""
     location: Location
     defaulted: bool
-    """It may be absent: a `default` follows, or it is only asked whether it is there."""
+    """It may be absent: a `default` follows, it is only asked whether it is there, or that was asked around it."""
     printed: bool
 
 
@@ -61,6 +63,11 @@ class _Scope:
 
     assigned: set[str]
     enclosing: frozenset[str] = frozenset()
+    guarded: frozenset[tuple[str, ...]] = frozenset()
+    """Paths that an enclosing `{% if %}` has found to be there."""
+
+    def guarding(self, condition: Expression) -> _Scope:
+        return replace(self, guarded=self.guarded | frozenset(_found_there(condition)))
 
     def within(self, names: Iterable[str]) -> _Scope:
         return replace(self, enclosing=self.enclosing | frozenset(names))
@@ -97,9 +104,17 @@ class Survey:
             self._layout(node, scope)
         elif isinstance(node, BlockNode):
             self._block(self._blocks.get(node.name) or (node,), scope)
+        elif isinstance(node, IfNode):
+            self._if(node, scope)
+        elif isinstance(node, ConditionalBlockNode):
+            self.walk([node.block], scope.guarding(node.expression))
         else:
             children = node.children(self._static, include_partials=False)
             self.walk(children, scope.within(node.block_scope()))
+
+    def _if(self, node: IfNode, scope: _Scope) -> None:
+        self.walk([node.consequence], scope.guarding(node.condition))
+        self.walk([*node.alternatives, *([node.default] if node.default else [])], scope)
 
     def _render(self, node: RenderNode) -> None:
         name = str(getattr(node.name, "value", node.name))
@@ -170,7 +185,8 @@ class Survey:
             return
         if root == "feed":
             self.problems.append(not_yet_supported("the object `feed`", "feeds", path.token))
-        self.names[Name(_fixed(path), found, use.defaulted, use.printed)] = None
+        fixed = _fixed(path)
+        self.names[Name(fixed, found, use.defaulted or fixed in scope.guarded, use.printed)] = None
 
     def _call(self, call: FilterCall) -> None:
         known = FILTERS.get(call.name)
@@ -219,6 +235,19 @@ def _asks_whether_there(expression: Expression) -> bool:
     if isinstance(expression, COMPARISONS):
         return compares_with_nothing(expression)
     return isinstance(expression, _CONDITIONS)
+
+
+def _found_there(condition: Expression) -> Iterator[tuple[str, ...]]:
+    """The paths that must hold something where a condition is true."""
+    if isinstance(condition, BooleanExpression):
+        yield from _found_there(condition.expression)
+    elif isinstance(condition, LogicalAndExpression):
+        yield from _found_there(condition.left)
+        yield from _found_there(condition.right)
+    elif isinstance(condition, Path):
+        yield _fixed(condition)
+    elif isinstance(condition, NeExpression) and compares_with_nothing(condition):
+        yield from (_fixed(side) for side in condition.children() if isinstance(side, Path))
 
 
 def _mentions_super(expression: Expression) -> bool:

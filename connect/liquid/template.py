@@ -35,7 +35,7 @@ class Template:
         """
         try:
             return self._render(scope, random_seed)
-        except Skip:
+        except (Skip, Refusal):  # a refusal of its own: what the scope computes, such as links, may refuse a person
             raise
         except Exception as error:  # noqa: BLE001 - one person's data must never end the run
             refusal = _refusal(error, scope)

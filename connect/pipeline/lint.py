@@ -47,7 +47,15 @@ def text_problems(loaded: Loaded, library: Library, dialect: str) -> list[Proble
             )
         else:
             problems += _liquid_problems(text, library, escape=kind is TextKind.liquid_html)
-    return problems
+    return [problem for problem in problems if not _is_used_in_liquid(problem, loaded)]
+
+
+def _is_used_in_liquid(problem: Problem, loaded: Loaded) -> bool:
+    """A parameter that the query does not bind may still be there for the content."""
+    name = problem.message.split("`")[1] if problem.code == "unused-parameter" else ""
+    return bool(name) and any(
+        f"params.{name}" in text.source for kind, text in loaded.texts if kind is not TextKind.sql
+    )
 
 
 def _liquid_problems(text: Text, library: Library, escape: bool) -> Iterable[Problem]:

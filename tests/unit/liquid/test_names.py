@@ -7,6 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from connect.liquid import Template
+from connect.liquid.library import Library
+from connect.project.text import Text
 
 Compile = Callable[..., Template]
 Told = tuple[str, bool, bool]
@@ -83,3 +85,22 @@ def test_names_of_a_block_that_super_prints_count(compiled: Compile) -> None:
 
 def test_every_place_of_a_name_is_told(compiled: Compile) -> None:
     assert len(compiled("{{ user.a }}{{ user.a | default: 1 }}").names) == 2
+
+
+def test_a_guarded_name_needs_no_default() -> None:
+    def printed(source: str) -> list[bool]:
+        names = Library({}).compile(Text(source=source), escape=False).names
+        return [name.defaulted for name in names if name.printed]
+
+    assert printed("{% if user.a %}{{ user.a }}{% endif %}") == [True]
+    assert printed("{% if user.a and user.b != blank %}{{ user.a }}{{ user.b }}{{ user.c }}{% endif %}") == [
+        True,
+        True,
+        False,
+    ]
+    assert printed("{% if user.a or user.b %}{{ user.a }}{% endif %}") == [False]
+    assert printed("{% if user.a %}x{% elsif user.b %}{{ user.b }}{{ user.a }}{% else %}{{ user.a }}{% endif %}") == [
+        True,
+        False,
+        False,
+    ]
