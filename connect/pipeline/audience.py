@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 _SPACE = 1 << 128
 _FIRST_ROW_BYTES = 1024
 """What a row is taken to need until some were measured."""
+_ENOUGH = 1000
+"""So many rows should have come before what came is believed instead."""
 _ARROW_ROWS = 4096  # a multiple of DuckDB's vectors, small enough to cut a read close to its budget
 
 
@@ -102,7 +104,8 @@ class Sweep:
         self._batch_rows = batch_rows
         self._ranges = _Ranges(budget_bytes // 2, rows, batch_rows)
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="audience")
-        self._stopped = threading.Event()
+        self._stopped, self._idle = threading.Event(), threading.Event()
+        self._idle.set()
         self._slow = False
         self.reads = 0
 
@@ -123,14 +126,17 @@ class Sweep:
             self.close()
 
     def close(self) -> None:
-        """Stop reading, from whichever thread. Safe to call twice."""
+        """Stop reading, from whichever thread: a consumer that waits is told so. Safe to call twice."""
         self._stopped.set()
-        if self.reads:
+        self._reader.shutdown(wait=False)
+        while not self._idle.wait(0.05):
             self._warehouse.close()
-        self._reader.shutdown(wait=True, cancel_futures=True)
 
     def _prefetch(self, after: str | None) -> Future[_Reading]:
-        return self._reader.submit(self._read, after)
+        try:
+            return self._reader.submit(self._read, after)
+        except RuntimeError:  # it was shut down
+            raise _closed() from None
 
     def _again(self, after: str, coming: Future[_Reading] | None) -> Future[_Reading]:
         """Read again from here. Whoever takes this long has no use for a read that waits: stop reading ahead."""
@@ -170,6 +176,15 @@ class Sweep:
 
     def _read(self, after: str | None) -> _Reading:
         """Read one range into memory and let go of the warehouse."""
+        self._idle.clear()
+        try:
+            if self._stopped.is_set():
+                raise _closed()
+            return self._read_range(after)
+        finally:
+            self._idle.set()
+
+    def _read_range(self, after: str | None) -> _Reading:
         upto = self._ranges.upto(after)
         query = self._wrapping.sweep_query(after, upto)
         self.reads += 1
@@ -203,6 +218,10 @@ class Sweep:
         return False
 
 
+def _closed() -> OutsideError:
+    return OutsideError.of("query-stopped", "the audience was not read to its end: reading was stopped", "run it again")
+
+
 class _Ranges:
     """How wide the next read is: as many rows as fit into the budget, by what was measured so far."""
 
@@ -227,9 +246,10 @@ class _Ranges:
         return max(1, self._bytes // self._rows) if self._rows else _FIRST_ROW_BYTES
 
     def _density(self) -> int:
-        """Rows in the whole space: as counted before, or as met so far if that is more."""
+        """Rows in the whole space: as counted before, and as met so far once that says more."""
         met = self._rows * _SPACE // self._covered if self._covered else 0
-        return max(self._expected, met)
+        told = self._expected * self._covered // _SPACE
+        return met if told >= _ENOUGH else max(self._expected, met)
 
 
 def _number(position: str | None) -> int:
