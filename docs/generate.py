@@ -36,7 +36,7 @@ def pages() -> dict[Path, str]:
 
 
 def _read(file: Path) -> str:
-    return file.read_text() if file.exists() else ""
+    return file.read_text("utf-8") if file.exists() else ""
 
 
 def between(page: str, generated: str) -> str:
@@ -145,14 +145,14 @@ def provider_table() -> str:
     """One column for each of Connect's own providers, one row for each capability."""
     names = sorted(catalog.providers)
     found = {name: catalog.load(name).capabilities for name in names}
-    header = "| | " + " | ".join(f"[{name}]({_page(name)})" for name in names) + " |"
+    header = "| | " + " | ".join(f"[{name}]({page_of(name)})" for name in names) + " |"
     rows = [
         f"| {what} | " + " | ".join(tell(found[name]) for name in names) + " |" for what, tell in _CAPABILITIES.items()
     ]
     return "\n".join([header, "|---" * (len(names) + 1) + "|", *rows])
 
 
-def _page(name: str) -> str:
+def page_of(name: str) -> str:
     """A provider's page. One that differs from another in a single capability shares its page."""
     module = catalog.providers[name].partition(":")[0]
     return f"{module.rpartition('.')[2]}.md"
@@ -191,7 +191,7 @@ def main() -> None:
     """Write the pages that are out of date."""
     for file, text in pages().items():
         if _read(file) != text:
-            file.write_text(text)
+            file.write_text(text, "utf-8")
 
 
 if __name__ == "__main__":
