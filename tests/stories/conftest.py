@@ -178,12 +178,12 @@ class Shop:
         }
         self.configure(mail=json.dumps(given), more=more)
 
-    def campaign(self, text: str = HELLO, name: str = "hello", **changes: str) -> None:
+    def campaign(self, text: str = HELLO, /, *, file: str = "hello", **changes: str) -> None:
         """Write a campaign: the one above, with whole values of keys replaced."""
         for key, value in changes.items():
             text, times = re.subn(rf"(?m)^( *(?:- )?){key}: .*$", lambda found, v=value: found[1] + v, text)
             assert times == 1, key
-        self.write(f"campaigns/{name}.yml", text)
+        self.write(f"campaigns/{file}.yml", text)
 
     def place(self, text: str, file: str = "campaigns/hello.yml") -> str:
         """`file:line:col` of the first place where this stands in a file."""
