@@ -6,7 +6,7 @@ import mimetypes
 import re
 from collections import Counter
 from collections.abc import Callable, Container, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from connect.channels.addresses import normal
 from connect.channels.email import Bad, EmailParts, build_email
@@ -189,14 +189,21 @@ class Composer:
         scope = {"user": person.user, **self._constant}
         addressed = [self._address(channel, person, scope) for channel in self.channels]
         chosen = {one.channel for one in self._chosen(person, addressed)}
-        return [
-            Delivery(
-                one.channel,
-                one.templates.account,
-                self._result(one, person, scope) if one.channel in chosen else _unchosen(one),
-            )
-            for one in addressed
-        ]
+        found: list[Delivery] = []
+        for one in addressed:
+            result = self._result(one, person, scope) if one.channel in chosen else _unchosen(one)
+            before = self._key_before(one, person, scope) if self._recovered and isinstance(result, Ended) else None
+            found.append(Delivery(one.channel, one.templates.account, result, before))
+        return found
+
+    def _key_before(self, one: _Addressed, person: Person, scope: Scope) -> bytes | None:
+        """The key of a delivery that was near the air before a crash and ends at a gate now: it counts once."""
+        try:
+            address = gates.address(one.channel, one.templates.to.render(person.user, scope))
+        except (Skip, Refusal):
+            return None
+        key = self._key(person, replace(one, address=address))
+        return key if key in self._recovered else None
 
     def _address(self, channel: Channel, person: Person, scope: Scope) -> _Addressed:
         templates = _for_locale(self._templates[channel], person.user.get("locale"))

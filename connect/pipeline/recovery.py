@@ -8,6 +8,8 @@ from connect.ledger.records import Intent
 from connect.pipeline.deliveries import Ended
 from connect.vocabulary import Channel, Outcome, Reason
 
+IN_DOUBT = Ended(Outcome.unknown, Reason.in_doubt)
+
 
 class Recovered:
     """Intents by message key, taken as their people are met again."""
@@ -17,6 +19,9 @@ class Recovered:
 
     def __contains__(self, key: object) -> bool:
         return key in self._left
+
+    def __bool__(self) -> bool:
+        return bool(self._left)
 
     def take(self, key: bytes) -> Intent | None:
         """The intent of this delivery, if it was near the air before."""

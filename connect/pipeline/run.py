@@ -26,7 +26,7 @@ from connect.clock import Clock
 from connect.errors import ConnectError, Disposition, Problem, RunTrouble
 from connect.ledger.commits import Commits
 from connect.ledger.owner import Owner
-from connect.ledger.records import RunRecord, Slice
+from connect.ledger.records import Intent, RunRecord, Slice
 from connect.ledger.refusals import LeaseLost
 from connect.ledger.store import Ledger
 from connect.pipeline import gates
@@ -35,7 +35,7 @@ from connect.pipeline.compose import Composer
 from connect.pipeline.deliveries import Delivery, Ended, Person
 from connect.pipeline.dispatch import Lane, Ticket
 from connect.pipeline.outcomes import Outcomes
-from connect.pipeline.recovery import Recovered
+from connect.pipeline.recovery import IN_DOUBT, Recovered, how_it_ended
 from connect.providers.interface import Account, Provider
 from connect.vocabulary import Channel, InDoubt, Outcome, Reason, RunState
 
@@ -260,22 +260,28 @@ class _Execution:
         known: list[bytes] = []
         going: list[tuple[Delivery, bool]] = []
         for delivery in deliveries:
-            if isinstance(delivery.result, Ended):
-                ended.append((delivery.channel, delivery.result))
-                continue
-            before = self._recovered.take(delivery.result.key)
-            end = self._lanes[delivery.account].how_it_ended(before) if before else None
-            if before and end:
-                ended.append((before.channel, end))
-                known.append(before.key)
-            else:
+            key = delivery.key_before if isinstance(delivery.result, Ended) else delivery.result.key
+            before = self._recovered.take(key) if key else None
+            end = self._end(delivery, before)
+            if end is None:
                 going.append((delivery, before is not None))
+                continue
+            ended.append((delivery.channel, end))
+            if before:
+                known.append(before.key)
         row = self._outcomes.add(position, ended, len(going), known)
         for delivery, in_doubt in going:
             assert not isinstance(delivery.result, Ended)
             await self._outcomes.room()
             self._sequence += 1
             await self._lanes[delivery.account].put(Ticket(delivery.result, row, self._sequence, in_doubt))
+
+    def _end(self, delivery: Delivery, before: Intent | None) -> Ended | None:
+        """How a delivery ended: at a gate, or before a crash, which then counts; None when it is to be sent."""
+        at_gate = delivery.result if isinstance(delivery.result, Ended) else None
+        if before is None:
+            return at_gate
+        return (how_it_ended(before) or IN_DOUBT) if at_gate else self._lanes[delivery.account].how_it_ended(before)
 
     async def _let_go(self) -> None:
         """Finish what is in the air, settle it, start nothing new."""
