@@ -130,19 +130,23 @@ def find(columns: Sequence[Column], name: str) -> Column | None:
 def _key_text(audience: Audience, dialect: Dialect) -> str:
     """`length:value` of each part, put together: what `connect.identity.key_text` gives."""
     parts = _key_parts(audience, dialect)
-    texts = [f"{dialect.text(f'length({part})')} || ':' || {part}" for part in parts]
-    present = " and ".join(f"({dialect.trimmed(part)}) <> ''" for part in parts)
-    return f"case when {present} then {' || '.join(texts)} end"
+    texts = [f"{dialect.text(f'length({part})')} || ':' || {part}" for part in parts.values()]
+    # A null part makes the whole text null; a blank one has to be asked for, which only text can be.
+    present = [f"({dialect.trimmed(part)}) <> ''" for column, part in parts.items() if not _NEVER_BLANK(column.type)]
+    joined = " || ".join(texts)
+    return f"case when {' and '.join(present)} then {joined} end" if present else joined
 
 
-def _key_parts(audience: Audience, dialect: Dialect) -> list[str]:
+def _key_parts(audience: Audience, dialect: Dialect) -> dict[Column, str]:
+    """Each key column and its text."""
     columns = key_columns(audience)
-    texts = [dialect.text(f"u.{dialect.quote(column.name)}") for column in columns]
+    texts = {column: dialect.text(f"u.{dialect.quote(column.name)}") for column in columns}
     if len(columns) == 1 and columns[0].name.casefold() == "email":
-        return [f"lower({dialect.trimmed(texts[0])})"]
+        return {columns[0]: f"lower({dialect.trimmed(texts[columns[0]])})"}
     return texts
 
 
+_NEVER_BLANK = re.compile(r"U?[A-Z]*INT(EGER)?[248]?|UUID", re.IGNORECASE).fullmatch
 _KEY_TYPE = re.compile(
     r"(TINY|SMALL|MEDIUM|BIG|HUGE|U|UTINY|USMALL|UBIG|UHUGE)?INT(EGER)?[248]?|VARCHAR.*|N?VARCHAR2?.*|CHAR.*|BPCHAR|"
     r"TEXT|STRING|NAME|UUID|ENUM.*",
