@@ -181,7 +181,7 @@ class Shop:
     def campaign(self, text: str = HELLO, /, *, file: str = "hello", **changes: str) -> None:
         """Write a campaign: the one above, with whole values of keys replaced."""
         for key, value in changes.items():
-            text, times = re.subn(rf"(?m)^( *(?:- )?){key}: .*$", lambda found, v=value: found[1] + v, text)
+            text, times = re.subn(rf"(?m)^( *(?:- )?){key}:.*$", lambda found, v=value: found[1] + v, text)
             assert times == 1, key
         self.write(f"campaigns/{file}.yml", text)
 
