@@ -92,7 +92,7 @@ def _null_warnings(campaign: Campaign, library: Library, wrapping: Wrapping, war
     return [
         Problem(
             "null-values",
-            f"`{name}` is null in {count:,} rows and is printed without a default",
+            f"`{name}` is null in {count:,} {'row' if count == 1 else 'rows'} and is printed without a default",
             "those people will be refused" if refuses else "add `| default: '...'`, or leave those rows out in SQL",
             printed[name],
             Severity.warning,
