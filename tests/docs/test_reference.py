@@ -1,0 +1,152 @@
+"""The reference has every key that files may have, and no other; every setting; every command and option."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from pydantic import BaseModel
+
+from connect.cli.main import app
+from connect.project import later
+from connect.project.audience import Audience, Limits
+from connect.project.campaign import Campaign
+from connect.project.message import Attachment, CampaignMessage, EmailContent, SmsContent
+from connect.project.policy import Policy
+from connect.project.project import (
+    Channels,
+    Defaults,
+    MessageDefaults,
+    ProjectFile,
+    Serve,
+    Subscriptions,
+    TestRecipient,
+    Unsubscribe,
+)
+from connect.project.trigger import Immediate, Recurring, Scheduled
+from connect.providers import catalog as providers
+from connect.vocabulary import Outcome, Reason, RunState
+from connect.warehouses import catalog as warehouses
+from docs import generate, markdown
+
+REFERENCE = markdown.ROOT / "docs" / "reference"
+CAMPAIGN, CONNECT, OUTCOMES = (REFERENCE / f"{name}.md" for name in ("campaign", "connect-yml", "outcomes"))
+
+NOT_DEFAULTS = {"transactional", "content"}
+"""Keys that `defaults.message` knows only to refuse them."""
+
+KEYS: list[tuple[Path, str, Collection[str]]] = [
+    (CAMPAIGN, "Campaign", Campaign.keys()),
+    (CAMPAIGN, "trigger", Immediate.keys() | Scheduled.keys() | Recurring.keys()),
+    (CAMPAIGN, "audience", Audience.keys()),
+    (CAMPAIGN, "limits", Limits.keys()),
+    (CAMPAIGN, "message", CampaignMessage.keys()),
+    (CAMPAIGN, "email", EmailContent.keys()),
+    (CAMPAIGN, "attachments", Attachment.keys()),
+    (CAMPAIGN, "sms", SmsContent.keys()),
+    (CAMPAIGN, "policy", Policy.keys()),
+    (CONNECT, "Keys", ProjectFile.keys()),
+    (CONNECT, "test_recipient", TestRecipient.keys()),
+    (CONNECT, "providers", {"type", "concurrency", "timeout"}),
+    (CONNECT, "channels", Channels.keys()),
+    (CONNECT, "subscriptions", Subscriptions.keys()),
+    (CONNECT, "unsubscribe", Unsubscribe.keys()),
+    (CONNECT, "defaults", Defaults.keys() | (MessageDefaults.keys() - NOT_DEFAULTS)),
+    (CONNECT, "serve", Serve.keys()),
+]
+
+
+def keys_of(page: Path, heading: str) -> list[str]:
+    """The first column of the tables of keys right under a heading; a deeper heading begins a table of its own."""
+    own = re.split(r"^#+ ", markdown.section(page, heading), maxsplit=1, flags=re.MULTILINE)[0]
+    tables = re.findall(r"^\| key \|.*\n\|[-|]+\n((?:\|.*\n)+)", own, re.MULTILINE)
+    return [key for table in tables for key in markdown.first_cells(table)]
+
+
+@pytest.mark.parametrize(("page", "heading", "keys"), KEYS, ids=lambda value: value if isinstance(value, str) else "")
+def test_every_key_has_its_row_and_every_row_a_key(page: Path, heading: str, keys: Collection[str]) -> None:
+    assert sorted(keys_of(page, heading)) == sorted(keys)
+
+
+def test_every_model_that_people_write_is_in_the_list() -> None:
+    """A new kind of mapping must find its way into the reference."""
+    seen: set[type[BaseModel]] = set()
+
+    def see(annotation: Any) -> None:
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel) and annotation not in seen:
+            seen.add(annotation)
+            for info in annotation.model_fields.values():
+                see(info.annotation)
+                for part in info.metadata:
+                    see(part)
+        for inner in getattr(annotation, "__args__", ()):
+            see(inner)
+
+    see(Campaign)
+    see(ProjectFile)
+    listed = {frozenset(keys) for _, _, keys in KEYS}
+    together = {Immediate, Scheduled, Recurring, Defaults, MessageDefaults}
+    strangers = {
+        model for model in seen - together if hasattr(model, "keys") and frozenset(model.keys()) not in listed
+    }
+    assert not strangers
+
+
+@pytest.mark.parametrize("section", sorted(later.KEYS))
+def test_what_comes_later_is_named(section: str) -> None:
+    text = markdown.section(CAMPAIGN, "Not yet supported") + markdown.section(CONNECT, "Not yet supported")
+    words = set(re.findall(r"`([a-z_]+)`", text))
+    assert later.KEYS[section] - words == set()
+
+
+def test_values_that_come_later_are_named() -> None:
+    words = set(re.findall(r"`([a-z_]+)`", markdown.section(CAMPAIGN, "Not yet supported")))
+    assert {value for values in later.VALUES.values() for value in values} - words == set()
+
+
+def settings_table(page: Path) -> set[str]:
+    return set(markdown.first_cells(markdown.section(page, "Settings"))) - {"setting"}
+
+
+@pytest.mark.parametrize("name", sorted(providers.providers))
+def test_every_setting_of_a_provider_is_on_its_page(name: str) -> None:
+    page = markdown.ROOT / "docs" / "providers" / generate.page_of(name)
+    assert settings_table(page) == set(providers.load(name).Settings.model_fields)
+
+
+@pytest.mark.parametrize("name", sorted(warehouses.ADAPTERS))
+def test_every_setting_of_a_warehouse_is_on_its_page(name: str) -> None:
+    page = markdown.ROOT / "docs" / "warehouses" / f"{name}.md"
+    assert settings_table(page) == set(warehouses.load(name).Settings.model_fields)
+
+
+def test_every_outcome_and_reason_is_explained() -> None:
+    told = set(markdown.first_cells(OUTCOMES.read_text("utf-8")))
+    assert {outcome.value for outcome in Outcome} <= told
+    assert {reason.value for reason in Reason if reason} - told == set()
+    assert {state.value for state in RunState} - told == set()
+
+
+def commands() -> list[tuple[str, Any]]:
+    found = []
+    root: Any = typer.main.get_command(app)
+    for name, command in root.commands.items():
+        inner = getattr(command, "commands", {"": command})
+        found += [(f"connect {name} {each}".strip(), one) for each, one in inner.items()]
+    return found
+
+
+@pytest.mark.parametrize(("name", "command"), commands(), ids=[name for name, _ in commands()])
+def test_every_command_and_option_is_in_the_reference(name: str, command: Any) -> None:
+    text = markdown.section(REFERENCE / "cli.md", name)
+    for parameter in command.params:
+        if parameter.name == "help":
+            continue
+        assert parameter.help, f"{name} {parameter.name} has no help"
+        assert parameter.help.replace("|", "\\|") in text
+        for option in parameter.opts if parameter.param_type_name == "option" else ():
+            assert re.search(rf"^\| `[^`]*{re.escape(option)}\b", text, re.MULTILINE), f"{name} {option}"
