@@ -395,6 +395,7 @@ def _lock_down(raw: Any) -> None:
     if raw.sql("select current_setting('lock_configuration')").fetchall()[0][0]:
         return
     raw.execute("set global TimeZone = 'UTC'")
+    raw.execute("set enable_progress_bar = false")  # where Python is interactive it prints on standard output
     raw.execute("set enable_external_access = false")
     raw.execute("set lock_configuration = true")
 
