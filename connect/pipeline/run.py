@@ -37,7 +37,7 @@ from connect.pipeline.dispatch import Lane, Ticket
 from connect.pipeline.outcomes import Outcomes
 from connect.pipeline.recovery import IN_DOUBT, Recovered, how_it_ended
 from connect.providers.interface import Account, Provider
-from connect.vocabulary import Channel, InDoubt, Outcome, Reason, RunState
+from connect.vocabulary import Channel, InDoubt, Mode, Outcome, Reason, RunState
 
 LEASE = timedelta(seconds=30)
 
@@ -173,8 +173,9 @@ class _Execution:
 
     async def _open_lanes(self, stack: AsyncExitStack) -> None:
         for name, (provider, account) in self._job.accounts.items():
-            stack.push_async_callback(provider.close)
-            await provider.open()
+            if self._job.record.mode is not Mode.offline:  # nothing leaves, not even a greeting
+                stack.push_async_callback(provider.close)
+                await provider.open()
             self._lanes[name] = Lane(
                 provider,
                 account,
