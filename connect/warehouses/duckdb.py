@@ -210,10 +210,13 @@ class DuckDB:
         """What a call returns. DuckDB's errors become ours, with no value of a row in them or in their context."""
         try:
             return call()
-        except StopIteration:
-            raise
         except KeyboardInterrupt:
             running.interrupt("closed")
+            raise
+        except RuntimeError as error:
+            # What DuckDB makes of Ctrl-C in the main thread.
+            if str(error) == "Query interrupted" and not running.why:
+                raise KeyboardInterrupt from None
             raise
         except Exception as error:
             if not _is_engine_error(error):

@@ -257,7 +257,16 @@ from pathlib import Path
 from connect.warehouses.duckdb import DuckDB, DuckDBSettings
 from connect.warehouses.interface import Query, Source
 warehouse = DuckDB(Source("shop", DuckDBSettings(url="duckdb://"), Path(".")))
-threading.Timer(0.5, lambda: signal.raise_signal(signal.SIGINT)).start()
+
+
+def interrupt_when_it_runs():
+    while not warehouse._running:
+        threading.Event().wait(0.01)
+    threading.Event().wait(float(sys.argv[2]))
+    signal.raise_signal(signal.SIGINT)
+
+
+threading.Thread(target=interrupt_when_it_runs).start()
 try:
     warehouse.rows(Query(sys.argv[1], {}), timedelta(seconds=60))
 except KeyboardInterrupt:
@@ -265,9 +274,14 @@ except KeyboardInterrupt:
 """
 
 
-def test_ctrl_c_stops_a_query() -> None:
+@pytest.mark.parametrize("seconds", ["0", "0.2"])
+def test_ctrl_c_stops_a_query(seconds: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", _INTERRUPTED, ENDLESS.sql], capture_output=True, text=True, timeout=50, check=False
+        [sys.executable, "-c", _INTERRUPTED, ENDLESS.sql, seconds],
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
     )
     assert done.stdout == "interrupted\n", done.stderr
 
