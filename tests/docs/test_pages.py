@@ -56,7 +56,9 @@ def test_pages_begin_with_their_one_title(page: Path) -> None:
     assert page.read_text().startswith(titles[0])
 
 
-FORBIDDEN = re.compile(r"/work\b|/tmp/|\bissue \d|\bissues? #\d|/home/|/root/|\bTODO\b|\bexactly[- ]once\b", re.IGNORECASE)
+FORBIDDEN = re.compile(
+    r"/work\b|/tmp/|\bissue \d|\bissues? #\d|/home/|/root/|\bTODO\b|\bexactly[- ]once\b", re.IGNORECASE
+)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=markdown.name)

@@ -90,9 +90,7 @@ def test_every_model_that_people_write_is_in_the_list() -> None:
     see(ProjectFile)
     listed = {frozenset(keys) for _, _, keys in KEYS}
     together = {Immediate, Scheduled, Recurring, Defaults, MessageDefaults}
-    strangers = {
-        model for model in seen - together if hasattr(model, "keys") and frozenset(model.keys()) not in listed
-    }
+    strangers = {model for model in seen - together if hasattr(model, "keys") and frozenset(model.keys()) not in listed}
     assert not strangers
 
 
