@@ -294,12 +294,14 @@ def _email(message: object) -> Email:
 
 _SHORTEST = 6
 """Shorter cells are in every text."""
+_STATUSES = {"subscribed", "unsubscribed", "bounced", "complained"}
+"""Words of the product, whoever's cell they are in."""
 
 
 def _texts(cell: object) -> list[str]:
     """A cell as it could be printed."""
     if isinstance(cell, str):
-        return [part for part in (cell, *cell.splitlines()) if len(part) >= _SHORTEST]
+        return [part for part in (cell, *cell.splitlines()) if len(part) >= _SHORTEST and part not in _STATUSES]
     return [str(cell)] if isinstance(cell, int | date | datetime) and len(str(cell)) >= _SHORTEST else []
 
 
