@@ -13,13 +13,12 @@ from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
-from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from connect.clock import Clock
 from connect.errors import OutsideError
 from connect.vocabulary import Channel
-from connect.warehouses.interface import Warehouse
+from connect.warehouses.interface import Warehouse, python_values
 from connect.warehouses.wrapping import DUPLICATES, KEY, POSITION, Wrapping, optout_column
 
 if TYPE_CHECKING:
@@ -254,31 +253,3 @@ class _Ranges:
 
 def _number(position: str | None) -> int:
     return int(position, 16) + 1 if position else 0
-
-
-def python_values(array: pyarrow.Array) -> list[Any]:
-    """A column as Python values that Liquid can use: whole decimals as int, maps as dict, times in microseconds."""
-    import pyarrow.types as types
-
-    kind = array.type
-    plain = _plain_type(kind)
-    values: list[Any] = (array if plain == kind else array.cast(plain, safe=False)).to_pylist()
-    if types.is_decimal(kind) and kind.scale == 0:
-        return [int(value) if isinstance(value, Decimal) else value for value in values]
-    if types.is_map(kind):
-        return [dict(value) if value is not None else None for value in values]
-    return values
-
-
-def _plain_type(kind: Any) -> Any:
-    """The type to read a column as: Python's times have no nanoseconds."""
-    import pyarrow
-    import pyarrow.types as types
-
-    if types.is_timestamp(kind) and kind.unit == "ns":
-        return pyarrow.timestamp("us", kind.tz)
-    if types.is_time(kind) and kind.unit == "ns":
-        return pyarrow.time64("us")
-    if types.is_duration(kind) and kind.unit == "ns":
-        return pyarrow.duration("us")
-    return kind

@@ -15,16 +15,18 @@ import re
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 from pydantic import model_validator
 
 from connect.errors import ConnectError, OutsideError, UserError
-from connect.warehouses.interface import Capabilities, Column, Query, Source, SourceSettings
+from connect.warehouses.interface import Capabilities, Column, Query, Source, SourceSettings, python_values
 
 if TYPE_CHECKING:
     import pyarrow
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _MEBIBYTE = 1 << 20
+_ROWS = 10_000
 _FIRST_MEMORY = 128 * _MEBIBYTE
 """Enough for a range of an audience that is a table or a filter; a query that needs more gets four times as much."""
 
@@ -147,8 +150,9 @@ class DuckDB:
 
     def rows(self, query: Query, timeout: timedelta) -> list[dict[str, object]]:
         def ask(running: _Running) -> list[dict[str, object]]:
-            relation = running.sql(query)
-            return [dict(zip(relation.columns, row, strict=True)) for row in relation.fetchall()]
+            table = running.sql(query).to_arrow_reader(_ROWS).read_all()
+            columns = [python_values(column.combine_chunks()) for column in table.columns]
+            return [dict(zip(table.column_names, row, strict=True)) for row in zip(*columns, strict=True)]
 
         with self._run(timeout, ask) as (_, rows):
             return rows
@@ -200,7 +204,7 @@ class DuckDB:
         while True:
             with self._opened(until) as running:
                 try:
-                    answer = self._translated(running, lambda running=running: ask(running))  # type: ignore[misc]
+                    answer = self._translated(running, partial(_interruptible, running, partial(ask, running)))
                 except _MoreMemory:
                     continue
                 yield running, answer
@@ -210,14 +214,6 @@ class DuckDB:
         """What a call returns. DuckDB's errors become ours, with no value of a row in them or in their context."""
         try:
             return call()
-        except KeyboardInterrupt:
-            running.interrupt("closed")
-            raise
-        except RuntimeError as error:
-            # What DuckDB makes of Ctrl-C in the main thread.
-            if str(error) == "Query interrupted" and not running.why:
-                raise KeyboardInterrupt from None
-            raise
         except Exception as error:
             if not _is_engine_error(error):
                 raise
@@ -315,6 +311,20 @@ class _Running:
     def done(self) -> None:
         with self._guard:
             self._open = False
+
+
+def _interruptible(running: _Running, call: Callable[[], T]) -> T:
+    """What a call returns, with Ctrl-C at any instant: inside Arrow's reader DuckDB does not look for signals."""
+    if threading.current_thread() is not threading.main_thread():
+        return call()
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(call)
+        try:
+            return asked.result()
+        except KeyboardInterrupt:
+            while not wait([asked], 0.05).done:
+                running.interrupt("closed")
+            raise
 
 
 # Opening

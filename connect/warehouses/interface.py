@@ -6,10 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 import pyarrow
+import pyarrow.types
 from pydantic import BaseModel, ConfigDict
 
 
@@ -86,7 +88,7 @@ class Warehouse(Protocol):
         """The columns that a query returns, without reading rows. Raises UserError when the query is wrong."""
 
     def rows(self, query: Query, timeout: timedelta) -> list[dict[str, object]]:
-        """All rows of a query known to be small (counts, `preview --real`)."""
+        """All rows of a query known to be small (counts, `preview --real`), with `python_values`, as a run has them."""
 
     def read(
         self, query: Query, timeout: timedelta, batch_rows: int
@@ -101,3 +103,26 @@ class Warehouse(Protocol):
 
     def close(self) -> None:
         """Stop every query that is running, from whichever thread, and let go. The verbs still work afterwards."""
+
+
+def python_values(array: pyarrow.Array) -> list[Any]:
+    """A column as Python values that Liquid can use: whole decimals as int, maps as dict, times in microseconds."""
+    kind = array.type
+    plain = _plain_type(kind)
+    values: list[Any] = (array if plain == kind else array.cast(plain, safe=False)).to_pylist()
+    if pyarrow.types.is_decimal(kind) and kind.scale == 0:
+        return [int(value) if isinstance(value, Decimal) else value for value in values]
+    if pyarrow.types.is_map(kind):
+        return [dict(value) if value is not None else None for value in values]
+    return values
+
+
+def _plain_type(kind: Any) -> Any:
+    """The type to read a column as: Python's times have no nanoseconds."""
+    if pyarrow.types.is_timestamp(kind) and kind.unit == "ns":
+        return pyarrow.timestamp("us", kind.tz)
+    if pyarrow.types.is_time(kind) and kind.unit == "ns":
+        return pyarrow.time64("us")
+    if pyarrow.types.is_duration(kind) and kind.unit == "ns":
+        return pyarrow.duration("us")
+    return kind

@@ -274,10 +274,14 @@ except KeyboardInterrupt:
 """
 
 
+STREAMING = "select a.range as n from range(1000000000) a, range(1000000000) b where a.range + b.range = -7"
+
+
 @pytest.mark.parametrize("seconds", ["0", "0.2"])
-def test_ctrl_c_stops_a_query(seconds: str) -> None:
+@pytest.mark.parametrize("sql", [ENDLESS.sql, STREAMING])
+def test_ctrl_c_stops_a_query(sql: str, seconds: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", _INTERRUPTED, ENDLESS.sql, seconds],
+        [sys.executable, "-c", _INTERRUPTED, sql, seconds],
         capture_output=True,
         text=True,
         timeout=50,
