@@ -97,7 +97,7 @@ class Sweep:
         batch_rows: int = 1000,
     ) -> None:
         self._warehouse, self._wrapping = warehouse, wrapping
-        self._after, self._timeout, self._clock = after, timeout, clock
+        self._last, self._timeout, self._clock = after, timeout, clock
         self._fresh_for = fresh_for.total_seconds()
         self._hold = (hold or warehouse.capabilities.longest_read).total_seconds()
         self._batch_rows = batch_rows
@@ -111,14 +111,14 @@ class Sweep:
     def batches(self) -> Iterator[Rows]:
         """Every person behind `after`, once. Blocks while the warehouse works; raises what it raises."""
         try:
-            coming: Future[_Reading] | None = self._prefetch(self._after)
+            coming: Future[_Reading] | None = self._prefetch(self._last)
             while coming is not None:
                 reading, coming = coming.result(), None
                 if reading.next is not None and not self._slow:
                     coming = self._prefetch(reading.next)
-                stale_after = yield from self._hand_out(reading)
-                if stale_after is not None:
-                    coming = self._again(stale_after, coming)
+                stale = yield from self._hand_out(reading)
+                if stale:
+                    coming = self._again(coming)
                 elif coming is None and reading.next is not None:
                     coming = self._prefetch(reading.next)
         finally:
@@ -137,26 +137,25 @@ class Sweep:
         except RuntimeError:  # it was shut down
             raise _closed() from None
 
-    def _again(self, after: str, coming: Future[_Reading] | None) -> Future[_Reading]:
-        """Read again from here. Whoever takes this long has no use for a read that waits: stop reading ahead."""
+    def _again(self, coming: Future[_Reading] | None) -> Future[_Reading]:
+        """Read again behind the last row handed out. Who takes this long has no use for reading ahead: stop that."""
         self._slow = True
         if coming is not None:
             coming.cancel()
-        return self._prefetch(after)
+        return self._prefetch(self._last)
 
-    def _hand_out(self, reading: _Reading) -> Generator[Rows, None, str | None]:
-        """Give a read's rows away. Returns the last position given when the rest has waited for too long, else None."""
-        last: str | None = None
+    def _hand_out(self, reading: _Reading) -> Generator[Rows, None, bool]:
+        """Give a read's rows away. Returns whether the rest of them has waited for too long."""
         while reading.batches:
             batch = reading.batches.popleft()
             for start in range(0, batch.num_rows, self._batch_rows):
-                if last is not None and self._clock.monotonic() > reading.fresh_until:
+                if self._clock.monotonic() > reading.fresh_until:
                     reading.batches.clear()
-                    return last
+                    return True
                 rows = self._rows(batch.slice(start, self._batch_rows), reading.read_at)
-                last = rows.positions[-1]
+                self._last = rows.positions[-1]
                 yield rows
-        return None
+        return False
 
     def _rows(self, batch: pyarrow.RecordBatch, read_at: float) -> Rows:
         names = [column.name for column in self._wrapping.audience.columns]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,9 @@ from sqlglot.tokenizer_core import Token, TokenType
 from connect.errors import Problem, Severity
 from connect.project.text import Text
 from connect.warehouses.interface import Dialect, Query
+
+# It logs what it only understands in part, with the SQL; that it is no SELECT is said by `check`.
+logging.getLogger("sqlglot").setLevel(logging.ERROR)
 
 KNOWN = ("fire_date", "fire_time")
 """What every query may bind, beside the campaign's own `params`."""
@@ -147,11 +151,11 @@ def _unreadable(sql: Text, error: TokenError) -> Problem:
 def _unparsed(sql: Text, error: ParseError) -> Problem:
     first = error.errors[0] if error.errors else {}
     near = str(first.get("highlight") or "")
-    column = int(first.get("col") or 1) - len(near) + 1
-    description = str(first.get("description") or "")
-    hint = "" if not description or "<class" in description else description[:1].lower() + description[1:]
-    message = f"this SQL can not be read at `{near}`" if near else "this SQL can not be read"
-    return Problem("sql-syntax", message, hint, sql.location(int(first.get("line") or 1), max(1, column)))
+    line, column = int(first.get("line") or 1), max(1, int(first.get("col") or 1) - len(near) + 1)
+    written = (sql.source.splitlines() or [""])[line - 1][column - 1 :][: len(near)]
+    message = f"this SQL can not be read at `{written}`" if written else "this SQL can not be read"
+    hint = "if the warehouse does accept it, put this part into a view"
+    return Problem("sql-syntax", message, hint, sql.location(line, column))
 
 
 def _shape(sql: Text, tokens: Sequence[Token], statements: Sequence[exp.Expr]) -> Iterator[Problem]:
@@ -284,9 +288,15 @@ def _volatile(sql: Text, tokens: Sequence[Token], statement: exp.Expr) -> Iterat
         name = token.text.lower()
         if name in _VOLATILE_CALLS and _is_call(sql.source, tokens, place, name):
             yield _changes(sql, f"`{name}`", token.start, _instead(name))
+    if any(isinstance(node, exp.Anonymous) and _is_age_of_today(node) for node in statement.walk()):
+        yield _changes(sql, "`age` of one date", _place_of_word(tokens, "AGE"), "write `age(:fire_time, …)`")
     if any(isinstance(node, exp.TableSample) for node in statement.walk()):
         offset = _place_of_word(tokens, "TABLESAMPLE") or _place_of_word(tokens, "USING")
         yield _changes(sql, "a sample", offset, "filter on a column instead")
+
+
+def _is_age_of_today(call: exp.Anonymous) -> bool:
+    return call.name.lower() == "age" and len(call.expressions) == 1
 
 
 def _is_call(source: str, tokens: Sequence[Token], place: int, name: str) -> bool:

@@ -202,6 +202,19 @@ def test_optouts_of_rows_that_waited_too_long_are_asked_again(shop: Shop) -> Non
     assert len(positions) == 5000
 
 
+@pytest.mark.parametrize("given", range(1, 7))
+def test_rows_that_were_read_ahead_are_asked_again_too(shop: Shop, given: int) -> None:
+    shop.execute("create table gone (id bigint)")
+    wrapping = shop.wrapping("select * from people where id < 600", "select id from gone")
+    batches = shop.sweep(wrapping, rows=600, budget_bytes=1).batches()
+    before = [next(batches) for _ in range(given)]
+    shop_write(shop, "insert into gone select id from people")
+    shop.clock.seconds += 1000
+    rest = list(batches)
+    assert {flag for rows in rest for flag in rows.optouts[Channel.email]} == {1}
+    assert len(joined(iter([*before, *rest]))[0]) == 600
+
+
 def test_a_slow_consumer_gets_everybody_once(shop: Shop) -> None:
     def slowly(sweep: Sweep) -> Iterator[Rows]:
         for rows in sweep.batches():

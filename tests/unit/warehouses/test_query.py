@@ -78,6 +78,7 @@ def test_what_is_not_one_select_is_refused_at_its_place(sql: str, expected: tupl
         ("select localtimestamp from c", 8),
         ("select id, x::date > current_timestamp from c", 22),
         ("select * from c using sample 10", 17),
+        ("select id, age(joined) from c", 12),
     ],
 )
 def test_volatile_functions_are_refused_at_their_place(sql: str, column: int) -> None:
