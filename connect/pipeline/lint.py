@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
+from connect.channels.addresses import mailboxes
 from connect.channels.email import header_problem
 from connect.errors import Location, Problem, UserError
 from connect.liquid.library import Library
@@ -74,7 +75,7 @@ def campaign_problems(campaign: Campaign, library: Library, columns: Collection[
             problem = _name_problem(name, campaign, columns) or _anchor_problem(name, escape)
             if problem is not None and problem not in problems:
                 problems.append(problem)
-    return problems + list(_header_problems(campaign)) + list(_address_problems(campaign))
+    return [*problems, *_header_problems(campaign), *_mailbox_problems(campaign), *_address_problems(campaign)]
 
 
 def contents(campaign: Campaign) -> Iterator[tuple[Text, bool]]:
@@ -153,6 +154,23 @@ def _header_problems(campaign: Campaign) -> Iterator[Problem]:
                 problem = header_problem(name)
                 if problem:
                     yield Problem("bad-header", problem, "", text.location(1, 1))
+
+
+def _mailbox_problems(campaign: Campaign) -> Iterator[Problem]:
+    """Addresses that are written out in a content: a bad one would refuse everybody, one by one."""
+    for content in campaign.message.content:
+        if isinstance(content, EmailContent):
+            one = {"from": content.sender}
+            several = {"cc": content.cc, "bcc": content.bcc, "reply_to": content.reply_to}
+            for field, text in {**one, **several}.items():
+                if text is not None and "{" not in text.source and not _are_mailboxes(text, single=field in one):
+                    said = f"`{field}` is not {'an e-mail address' if field in one else 'a list of e-mail addresses'}"
+                    yield Problem("bad-address", said, "write it as `Name <name@example.com>`", text.location(1, 1))
+
+
+def _are_mailboxes(text: Text, *, single: bool) -> bool:
+    found = mailboxes(text.source)
+    return found is not None and (len(found) == 1 or not single)
 
 
 def address_columns(campaign: Campaign) -> Mapping[Channel, str]:

@@ -80,3 +80,27 @@ def test_every_mistake_of_a_campaign_is_told_at_once(shop: Any) -> None:
     ]
     assert "3 errors" in ended.err
     shop.nothing_happened()
+
+
+@pytest.mark.parametrize(
+    ("content", "field", "under"),
+    [
+        ({"from": "from: hello at shop.example"}, "from", "hello at shop"),
+        ({"from": "from: a@shop.example, b@shop.example"}, "from", "a@shop"),
+        ({"from": "from: hello@shop.example\n      cc: boss"}, "cc", "boss"),
+        ({"from": "from: hello@shop.example\n      reply_to: Shop <>"}, "reply_to", "Shop <>"),
+    ],
+)
+def test_an_address_that_is_written_out_wrongly_is_told_before_everybody_is_refused(
+    shop: Any, content: dict[str, str], field: str, under: str
+) -> None:
+    shop.people(3)
+    shop.campaign(**content)
+
+    ended = shop.run()
+
+    assert (ended.code, ended.error.code) == (2, "bad-address")
+    assert f"`{field}`" in ended.error.message
+    assert ended.error.place == shop.place(under)
+    assert ended.error.hint == "write it as `Name <name@example.com>`"
+    shop.nothing_happened()
