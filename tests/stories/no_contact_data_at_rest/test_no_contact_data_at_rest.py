@@ -1,0 +1,479 @@
+"""People go through a run and leave nothing behind: not in the ledger, not in output, not in a temporary file.
+
+Every column of every person is planted with values that occur nowhere else. What becomes of a person is said by a word
+in their address, so that every outcome happens; then every byte that was written is searched, in every form.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import signal
+import struct
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import duckdb
+import pytest
+
+from connect.testing.canaries import Canaries
+from connect.testing.smtp import DROP, HANG, At, SmtpServer
+
+SCRIPTED = str(Path(__file__).with_name("scripted.py"))
+COMMAND = str(Path(sys.executable).with_name("connect"))
+
+PROJECT = """\
+name: canaries
+secret: ${{CONNECT_SECRET}}
+mode: live
+timezone: Australia/Sydney
+test_recipient: {{email: staff@acme.example}}
+sources:
+  shop: {{url: "duckdb:///shop.duckdb"}}
+providers:
+  memory: {{type: memory, concurrency: 2}}
+  mail:
+    type: smtp
+    host: localhost
+    port: {port}
+    username: {username}
+    password: ${{SMTP_PASSWORD}}
+    ca_file: {ca_file}
+    local_hostname: sender.example
+    timeout: 5s
+channels: {{email: memory, sms: memory}}
+unsubscribe: {{url: "https://acme.example/off?t={{{{ url.token }}}}&e={{{{ user.email | encode }}}}"}}
+subscriptions: {{sql: "select id, address, status from opt_outs"}}
+"""
+
+LETTER = """\
+status: live
+trigger: {{type: immediate}}
+audience:
+  sql: {sql}
+  limits: {{max: 1000}}
+message:
+  nulls: refuse
+  content:
+    - channel: email
+      provider: {provider}
+      from: Acme <hello@acme.example>
+      to: "{{{{ user.email }}}}"
+      subject: "{{{{ user.first_name }}}}, {{{{ user.balance }}}}"
+      html: |
+        <p>{{{{ user.first_name }}}} {{{{ user.last_name }}}}</p><p>{{{{ url.unsubscribe }}}}</p>
+      text: |
+        {{% if user.role == 'skipped' %}}{{% skip "not for them" %}}{{% endif %}}
+        {{{{ user.first_name }}}} {{{{ user.last_name }}}} {{{{ user.account }}}} {{{{ user.born }}}}
+        {{% for tag in user.tags %}}{{{{ tag }}}}{{% endfor %}} {{{{ user.profile.city }}}} {{{{ user.note }}}}
+        {{{{ user.account | divided_by: user.divisor }}}} {{{{ url.unsubscribe_link }}}}
+{sms}
+policy: {{reach: first, in_doubt: {in_doubt}}}
+"""
+SMS = """\
+    - channel: sms
+      to: "{{ user.phone_number }}"
+      body: "{{ user.first_name }} {{ url.unsubscribe_link }}"
+"""
+
+SQL = "select * from people"
+ROLES = (
+    *("sent", "sent", "sent", "elsewhere", "texted", "retried", "throttled", "failed", "unwanted", "unknown", "taken"),
+    *("skipped", "bounced", "complained", "unsubscribed", "duplicate", "duplicate", "nowhere"),
+    *("divided", "empty", "newline", "invalid", "several", "keyless", "misdialled", "enormous"),
+)
+
+
+class House:
+    """A project, its people, and everything that its commands said and wrote."""
+
+    def __init__(self, root: Path, server: SmtpServer) -> None:
+        self.root, self.server = root, server
+        self.project, self.temporary, self.home = root / "project", root / "tmp", root / "home"
+        for folder in (self.project / "campaigns", self.project / "messages", self.temporary, self.home):
+            folder.mkdir(parents=True)
+        self.canaries = Canaries()
+        self.said: list[tuple[str, bytes]] = []
+        (self.project / ".env").write_text(
+            f"SMTP_PASSWORD={server.password}\nCONNECT_SECRET=a secret for the canaries\n"
+        )
+        (self.project / "connect.yml").write_text(
+            PROJECT.format(port=server.port, username=server.username, ca_file=server.ca_file)
+        )
+        self.environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith(("CONNECT", "XDG"))},
+            "TMPDIR": str(self.temporary),
+            "HOME": str(self.home),
+            "COLUMNS": "200",
+        }
+
+    def campaign(self, name: str, provider: str = "memory", sql: str = SQL, in_doubt: str = "skip") -> None:
+        sms = SMS if provider == "memory" else ""
+        text = LETTER.format(provider=provider, sql=sql, sms=sms, in_doubt=in_doubt)
+        (self.project / "campaigns" / f"{name}.yml").write_text(text)
+
+    def run(self, *arguments: str, heard: bool = True, **environment: str) -> subprocess.CompletedProcess[bytes]:
+        """A command, with everything it said kept for the search."""
+        done = subprocess.run(
+            [sys.executable, SCRIPTED, *arguments, "--debug"],
+            cwd=self.project,
+            env={**self.environment, **environment},
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            timeout=120,
+            check=False,
+        )
+        if heard:
+            self.said += [(f"{arguments} said", done.stdout), (f"{arguments} complained", done.stderr)]
+        return done
+
+    def reasons(self, *arguments: str, **environment: str) -> Counter[str]:
+        """Run a campaign to its end; what its deliveries came to."""
+        done = self.run("run", *arguments, "--yes", "--json", **environment)
+        assert done.returncode in (0, 1), done.stderr.decode()
+        report = json.loads(done.stdout)
+        assert report["runs"][0]["state"] == "completed"
+        return Counter({f"{one['outcome']} {one['reason']}".strip(): one["count"] for one in report["tallies"]})
+
+    def interrupted(self, name: str, *signals: int, ready: Any = None, **environment: str) -> None:
+        """A run that gets these signals, one after the other, once it hangs."""
+        process = subprocess.Popen(
+            [sys.executable, SCRIPTED, "run", name, "--yes", "--debug"],
+            cwd=self.project,
+            env={**self.environment, **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        with process:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            if ready is not None:
+                assert ready.wait(60)
+            else:
+                assert process.stdout.readline() == b"hanging\n"
+            err = b""
+            for number in signals:
+                process.send_signal(number)
+                while number != signal.SIGKILL and number == signals[0] and b"stopping" not in err:
+                    err += process.stderr.readline()
+            out = process.stdout.read()
+            err += process.stderr.read()
+        self.said += [(f"{name} said before {signals}", out), (f"{name} complained before {signals}", err)]
+
+    def found(self) -> set[Any]:
+        """Canaries in anything that was written or said so far."""
+        users_own = [self.project / name for name in ("shop.duckdb", "shop.duckdb.wal", ".env")]
+        found = self.canaries.search_files((self.project, self.temporary, self.home), without=users_own)
+        for place, data in self.said:
+            found |= self.canaries.search(place, data)
+        self.said.clear()
+        return found
+
+    def people(self, *extra: str) -> None:
+        """One person of each role; every cell of theirs is a canary."""
+        rows = [self._person(number, role) for number, role in enumerate((*ROLES, *extra), start=1)]
+        with duckdb.connect(str(self.project / "shop.duckdb")) as connection:
+            connection.execute(
+                "create table people (id varchar, email varchar, phone_number varchar, first_name varchar, "
+                "last_name varchar, account bigint, balance decimal(18, 4), born timestamp, tags varchar[], "
+                "profile struct(city varchar, code varchar), note varchar, divisor bigint, role varchar)"
+            )
+            connection.execute("create table opt_outs (id varchar, address varchar, status varchar)")
+            connection.executemany(f"insert into people values ({', '.join('?' * 13)})", rows)
+            for role, by in (("unsubscribed", "id"), ("bounced", "email"), ("complained", "id")):
+                column = "id" if by == "id" else "address"
+                connection.execute(
+                    f"insert into opt_outs ({column}, status) select {by}, role from people where role = ?", [role]
+                )
+
+    def _person(self, number: int, role: str) -> list[object]:
+        mark = f"{number:02}zQ7"
+        twin = mark if role != "duplicate" else "ddzQ7"
+        row: dict[str, Any] = {
+            "id": f"Kunde-{twin}-Zaunkoenig",
+            "email": f"Kanarie-{role}-{mark}@Vogelhaus.example",
+            "phone_number": f"+61 4915{number:02} 7{number:02}",
+            "first_name": f"Gwendolyn{mark}",
+            "last_name": f"Österreicher-{mark} & Co",
+            "account": 731_048_291_557_300 + number,
+            "balance": Decimal(f"4815162342.{number:02}73"),
+            "born": datetime(1957, 3, 14, 15, 9, 26, 535800 + number) + timedelta(days=number),
+            "tags": [f"tag-{mark}-Goldammer", f"tag-{mark}-Blaumeise"],
+            "profile": {"city": f"Kakariko-{mark}", "code": f"code-{mark}-Rohrdommel"},
+            "note": f"Anmerkung {mark}: ruft abends an",
+        }
+        for column, value in row.items():
+            for cell in value if isinstance(value, list) else value.values() if isinstance(value, dict) else [value]:
+                self.canaries.add(column, cell)
+        self.canaries.add("phone_number", row["phone_number"].replace(" ", ""))
+        changed: dict[str, Any] = {
+            "empty": {"last_name": None},
+            "newline": {"first_name": f"Gwendolyn{mark}\nBcc: {row['email']}"},
+            "invalid": {"email": f"Kanarie-{role}-{mark} at Vogelhaus.example"},
+            "several": {"email": f"{row['email']}, other-{row['email']}"},
+            "keyless": {"id": None},
+            "nowhere": {"email": None, "phone_number": None},
+            "texted": {"email": None},
+            "misdialled": {"email": None, "phone_number": f"04 {mark} call me, Gwendolyn{mark}"},
+            "enormous": {"note": f"Anmerkung {mark}: ruft abends an. " * 350_000},
+        }.get(role, {})
+        return [*{**row, **changed}.values(), 0 if role == "divided" else 7, role]
+
+
+@pytest.fixture
+def server() -> Iterator[SmtpServer]:
+    with SmtpServer() as running:
+        yield running
+
+
+@pytest.fixture
+def house(tmp_path: Path, server: SmtpServer) -> House:
+    return House(tmp_path, server)
+
+
+def test_through_every_outcome(house):
+    house.people()
+    house.campaign("letter")
+    reasons = house.reasons("letter")
+    expected = {
+        "sent": 8,  # three, the retried, the throttled, one of the duplicates, elsewhere, and who was texted
+        "failed mailbox_unavailable": 1,
+        "failed rejected_content": 1,
+        "unknown in_doubt": 2,
+        "skipped skip_tag: not for them": 1,
+        "skipped unsubscribed": 1,
+        "skipped bounced": 1,
+        "skipped complained": 1,
+        "refused render_error": 1,
+        "refused null_value": 1,
+        "refused invalid_header": 1,
+        "refused invalid_phone": 1,
+    }
+    assert expected.items() <= reasons.items(), reasons
+    for reason in (
+        "skipped no_address",
+        "skipped reached_elsewhere",
+        "skipped duplicate",
+        "refused missing_key",
+    ):
+        assert reasons[reason] >= 1, reasons
+    assert {"refused content_too_large", "refused render_error"} & reasons.keys()
+    assert house.found() == set()
+
+
+def test_every_command(house):
+    house.people("quota")
+    for name in ("letter", "other"):
+        house.campaign(name)
+    assert house.reasons("letter", "--mode", "test")["sent"] == 1
+    assert house.reasons("letter", "--mode", "offline")["sent"] == 0
+    house.reasons("letter")
+    house.reasons("letter", "--again")
+    run = json.loads(house.run("runs", "list", "--json").stdout)[0]["id"]
+    commands = [
+        ("validate",),
+        ("validate", "--json"),
+        ("show", "letter"),
+        ("preview", "letter", "--real"),
+        ("run", "letter", "--yes"),
+        ("run", "other"),
+        ("runs", "list"),
+        ("runs", "show", run),
+        ("runs", "show", run, "--json"),
+        ("report", "letter"),
+        ("report", "letter", "--json"),
+        ("doctor",),
+        ("outbox",),
+    ]
+    for command in commands:
+        done = house.run(*command)
+        assert b"Traceback (most recent call last)" not in done.stderr
+    assert house.found() == set()
+
+
+def test_a_provider_that_raises_with_an_address_in_its_words(house):
+    house.people("explode")
+    house.campaign("letter")
+    done = house.run("run", "letter", "--yes", WHEN="explode")
+    assert done.returncode == 3
+    assert b"error[internal]: ValueError" in done.stderr
+    assert b"scripted.py" in done.stderr  # --debug shows where
+    assert house.found() == set()
+    assert b"paused" in house.run("runs", "list").stdout
+    house.reasons("letter")
+    assert house.found() == set()
+
+
+@pytest.mark.parametrize("when", ["quota", "credentials"])
+def test_a_run_that_pauses(house, when):
+    house.people(when)
+    house.campaign("letter")
+    assert house.run("run", "letter", "--yes", WHEN=when).returncode == 3
+    assert b"paused" in house.run("runs", "list").stdout
+    assert house.found() == set()
+    house.reasons("letter")
+    assert house.found() == set()
+
+
+def test_a_run_that_is_killed_and_one_that_is_stopped(house):
+    house.people("hang")
+    house.campaign("letter", in_doubt="resend")
+    house.interrupted("letter", signal.SIGKILL, WHEN="hang")
+    assert house.found() == set()
+    house.interrupted("letter", signal.SIGINT, signal.SIGINT, WHEN="hang")
+    assert b"stopped" in house.run("runs", "list").stdout
+    assert house.found() == set()
+    house.reasons("letter")
+    assert house.found() == set()
+
+
+def test_a_query_that_chokes_on_a_cell(house):
+    house.people()
+    house.campaign("letter", sql="select *, cast(email as integer) as number from people")
+    for command in (("validate",), ("run", "letter", "--yes"), ("preview", "letter", "--real")):
+        assert house.run(*command).returncode in (2, 3)
+    assert house.found() == set()
+
+
+def test_a_message_sent_without_a_campaign(house):
+    house.people()
+    (house.project / "messages" / "note.yml").write_text(
+        "transactional: true\ncontent:\n  - channel: email\n    from: hello@acme.example\n    subject: A note\n"
+        '    text: "Dear {{ user.first_name }}"\n'
+    )
+    person = ("id=Kunde-01zQ7-Zaunkoenig", "email=Kanarie-sent-01zQ7@Vogelhaus.example", "first_name=Gwendolyn01zQ7")
+    assert house.run("send", "note", *person, "--yes").returncode == 0
+    lost = ("id=Kunde-02zQ7-Zaunkoenig", "email=Kanarie-explode-02zQ7@Vogelhaus.example", "first_name=Gwendolyn02zQ7")
+    assert house.run("send", "note", *lost, "--yes", WHEN="explode").returncode == 3
+    assert house.found() == set()
+
+
+ANSWERS: dict[str, tuple[At, str, int | None]] = {
+    "failed": (At.rcpt, "550 5.1.1 <{0}> unknown here, see https://acme.example/?e={0}", None),
+    "unwanted": (At.end, "554 5.6.0 will not take this for {0}", None),
+    "unknown": (At.end, DROP, None),
+    "taken": (At.end, DROP, None),
+    "retried": (At.rcpt, "450 4.2.1 <{0}> is busy", 1),
+    "throttled": (At.rcpt, "451 4.7.1 too much mail for {0}", 1),
+}
+
+
+def spellings(address: str) -> tuple[str, ...]:
+    """As it may stand in the envelope: a domain is written in lower case."""
+    return address, address.lower(), address.replace("vogelhaus", "Vogelhaus")
+
+
+def test_over_smtp(house, server):
+    house.people()
+    house.campaign("letter", provider="mail", sql="select * from people where role <> 'enormous'")
+    for number, role in enumerate(ROLES, start=1):
+        address = f"Kanarie-{role}-{number:02}zQ7@vogelhaus.example"
+        at, reply, times = ANSWERS.get(role, (None, "", None))
+        for spelled in spellings(address) if at else ():
+            server.answer(at, reply.format(spelled), spelled, times)
+    reasons = house.reasons("letter")
+    assert reasons["sent"] >= 6, reasons
+    assert reasons["unknown in_doubt"] == 2
+    assert sum(count for reason, count in reasons.items() if reason.startswith("failed")) == 2
+    assert len(server.messages) == reasons["sent"]
+    assert all(message.encrypted for message in server.messages)
+    assert house.found() == set()
+    for again in ("doctor", "report", "runs"):
+        house.run(*{"report": ("report", "letter"), "runs": ("runs", "list")}.get(again, (again,)))
+    assert house.found() == set()
+
+
+def test_over_smtp_with_wrong_credentials_a_pause_and_a_kill(house, server):
+    house.people()
+    house.campaign("letter", provider="mail", sql="select * from people where role = 'sent'", in_doubt="resend")
+    assert house.run("run", "letter", "--yes", SMTP_PASSWORD="wrong").returncode == 3
+    for number in (1, 2, 3):
+        address = f"Kanarie-sent-{number:02}zQ7@vogelhaus.example"
+        for spelled in spellings(address):
+            server.answer(At.end, f"454 4.7.0 Throttling failure: Daily message quota exceeded for {spelled}", spelled)
+    assert house.run("run", "letter", "--yes").returncode == 3
+    assert b"provider-quota" in house.said[-1][1]
+    assert house.found() == set()
+    server.forget_answers()
+    server.answer(At.end, HANG, times=1)
+    house.interrupted("letter", signal.SIGKILL, ready=server.hanging)
+    assert house.found() == set()
+    assert house.reasons("letter") == {"sent": 3}
+    assert house.found() == set()
+
+
+# The search itself
+
+VALUE = "Kanarie+sent-01zQ7@Vogelhaus.example"
+PLANTED = {
+    "raw": VALUE.encode(),
+    "lower": VALUE.lower().encode(),
+    "upper": VALUE.upper().encode(),
+    "utf-16": VALUE.encode("utf-16-le"),
+    "url": quote(VALUE, safe="").encode(),
+    "url in lower case": quote(VALUE, safe="").lower().encode(),
+    "every byte as in a url": "".join(f"%{byte:02x}" for byte in VALUE.encode()).encode(),
+    **{f"base64 behind {n}": base64.b64encode(b"x" * n + VALUE.encode() + b"tail") for n in range(6)},
+    **{f"base64 for urls behind {n}": base64.urlsafe_b64encode(b"x" * n + VALUE.encode() + b"?>") for n in range(3)},
+    "base64 of the lower case": base64.b64encode(VALUE.lower().encode()),
+    "hex": VALUE.encode().hex().encode(),
+    "hex in capitals": VALUE.encode().hex().upper().encode(),
+    "hex of the lower case": VALUE.lower().encode().hex().encode(),
+    **{f"{name} digest": hashlib.new(name, VALUE.encode()).digest() for name in ("md5", "sha1", "sha256")},
+    **{f"{name} hex": hashlib.new(name, VALUE.encode()).hexdigest().encode() for name in ("md5", "sha1", "sha256")},
+    **{
+        f"{name} of the lower case": hashlib.new(name, VALUE.lower().encode()).hexdigest().upper().encode()
+        for name in ("md5", "sha1", "sha256")
+    },
+}
+
+
+@pytest.mark.parametrize("form", PLANTED)
+def test_the_search_finds_what_is_planted(house, form):
+    house.canaries.add("email", VALUE)
+    assert house.found() == set()
+    (house.temporary / "spilled.bin").write_bytes(b"\0before" + PLANTED[form] + b"after\0")
+    assert {hit.column for hit in house.found()} == {"email"}
+
+
+@pytest.mark.parametrize(
+    ("value", "planted"),
+    [
+        (731_048_291_557_301, struct.pack("<q", 731_048_291_557_301)),
+        (731_048_291_557_301, b"731048291557301"),
+        (Decimal("4815162342.0173"), b"4815162342.0173"),
+        (datetime(1957, 3, 15, 15, 9, 26, 535801), b"1957-03-15T15:09:26.535801"),
+        ("Österreicher-01zQ7 & Co", rb"\xd6sterreicher-01zQ7 & Co"),
+        ("Österreicher-01zQ7 & Co", b"\\u00d6sterreicher-01zQ7 & Co"),
+    ],
+)
+def test_the_search_finds_other_kinds_of_values(house, value, planted):
+    house.canaries.add("cell", value)
+    (house.home / "cache").write_bytes(planted)
+    assert {hit.column for hit in house.found()} == {"cell"}
+
+
+def test_the_search_looks_everywhere_but_into_the_users_own_files(house):
+    house.people()
+    assert house.found() == set()
+    for place in (house.project / ".connect" / "state.db-wal", house.temporary / "a" / "b", house.home / ".cache"):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(b"Kanarie-sent-01zQ7@Vogelhaus.example")
+        assert house.found() != set()
+        place.unlink()
+    (house.temporary / "Kunde-01zQ7-Zaunkoenig").touch()
+    assert house.found() != set()
+    (house.temporary / "Kunde-01zQ7-Zaunkoenig").unlink()
+    house.said.append(("log", b"Gwendolyn01zQ7"))
+    assert house.found() != set()
+    assert house.found() == set()
