@@ -139,6 +139,12 @@ class Lane:
         if self._retrying:
             await asyncio.wait((self._retrying,))
 
+    def abandon(self) -> None:
+        """Let go at once: what is in the air stays in doubt."""
+        self._halted.set()
+        for call in self._calls:
+            call.cancel()
+
     async def _until(self, event: asyncio.Event, seconds: float) -> None:
         """Until the event, or until this much time has passed by the run's clock."""
         waits = (asyncio.ensure_future(event.wait()), asyncio.ensure_future(self._clock.sleep(max(seconds, 0.0))))

@@ -164,6 +164,10 @@ class _Execution:
             stack.enter_context(_cancelling(asyncio.create_task(self._keep_lease())))
             try:
                 await self._unless_stopped(self._sweep())
+            except asyncio.CancelledError:
+                for lane in self._lanes.values():
+                    lane.abandon()
+                raise
             except BaseException:
                 await self._let_go()
                 raise
