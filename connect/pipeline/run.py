@@ -36,12 +36,23 @@ from connect.pipeline.deliveries import Delivery, Ended, Person
 from connect.pipeline.dispatch import Lane, Ticket
 from connect.pipeline.outcomes import Outcomes
 from connect.pipeline.recovery import IN_DOUBT, Recovered, how_it_ended
+from connect.project.campaign import Campaign
 from connect.providers.interface import Account, Provider
 from connect.vocabulary import Channel, InDoubt, Mode, Outcome, Reason, RunState
 
 LEASE = timedelta(seconds=30)
 
 Accounts = Mapping[str, tuple[Provider, Account]]
+
+
+def providers_of(campaign: Campaign) -> list[str]:
+    """The names of the accounts that a campaign sends by."""
+    return list(dict.fromkeys(content.provider for content in campaign.message.content))
+
+
+def reaches_people(accounts: Accounts) -> bool:
+    """Whether anything that is handed to these accounts can reach somebody."""
+    return any(provider.capabilities.reaches_people for provider, _ in accounts.values())
 
 
 @dataclass(frozen=True)
@@ -153,9 +164,7 @@ class _Execution:
         ledger, run_id = self._tools.ledger, self._claimed.run_id
         self._recovered = Recovered(await asyncio.to_thread(ledger.intents, self._claimed.id))
         counted = await asyncio.to_thread(ledger.tallies, run_id)
-        copied = {
-            tally.channel for tally in counted if tally.outcome is not Outcome.skipped
-        } | self._recovered.channels()
+        copied = {tally.channel for tally in counted if tally.outcome in _LEFT_US} | self._recovered.channels()
         self._composer = self._job.composer(self._recovered, copied)
         swept = sum(tally.count for tally in counted if tally.reason != Reason.missing_key)
         self._rows_before = swept // len(self._composer.channels)
@@ -316,6 +325,8 @@ class _Execution:
         )
 
 
+_LEFT_US = (Outcome.sent, Outcome.failed, Outcome.unknown)
+"""What became of deliveries that a provider was given."""
 _END = "g"
 """After every position: they are hexadecimal."""
 
