@@ -9,8 +9,10 @@ from connect.clock import SystemClock
 from connect.errors import ConnectError
 from connect.liquid.library import Library
 from connect.pipeline.checking import Checked, check_campaign
+from connect.pipeline.run import providers_of, reaches_people
 from connect.project.campaigns import Loaded, load_campaign, load_campaigns
 from connect.project.load import templates
+from connect.vocabulary import CampaignStatus
 
 if TYPE_CHECKING:
     from connect.project.project import Project
@@ -26,10 +28,12 @@ def check_campaigns(project: Project, names: list[str], *, ask_warehouse: bool) 
 def _check(project: Project, name: str, loaded: Loaded, library: Library, ask_warehouse: bool) -> Checked:
     now = SystemClock().now()
     if loaded.campaign is None or not ask_warehouse:
-        return check_campaign(project, loaded, name, library, None, now)
+        return check_campaign(project, loaded, name, library, None, now, goes_live=False)
     warehouse = wiring.open_warehouse(project, loaded.campaign.audience.source)
     try:
-        return check_campaign(project, loaded, name, library, warehouse, now)
+        accounts = wiring.open_accounts(project, providers_of(loaded.campaign))
+        goes_live = loaded.campaign.status is CampaignStatus.live and reaches_people(accounts)
+        return check_campaign(project, loaded, name, library, warehouse, now, goes_live=goes_live)
     except ConnectError as outside:
         return Checked(name, loaded.campaign, (*loaded.problems, *outside.problems))
     finally:

@@ -64,7 +64,7 @@ message:
         <p>this message was rendered from a row of your warehouse.</p>
 """
 
-_IGNORED = (".env", ".connect/", "outbox/")
+_IGNORED = (".env", ".connect/", "outbox/", "*.duckdb", "*.duckdb.wal")
 
 
 def init(

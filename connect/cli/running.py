@@ -27,7 +27,7 @@ from connect.ledger.store import Ledger
 from connect.liquid.library import Library
 from connect.pipeline.plan import Plan, begin, plan_run, safe_recipients
 from connect.pipeline.reporting import run_report
-from connect.pipeline.run import Accounts, Job, Progress, Stopped, Tools, execute
+from connect.pipeline.run import Accounts, Job, Progress, Stopped, Tools, execute, providers_of, reaches_people
 from connect.project.load import templates
 from connect.vocabulary import Mode, Outcome
 
@@ -45,7 +45,7 @@ def run_campaign(project: Project, loaded: Loaded, *, yes: bool, again: bool, js
     warehouse = wiring.open_warehouse(project, loaded.campaign.audience.source)
     with ledger_of(project) as ledger:
         try:
-            accounts = wiring.open_accounts(project, (content.provider for content in loaded.campaign.message.content))
+            accounts = wiring.open_accounts(project, providers_of(loaded.campaign))
             plan = plan_run(
                 project,
                 loaded,
@@ -54,7 +54,7 @@ def run_campaign(project: Project, loaded: Loaded, *, yes: bool, again: bool, js
                 warehouse,
                 ledger,
                 SystemClock(),
-                reaches_people=_reaches_people(accounts),
+                reaches_people=reaches_people(accounts),
                 again=again,
             )
             _announce(plan, accounts)
@@ -62,10 +62,6 @@ def run_campaign(project: Project, loaded: Loaded, *, yes: bool, again: bool, js
             return _run(plan, ledger, accounts, json)
         finally:
             warehouse.close()
-
-
-def _reaches_people(accounts: Accounts) -> bool:
-    return any(provider.capabilities.reaches_people for provider, _ in accounts.values())
 
 
 def _announce(plan: Plan, accounts: Accounts) -> None:
@@ -111,7 +107,7 @@ def _ask(plan: Plan, accounts: Accounts, yes: bool) -> None:
         raise UserError.of(
             "not-confirmed", "this asks before it runs, and there is nobody to ask", "`--yes` runs without asking"
         )
-    real = plan.project.mode is Mode.live and _reaches_people(accounts)
+    real = plan.project.mode is Mode.live and reaches_people(accounts)
     question = f"Send to up to {plural(plan.rows, 'person', 'people')} for real?" if real else "Run it?"
     if not typer.confirm(question, err=True):
         raise UserError.of("not-confirmed", "nothing was sent")
@@ -150,7 +146,14 @@ def _print(report: Report, failure: ConnectError | None) -> int:
 
 
 def _exit_code(report: Report) -> int:
-    return 1 if report.total(Outcome.failed) + report.total(Outcome.unknown) else 0
+    return 1 if _went_wrong(report) else 0
+
+
+def _went_wrong(report: Report) -> bool:
+    """Deliveries failed or are in doubt; or nobody got anything although somebody should have."""
+    if report.total(Outcome.failed) + report.total(Outcome.unknown):
+        return True
+    return not report.total(Outcome.sent) and report.total(Outcome.refused) > 0
 
 
 async def _until_signalled(job: Job, ledger: Ledger, watch: Watch) -> None:

@@ -32,9 +32,9 @@ def show(
     if json:
         print_json([{"key": key, "value": value, "origin": origin} for key, value, origin in values])
         return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("key", no_wrap=True, min_width=28)
-    table.add_column("value", no_wrap=True, overflow="ellipsis")
+    table = Table(box=None, pad_edge=False, header_style="bold", expand=True)
+    table.add_column("key", no_wrap=True)
+    table.add_column("value", no_wrap=True, overflow="ellipsis", ratio=1)
     table.add_column("from", no_wrap=True)
     for key, value, origin in values:
         table.add_row(key, _short(value), f"[dim]{origin}[/dim]")

@@ -54,7 +54,7 @@ def in_the_way(connection: Connection, target: str, run: NewRun, again: bool) ->
 def get(connection: Connection, run_id: str) -> RunRecord:
     found = _select(connection, RUNS.c.id == run_id)
     if not found:
-        raise UserError.of("unknown-run", f"there is no run {run_id}", "`connect runs` lists them")
+        raise UserError.of("unknown-run", f"there is no run {run_id}", "`connect runs list` lists them")
     return found[0]
 
 

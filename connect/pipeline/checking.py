@@ -11,13 +11,13 @@ from zoneinfo import ZoneInfo
 
 from connect.errors import Location, Problem, Severity, UserError
 from connect.liquid.library import Library
-from connect.pipeline import lint
+from connect.pipeline import lint, safety
 from connect.project.campaign import Campaign
 from connect.project.campaigns import Loaded
 from connect.project.project import Project
 from connect.project.text import Text
 from connect.schedule.due import next_fire_times
-from connect.vocabulary import Channel
+from connect.vocabulary import Channel, Mode
 from connect.warehouses import query
 from connect.warehouses.interface import Column, Query, Warehouse
 from connect.warehouses.looking import nulls_query
@@ -50,16 +50,26 @@ class Checked:
 
 
 def check_campaign(
-    project: Project, loaded: Loaded, name: str, library: Library, warehouse: Warehouse | None, now: datetime
+    project: Project,
+    loaded: Loaded,
+    name: str,
+    library: Library,
+    warehouse: Warehouse | None,
+    now: datetime,
+    *,
+    goes_live: bool,
 ) -> Checked:
-    """Everything that is wrong with a campaign; with a warehouse, also against the columns of its query."""
+    """Everything that is wrong with a campaign; with a warehouse, also against the columns of its query.
+
+    goes_live: whether it would reach people, and so needs what live needs.
+    """
     dialect = warehouse.dialect.sqlglot if warehouse else "duckdb"
     problems = [*loaded.problems, *lint.text_problems(loaded, library, dialect)]
     campaign = loaded.campaign
     if campaign is None:
         return Checked(name, None, tuple(problems))
     if warehouse is not None and not _errors(problems):
-        problems += _warehouse_problems(project, campaign, library, warehouse, now)
+        problems += _warehouse_problems(project, campaign, library, warehouse, now, goes_live)
     return Checked(name, campaign, tuple(problems), _fires(campaign, now))
 
 
@@ -68,7 +78,7 @@ def _errors(problems: Sequence[Problem]) -> bool:
 
 
 def _warehouse_problems(
-    project: Project, campaign: Campaign, library: Library, warehouse: Warehouse, now: datetime
+    project: Project, campaign: Campaign, library: Library, warehouse: Warehouse, now: datetime, goes_live: bool
 ) -> list[Problem]:
     try:
         wrapping = wrap(project, campaign, warehouse, now)
@@ -76,6 +86,8 @@ def _warehouse_problems(
         return list(error.problems)
     columns = [column.name for column in wrapping.audience.columns]
     problems = lint.campaign_problems(campaign, library, columns)
+    if goes_live and project.mode is Mode.live:
+        problems += safety.marketing_problems(project, campaign, columns)
     if not _errors(problems):
         problems += _null_warnings(campaign, library, wrapping, warehouse)
     return problems

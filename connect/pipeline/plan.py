@@ -46,7 +46,6 @@ class Plan:
     rows: int
     """Rows of the audience, those without a key included."""
     rows_without_key: int
-    columns: tuple[str, ...]
     warnings: tuple[Problem, ...]
     again: bool = False
     """It may run although the campaign has run live before."""
@@ -74,15 +73,17 @@ def plan_run(
     unfinished = ledger.unfinished(project.mode, name) if name else None
     if unfinished is not None:
         return _resumed(project, loaded, warehouse, unfinished)
-    checked = check_campaign(project, loaded, name, library, warehouse, clock.now())
-    raise_errors(checked.problems)
+    checked = check_campaign(project, loaded, name, library, warehouse, clock.now(), goes_live=reaches_people)
+    drafts = safety.draft_problems(loaded.campaign, project.mode, reaches_people) if loaded.campaign else []
+    raise_errors([*drafts, *checked.problems])
     assert loaded.campaign is not None
     fire_time, manual = _fire_time(ledger, project.mode, loaded.campaign, clock.now())
     if manual and not again:
         _must_not_repeat(ledger, project, loaded.campaign)
     bundle = Bundle.of(loaded.campaign, library, templates, project.unsubscribe.url if project.unsubscribe else None)
     plan = _sized(project, bundle, warehouse, fire_time, manual, checked.problems)
-    _must_be_safe(plan, ledger, reaches_people)
+    last = ledger.last_completed(Mode.live, loaded.campaign.name)
+    raise_errors(safety.limit_problems(loaded.campaign, plan.rows, last.audience_rows if last else None))
     return replace(plan, again=again or not manual)
 
 
@@ -102,13 +103,6 @@ def _must_not_repeat(ledger: Ledger, project: Project, campaign: Campaign) -> No
             f"{campaign.name} has already run live: run {before.id} for {before.fire_time:%Y-%m-%d %H:%M} UTC",
             "nothing is due now; `--again` runs it once more, to everyone in its audience",
         )
-
-
-def _must_be_safe(plan: Plan, ledger: Ledger, reaches_people: bool) -> None:
-    last = ledger.last_completed(Mode.live, plan.campaign.name)
-    problems = safety.live_problems(plan.project, plan.campaign, plan.columns, reaches_people)
-    problems += safety.limit_problems(plan.campaign, plan.rows, last.audience_rows if last else None)
-    raise_errors(problems)
 
 
 def _sized(
@@ -131,7 +125,6 @@ def _sized(
         manual=manual,
         rows=_count(size["rows"]),
         rows_without_key=_count(size["without_key"]),
-        columns=tuple(column.name for column in wrapping.audience.columns),
         warnings=tuple(warnings),
         resumes=resumes,
     )

@@ -11,16 +11,11 @@ from connect.project.project import Project
 from connect.vocabulary import CampaignStatus, Channel, Mode
 
 
-def live_problems(
-    project: Project, campaign: Campaign, columns: Collection[str], reaches_people: bool
-) -> list[Problem]:
-    """Why a campaign may not go live as it stands, each with the way out. Nothing for runs that reach nobody."""
-    if project.mode is not Mode.live or not reaches_people:
+def draft_problems(campaign: Campaign, mode: Mode, reaches_people: bool) -> list[Problem]:
+    """Why a campaign that is a draft or paused may not run: this run would reach people."""
+    if mode is not Mode.live or not reaches_people or campaign.status is CampaignStatus.live:
         return []
-    problems = [] if campaign.status is CampaignStatus.live else [_not_live(campaign)]
-    if not campaign.message.transactional:
-        problems += _marketing_problems(project, campaign, columns)
-    return problems
+    return [_not_live(campaign)]
 
 
 def _not_live(campaign: Campaign) -> Problem:
@@ -33,7 +28,10 @@ def _not_live(campaign: Campaign) -> Problem:
     )
 
 
-def _marketing_problems(project: Project, campaign: Campaign, columns: Collection[str]) -> list[Problem]:
+def marketing_problems(project: Project, campaign: Campaign, columns: Collection[str]) -> list[Problem]:
+    """What marketing lacks before it may reach people, each with the way out."""
+    if campaign.message.transactional:
+        return []
     problems = []
     if project.subscriptions is None and "subscribed" not in columns:
         problems.append(

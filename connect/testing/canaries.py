@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -36,7 +37,8 @@ class Canaries:
     def add(self, column: str, value: Value) -> None:
         for form, needle in forms(value):
             assert len(needle) >= _HEAD, f"{column}: too short to be distinctive as {form}"
-            self._needles.setdefault(needle[:_HEAD], []).append((needle, column, form))
+            for spelled in {needle, needle.lower()}:
+                self._needles.setdefault(spelled[:_HEAD], []).append((spelled, column, form))
 
     def search(self, place: str, data: bytes) -> set[Hit]:
         """Every canary in these bytes, in any letter case."""
@@ -87,7 +89,8 @@ def _encoded(text: str) -> Iterator[tuple[str, bytes]]:
     for name, encoded in (("quoted", quote(text, safe="")), ("quoted plus", quote_plus(text))):
         yield f"url, {name}", encoded.encode()
     yield "url, every byte", "".join(f"%{byte:02X}" for byte in raw).encode()
-    yield "json", text.encode("unicode_escape")
+    yield "escaped", text.encode("unicode_escape")
+    yield "json", json.dumps(text)[1:-1].encode()
     for offset in range(3):
         yield f"base64, offset {offset}", _base64(raw, offset, base64.b64encode)
         yield f"base64 url-safe, offset {offset}", _base64(raw, offset, base64.urlsafe_b64encode)

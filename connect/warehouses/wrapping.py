@@ -344,14 +344,18 @@ class _Flags:
         return f"select o.id, o.address, o.channel, o.flag from (\n{relation}\n) as o where o.flag >= {least}"
 
     def _scoped(self) -> str:
-        """Rows of the subscriptions query that are about these people and this message."""
+        """Rows of the subscriptions query that are about these people and this message.
+
+        A hard bounce or a complaint is about every message, whatever topic it came from.
+        """
         topic = self.dialect.parameter("connect_topic")
         same_topic = (
             f"t.topic is null or t.topic = {topic}" if "connect_topic" in self.parameters() else "t.topic is null"
         )
         about = [f"t.id in (select {self._id_of_person()} from connect_people as p)"] if self._by_id else []
         about += [f"t.address in (select {address} from connect_people as p)" for address in self._by_address.values()]
-        return f"select t.* from (\n{self._normal()}\n) as t where ({same_topic}) and ({' or '.join(about)})"
+        counts = f"({same_topic} or t.flag >= {BOUNCED}) and ({' or '.join(about)})"
+        return f"select t.* from (\n{self._normal()}\n) as t where {counts}"
 
     def _normal(self) -> str:
         at = find(self.optouts.columns, "at")

@@ -46,6 +46,7 @@ ROWS = [
     ("id-00012", None, None, None, "subscribed", "2026-02-01"),
     ("id-00013", None, None, None, "subscribed", "2026-01-01"),  # and left again
     ("id-00013", None, None, None, "unsubscribed", "2026-02-01"),
+    ("id-00014", None, None, "sales", "bounced", None),  # a bounce is about every message, whatever its topic
     (None, None, None, None, "unsubscribed", None),  # nobody: null equals nobody's id and nobody's address
     ("", "", None, None, "unsubscribed", None),
     ("id-99999", "stranger@mail.example", None, None, "unsubscribed", None),
@@ -64,7 +65,7 @@ ABOUT = """
  or '{channel}' = 'email' and lower(trim(s.address)) = lower(p.email)
  or '{channel}' = 'sms' and replace(s.address, ' ', '') = replace(p.phone_number, ' ', ''))
 and (s.channel is null or lower(s.channel) = '{channel}')
-and (s.topic is null or s.topic = '{topic}')
+and (s.topic is null or s.topic = '{topic}' or s.status in ('bounced', 'complained'))
 """
 
 
@@ -107,7 +108,7 @@ def test_each_counts_for_its_topic_and_channel(listed: Any, topic: str) -> None:
     assert ended.counts == expected(listed, topic)
     assert ended.counts["email", "skipped", "unsubscribed"] >= 4
     assert ended.counts["email", "skipped", "complained"] == 1
-    assert ended.counts["sms", "skipped", "bounced"] == 1
+    assert ended.counts["sms", "skipped", "bounced"] == 2
     written_to = set(listed.addresses())
     assert "anna00001@mail.example" not in written_to  # by id
     assert "anna00004@mail.example" not in written_to  # by address
