@@ -142,7 +142,10 @@ class House:
         assert done.returncode in (0, 1), done.stderr.decode()
         report = json.loads(done.stdout)
         assert report["runs"][0]["state"] == "completed"
-        return Counter({f"{one['outcome']} {one['reason']}".strip(): one["count"] for one in report["tallies"]})
+        reasons: Counter[str] = Counter()
+        for one in report["tallies"]:
+            reasons[f"{one['outcome']} {one['reason']}".strip()] += one["count"]
+        return reasons
 
     def interrupted(self, name: str, *signals: int, ready: Any = None, **environment: str) -> None:
         """A run that gets these signals, one after the other, once it hangs."""
@@ -166,8 +169,8 @@ class House:
                 process.send_signal(number)
                 while number != signal.SIGKILL and number == signals[0] and b"stopping" not in err:
                     err += process.stderr.readline()
-            out = process.stdout.read()
-            err += process.stderr.read()
+            out, rest = process.communicate(timeout=60)
+            err += rest
         self.said += [(f"{name} said before {signals}", out), (f"{name} complained before {signals}", err)]
 
     def found(self) -> set[Any]:
@@ -245,29 +248,27 @@ def test_through_every_outcome(house):
     house.people()
     house.campaign("letter")
     reasons = house.reasons("letter")
-    expected = {
-        "sent": 8,  # three, the retried, the throttled, one of the duplicates, elsewhere, and who was texted
+    assert reasons == {
+        "sent": 7 + 4,  # by e-mail; and those by SMS whose e-mail address is no use
+        "skipped skip_tag: not for them": 1,
+        "skipped reached_elsewhere": 16,
+        "skipped no_address": 4,
+        "skipped unsubscribed": 2,
+        "skipped bounced": 1,
+        "skipped complained": 2,
+        "skipped duplicate": 2,
+        "refused missing_key": 2,
+        "refused invalid_email": 1,
+        "refused invalid_phone": 1,
+        "refused invalid_header": 1,
+        "refused too_many_recipients": 1,
+        "refused content_too_large": 1,
+        "refused null_value": 1,
+        "refused render_error": 1,
         "failed mailbox_unavailable": 1,
         "failed rejected_content": 1,
         "unknown in_doubt": 2,
-        "skipped skip_tag: not for them": 1,
-        "skipped unsubscribed": 1,
-        "skipped bounced": 1,
-        "skipped complained": 1,
-        "refused render_error": 1,
-        "refused null_value": 1,
-        "refused invalid_header": 1,
-        "refused invalid_phone": 1,
     }
-    assert expected.items() <= reasons.items(), reasons
-    for reason in (
-        "skipped no_address",
-        "skipped reached_elsewhere",
-        "skipped duplicate",
-        "refused missing_key",
-    ):
-        assert reasons[reason] >= 1, reasons
-    assert {"refused content_too_large", "refused render_error"} & reasons.keys()
     assert house.found() == set()
 
 
@@ -327,21 +328,26 @@ def test_a_run_that_pauses(house, when):
 
 def test_a_run_that_is_killed_and_one_that_is_stopped(house):
     house.people("hang")
-    house.campaign("letter", in_doubt="resend")
+    house.campaign("letter")
     house.interrupted("letter", signal.SIGKILL, WHEN="hang")
     assert house.found() == set()
-    house.interrupted("letter", signal.SIGINT, signal.SIGINT, WHEN="hang")
+    assert house.reasons("letter")["unknown in_doubt"] >= 1
+    assert house.found() == set()
+    house.campaign("other")
+    house.interrupted("other", signal.SIGINT, signal.SIGINT, WHEN="hang")
     assert b"stopped" in house.run("runs", "list").stdout
     assert house.found() == set()
-    house.reasons("letter")
+    assert house.reasons("other")["unknown in_doubt"] >= 1
     assert house.found() == set()
 
 
 def test_a_query_that_chokes_on_a_cell(house):
     house.people()
     house.campaign("letter", sql="select *, cast(email as integer) as number from people")
-    for command in (("validate",), ("run", "letter", "--yes"), ("preview", "letter", "--real")):
-        assert house.run(*command).returncode in (2, 3)
+    assert house.run("run", "letter", "--yes").returncode == 3
+    assert b"error[" in house.said[-1][1]
+    house.run("validate")
+    house.run("runs", "list")
     assert house.found() == set()
 
 
