@@ -88,7 +88,7 @@ def _commands(group: Command, prefix: str) -> Iterator[tuple[str, Command]]:
 
 def _section(name: str, command: Command) -> str:
     arguments = [each for each in command.params if each.param_type_name == "argument"]
-    options = [each for each in command.params if each.param_type_name == "option" and each.name != "help"]
+    options = [each for each in command.params if each.param_type_name == "option" and _is_shown(each)]
     usage = " ".join([name, *map(_argument, arguments), *(["[OPTIONS]"] if options else [])])
     parts = [f"## {name}", str(command.help).strip(), f"```text\n{usage}\n```"]
     if arguments:
@@ -96,6 +96,10 @@ def _section(name: str, command: Command) -> str:
     if options:
         parts.append(_table("option", [(_option(each), _told(each)) for each in options]))
     return "\n\n".join(parts) + "\n"
+
+
+def _is_shown(option: Command) -> bool:
+    return option.name != "help" and not option.hidden
 
 
 def _argument(argument: Command) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 Again = Annotated[bool, typer.Option("--again", help="Run it although it has already run live.")]
+Lease = Annotated[float, typer.Option(hidden=True, min=0.5, help="Seconds that others wait for a silent process.")]
+"""For tests, which can not wait as long as people can."""
 
 
 def run(
@@ -23,6 +26,7 @@ def run(
     mode: ModeOption = None,
     yes: Yes = False,
     again: Again = False,
+    lease: Lease = 30.0,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -32,4 +36,5 @@ def run(
     from connect.project.campaigns import load_campaign
 
     opened = open_project(project, target, mode)
-    raise typer.Exit(run_campaign(opened, load_campaign(opened, name), yes=yes, again=again, json=json))
+    loaded, held = load_campaign(opened, name), timedelta(seconds=lease)
+    raise typer.Exit(run_campaign(opened, loaded, yes=yes, again=again, json=json, lease=held))

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from random import SystemRandom
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,17 @@ from connect.ledger.store import Ledger
 from connect.liquid.library import Library
 from connect.pipeline.plan import Plan, begin, plan_run, safe_recipients
 from connect.pipeline.reporting import run_report
-from connect.pipeline.run import Accounts, Job, Progress, Stopped, Tools, execute, providers_of, reaches_people
+from connect.pipeline.run import (
+    LEASE,
+    Accounts,
+    Job,
+    Progress,
+    Stopped,
+    Tools,
+    execute,
+    providers_of,
+    reaches_people,
+)
 from connect.project.load import templates
 from connect.vocabulary import Mode, Outcome
 
@@ -37,7 +48,9 @@ if TYPE_CHECKING:
     from connect.reports.counts import Report
 
 
-def run_campaign(project: Project, loaded: Loaded, *, yes: bool, again: bool, json: bool) -> int:
+def run_campaign(
+    project: Project, loaded: Loaded, *, yes: bool, again: bool, json: bool, lease: timedelta = LEASE
+) -> int:
     """Run, show, and return the exit code: 0, or 1 when deliveries failed or are in doubt."""
     raise_errors(loaded.problems)
     assert loaded.campaign is not None
@@ -59,7 +72,7 @@ def run_campaign(project: Project, loaded: Loaded, *, yes: bool, again: bool, js
             )
             _announce(plan, accounts)
             _ask(plan, accounts, yes)
-            return _run(plan, ledger, accounts, json)
+            return _run(plan, ledger, accounts, json, lease)
         finally:
             warehouse.close()
 
@@ -113,13 +126,13 @@ def _ask(plan: Plan, accounts: Accounts, yes: bool) -> None:
         raise UserError.of("not-confirmed", "nothing was sent")
 
 
-def _run(plan: Plan, ledger: Ledger, accounts: Accounts, json: bool) -> int:
+def _run(plan: Plan, ledger: Ledger, accounts: Accounts, json: bool, lease: timedelta) -> int:
     job = begin(plan, ledger, SystemClock(), system_random, accounts)
     failure: ConnectError | None = None
     began = time.monotonic()
     with _watching(plan) as watch:
         try:
-            asyncio.run(_until_signalled(job, ledger, watch))
+            asyncio.run(_until_signalled(job, ledger, watch, lease))
         except Stopped:
             pass
         except ConnectError as problem:
@@ -156,7 +169,7 @@ def _went_wrong(report: Report) -> bool:
     return not report.total(Outcome.sent) and report.total(Outcome.refused) > 0
 
 
-async def _until_signalled(job: Job, ledger: Ledger, watch: Watch) -> None:
+async def _until_signalled(job: Job, ledger: Ledger, watch: Watch, lease: timedelta) -> None:
     """Execute; the first Ctrl-C or SIGTERM stops well, the second at once."""
     stop = asyncio.Event()
     task = asyncio.current_task()
@@ -173,7 +186,7 @@ async def _until_signalled(job: Job, ledger: Ledger, watch: Watch) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopping)
     try:
-        await execute(job, Tools(ledger, SystemClock(), SystemRandom(), stop, watch))
+        await execute(job, Tools(ledger, SystemClock(), SystemRandom(), stop, watch, lease))
     except asyncio.CancelledError:
         raise Stopped from None
 

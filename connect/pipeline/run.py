@@ -96,6 +96,8 @@ class Tools:
     stop: asyncio.Event
     """Set to stop well: what is in the air is finished, the rest goes on with the next `connect run`."""
     watch: Callable[[Progress], None] = lambda progress: None
+    lease: timedelta = LEASE
+    """How long others wait for this process when it says nothing."""
 
 
 class Stopped(ConnectError):
@@ -107,7 +109,7 @@ class Stopped(ConnectError):
 async def execute(job: Job, tools: Tools) -> RunState:
     """Run, or go on with a run, until it has ended or paused. Returns its state; raises what paused it."""
     ledger, run_id = tools.ledger, job.record.id
-    claimed = await asyncio.to_thread(ledger.claim_slice, run_id, owner=Owner.here(), lease=LEASE)
+    claimed = await asyncio.to_thread(ledger.claim_slice, run_id, owner=Owner.here(), lease=tools.lease)
     await asyncio.to_thread(ledger.set_state, run_id, RunState.running, "")
     try:
         async with _committing(ledger, claimed) as commits:
@@ -204,8 +206,8 @@ class _Execution:
         """Renew the lease while the run lasts; losing it stops every lane."""
         try:
             while True:
-                await self._tools.clock.sleep(LEASE.total_seconds() / 3)
-                await asyncio.to_thread(self._tools.ledger.renew, self._claimed, LEASE)
+                await self._tools.clock.sleep(self._tools.lease.total_seconds() / 3)
+                await asyncio.to_thread(self._tools.ledger.renew, self._claimed, self._tools.lease)
                 self._show()
         except ConnectError as problem:
             for lane in self._lanes.values():
