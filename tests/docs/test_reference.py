@@ -142,7 +142,7 @@ def commands() -> list[tuple[str, Any]]:
 def test_every_command_and_option_is_in_the_reference(name: str, command: Any) -> None:
     text = markdown.section(REFERENCE / "cli.md", name)
     for parameter in command.params:
-        if parameter.name == "help":
+        if parameter.name == "help" or getattr(parameter, "hidden", False):
             continue
         assert parameter.help, f"{name} {parameter.name} has no help"
         assert parameter.help.replace("|", "\\|") in text
