@@ -33,10 +33,26 @@ def position(salt: str, key: str) -> str:
     return hashlib.md5((salt + key).encode(), usedforsecurity=False).hexdigest()
 
 
+_MARK_SIZE = 8
+
+
+def person_mark(secret: bytes, key: str) -> bytes:
+    """The pseudonym of one person in one run: 8 bytes, with which each of their message keys begins."""
+    return hashlib.blake2b(key.encode(), key=secret, digest_size=_MARK_SIZE, person=b"person").digest()
+
+
 def message_key(secret: bytes, key: str, channel: str, address: str) -> bytes:
-    """The pseudonym of one delivery: 16 bytes, the same for the same run, person, channel and address."""
+    """The pseudonym of one delivery: 16 bytes, the same for the same run, person, channel and address.
+
+    It begins with the person's mark, so that a person is known again whose address has changed meanwhile.
+    """
     text = "\x1f".join((key, channel, address))
-    return hashlib.blake2b(text.encode(), key=secret, digest_size=16).digest()
+    return person_mark(secret, key) + hashlib.blake2b(text.encode(), key=secret, digest_size=_MARK_SIZE).digest()
+
+
+def mark_of(key: bytes) -> bytes:
+    """The mark of the person that a message key is about."""
+    return key[:_MARK_SIZE]
 
 
 def new_run_id(now_seconds: int, random: RandomBytes = system_random) -> str:

@@ -5,20 +5,21 @@ from __future__ import annotations
 import mimetypes
 import re
 from collections import Counter
-from collections.abc import Callable, Container, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from connect.channels.addresses import normal
 from connect.channels.email import Bad, EmailParts, build_email
 from connect.channels.message import Attachment, Message, Outgoing
 from connect.channels.sms import build_sms
-from connect.identity import correlation_id, message_key
+from connect.identity import correlation_id, message_key, person_mark
 from connect.liquid.library import Library
 from connect.liquid.template import Template
 from connect.liquid.trouble import Refusal, Skip
 from connect.pipeline import gates
 from connect.pipeline.deliveries import Delivery, Ended, Person, RunFacts
 from connect.pipeline.links import UnsubscribeLinks, Urls
+from connect.pipeline.recovery import Recovered
 from connect.project.campaign import Campaign
 from connect.project.message import Attachment as AttachmentContent
 from connect.project.message import EmailContent, SmsContent
@@ -167,9 +168,10 @@ class Composer:
         *,
         test_recipient: Mapping[Channel, str],
         copied: set[Channel],
-        recovered: Container[bytes] = frozenset(),
+        recovered: Recovered | None = None,
     ) -> None:
-        self._facts, self._links, self._recovered = facts, links, recovered
+        self._facts, self._links = facts, links
+        self._recovered = recovered or Recovered()
         self._reach = campaign.policy.reach
         self._mode = gates.ModeGate(facts.mode, test_recipient, copied)
         self._test_recipient = test_recipient
@@ -189,21 +191,14 @@ class Composer:
         scope = {"user": person.user, **self._constant}
         addressed = [self._address(channel, person, scope) for channel in self.channels]
         chosen = {one.channel for one in self._chosen(person, addressed)}
-        found: list[Delivery] = []
-        for one in addressed:
-            result = self._result(one, person, scope) if one.channel in chosen else _unchosen(one)
-            before = self._key_before(one, person, scope) if self._recovered and isinstance(result, Ended) else None
-            found.append(Delivery(one.channel, one.templates.account, result, before))
-        return found
-
-    def _key_before(self, one: _Addressed, person: Person, scope: Scope) -> bytes | None:
-        """The key of a delivery that was near the air before a crash and ends at a gate now: it counts once."""
-        try:
-            address = gates.address(one.channel, one.templates.to.render(person.user, scope))
-        except (Skip, Refusal):
-            return None
-        key = self._key(person, replace(one, address=address))
-        return key if key in self._recovered else None
+        return [
+            Delivery(
+                one.channel,
+                one.templates.account,
+                self._result(one, person, scope) if one.channel in chosen else _unchosen(one),
+            )
+            for one in addressed
+        ]
 
     def _address(self, channel: Channel, person: Person, scope: Scope) -> _Addressed:
         templates = _for_locale(self._templates[channel], person.user.get("locale"))
@@ -219,10 +214,16 @@ class Composer:
     def _chosen(self, person: Person, addressed: Sequence[_Addressed]) -> Sequence[_Addressed]:
         """The channels that this person is written to on."""
         reachable = [one for one in addressed if isinstance(one.address, str)]
-        if self._reach is Reach.all or len(reachable) < 2:
+        if self._reach is Reach.all:
             return reachable
-        before = [one for one in reachable if self._key(person, one) in self._recovered]
-        return (before or reachable)[:1]  # a recovered person stays with the channel that their intent names
+        before = self._recovered.channels_of(self.mark(person)) if self._recovered else set()
+        if before:  # a recovered person stays with the channel that their intent names
+            return [one for one in reachable if one.channel in before]
+        return reachable[:1]
+
+    def mark(self, person: Person) -> bytes:
+        """What all message keys of this person begin with."""
+        return person_mark(self._facts.secret, person.key)
 
     def _key(self, person: Person, one: _Addressed) -> bytes:
         address = one.address if isinstance(one.address, str) else ""

@@ -46,5 +46,3 @@ class Delivery:
     channel: Channel
     account: str
     result: Ended | Outgoing
-    key_before: bytes | None = None
-    """The message key of one that ends here although it was near the air before a crash."""

@@ -58,20 +58,24 @@ class Outcomes:
 
         `keys` are those of the ended ones that have an intent in the ledger from before a crash.
         """
-        tallies: dict[TallyKey, int] = {}
-        for channel, end in ended:
-            self._count(tallies, channel, end)
         last = self._rows[-1] if self._rows else None
         if last is not None and not last.pending and not pending:
-            last.position = position  # settled neighbours share one entry: memory stays flat
-            for tally, count in tallies.items():
-                last.tallies[tally] = last.tallies.get(tally, 0) + count
-            last.keys += keys
-            return last
-        row = Row(position, pending, pending, tallies, [*keys])
-        self._rows.append(row)
-        self._ahead += pending
+            row = last
+            row.position = position  # settled neighbours share one entry: memory stays flat
+        else:
+            row = Row(position, pending, pending)
+            self._rows.append(row)
+            self._ahead += pending
+        row.keys += keys
+        for channel, end in ended:
+            self.count(row, channel, end, 1)
         return row
+
+    def count(self, row: Row, channel: Channel, end: Ended, times: int) -> None:
+        """So many more deliveries of this row ended so, without being counted one by one."""
+        tally = (channel, _NO_ARM, end.outcome, end.reason)
+        row.tallies[tally] = row.tallies.get(tally, 0) + times
+        self.totals[tally] += times
 
     async def room(self) -> None:
         """Wait until few enough deliveries are ahead of the cursor."""
@@ -87,15 +91,10 @@ class Outcomes:
     async def settle(self, settled: Sequence[Settled]) -> None:
         """These deliveries have ended. Returns when that is durable."""
         for row, channel, key, end in settled:
-            self._count(row.tallies, channel, end)
+            self.count(row, channel, end, 1)
             row.keys.append(key)
             row.pending -= 1
         await self._commit(settled)
-
-    def _count(self, tallies: dict[TallyKey, int], channel: Channel, end: Ended) -> None:
-        tally = (channel, _NO_ARM, end.outcome, end.reason)
-        tallies[tally] = tallies.get(tally, 0) + 1
-        self.totals[tally] += 1
 
     async def flush(self) -> None:
         """Move the cursor over what is settled now."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from connect.identity import mark_of
 from connect.ledger.records import Intent
 from connect.pipeline.deliveries import Ended
 from connect.vocabulary import Channel, Outcome, Reason
@@ -12,33 +13,49 @@ IN_DOUBT = Ended(Outcome.unknown, Reason.in_doubt)
 
 
 class Recovered:
-    """Intents by message key, taken as their people are met again."""
+    """Intents by person, taken as their people are met again."""
 
     def __init__(self, intents: Iterable[Intent] = ()) -> None:
-        self._left = {intent.key: intent for intent in intents}
-
-    def __contains__(self, key: object) -> bool:
-        return key in self._left
+        self._people: dict[bytes, list[Intent]] = {}
+        for intent in intents:
+            self._people.setdefault(mark_of(intent.key), []).append(intent)
 
     def __bool__(self) -> bool:
-        return bool(self._left)
+        return bool(self._people)
 
-    def take(self, key: bytes) -> Intent | None:
-        """The intent of this delivery, if it was near the air before."""
-        return self._left.pop(key, None)
+    def take(self, mark: bytes, channel: Channel, key: bytes | None) -> Intent | None:
+        """The intent of this person on this channel: with this key, else with one of an address they had before."""
+        mine = [intent for intent in self._people.get(mark, ()) if intent.channel is channel]
+        found = next((intent for intent in mine if intent.key == key), mine[0] if mine else None)
+        if found is not None:
+            self._people[mark].remove(found)
+            if not self._people[mark]:
+                del self._people[mark]
+        return found
+
+    def channels_of(self, mark: bytes) -> set[Channel]:
+        """The channels on which this person was near the air."""
+        return {intent.channel for intent in self._people.get(mark, ())}
 
     @property
     def last_call(self) -> int:
         """The highest number of a call that is remembered; new calls are numbered on from it."""
-        return max((intent.call for intent in self._left.values()), default=0)
+        return max((intent.call for intent in self._intents()), default=0)
 
     def channels(self) -> set[Channel]:
-        return {intent.channel for intent in self._left.values()}
+        return {intent.channel for intent in self._intents()}
 
     def gone(self) -> list[tuple[Intent, Ended]]:
         """Those whose people were not met again, and how they count: as settled, or as unknown for ever."""
-        left, self._left = list(self._left.values()), {}
+        left, self._people = self._intents(), {}
         return [(intent, how_it_ended(intent) or Ended(Outcome.unknown, Reason.gone)) for intent in left]
+
+    def in_doubt(self) -> int:
+        """How many have no outcome."""
+        return sum(intent.outcome is None for intent in self._intents())
+
+    def _intents(self) -> list[Intent]:
+        return [intent for mine in self._people.values() for intent in mine]
 
 
 def how_it_ended(intent: Intent) -> Ended | None:

@@ -246,9 +246,7 @@ class _Execution:
             )
             self._count(1 + rows.duplicates[index])
             deliveries = self._composer.deliveries(person)
-            if rows.duplicates[index]:
-                deliveries += self._duplicates(rows.duplicates[index])
-            await self._take(rows.positions[index], deliveries)
+            await self._take(rows.positions[index], person, deliveries, rows.duplicates[index])
             if not index % 50:
                 await asyncio.sleep(0)  # rendering must not starve what is in the air
         for lane in self._lanes.values():
@@ -267,17 +265,13 @@ class _Execution:
                 ),
             )
 
-    def _duplicates(self, count: int) -> list[Delivery]:
-        return [Delivery(channel, "", gates.DUPLICATE) for channel in self._composer.channels for _ in range(count)]
-
-    async def _take(self, position: str, deliveries: list[Delivery]) -> None:
+    async def _take(self, position: str, person: Person, deliveries: list[Delivery], duplicates: int) -> None:
         """Count what ended, and hand the rest to their lanes, except what was settled or in the air before a crash."""
         ended: list[tuple[Channel, Ended]] = []
         known: list[bytes] = []
         going: list[tuple[Delivery, bool]] = []
         for delivery in deliveries:
-            key = delivery.key_before if isinstance(delivery.result, Ended) else delivery.result.key
-            before = self._recovered.take(key) if key else None
+            before = self._before(person, delivery) if self._recovered else None
             end = self._end(delivery, before)
             if end is None:
                 going.append((delivery, before is not None))
@@ -286,18 +280,27 @@ class _Execution:
             if before:
                 known.append(before.key)
         row = self._outcomes.add(position, ended, len(going), known)
+        for channel in self._composer.channels if duplicates else ():
+            self._outcomes.count(row, channel, gates.DUPLICATE, duplicates)
         for delivery, in_doubt in going:
             assert not isinstance(delivery.result, Ended)
             await self._outcomes.room()
             self._sequence += 1
             await self._lanes[delivery.account].put(Ticket(delivery.result, row, self._sequence, in_doubt))
 
+    def _before(self, person: Person, delivery: Delivery) -> Intent | None:
+        """What became of this person on this channel before a crash, under whatever address."""
+        key = None if isinstance(delivery.result, Ended) else delivery.result.key
+        return self._recovered.take(self._composer.mark(person), delivery.channel, key)
+
     def _end(self, delivery: Delivery, before: Intent | None) -> Ended | None:
         """How a delivery ended: at a gate, or before a crash, which then counts; None when it is to be sent."""
         at_gate = delivery.result if isinstance(delivery.result, Ended) else None
         if before is None:
             return at_gate
-        return (how_it_ended(before) or IN_DOUBT) if at_gate else self._lanes[delivery.account].how_it_ended(before)
+        if isinstance(delivery.result, Ended) or delivery.result.key != before.key:
+            return how_it_ended(before) or IN_DOUBT  # nobody hears twice because their address has changed
+        return self._lanes[delivery.account].how_it_ended(before)
 
     async def _let_go(self) -> None:
         """Finish what is in the air, settle it, start nothing new."""
