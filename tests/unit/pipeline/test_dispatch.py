@@ -35,7 +35,7 @@ async def test_an_intent_is_durable_before_the_provider_hears_of_the_message(ben
     await bench.send(bench.lane(look, max_batch=3), 1, 2, 3, 4)
     assert [who for who, _ in seen] == [1, 2, 3, 4]
     assert all(who in near for who, near in seen)
-    assert seen[0][1] == {1: None, 2: None, 3: None}
+    assert {1: None, 2: None, 3: None}.items() <= seen[0][1].items()
 
 
 async def test_nothing_is_left_in_the_ledger_once_the_cursor_has_passed(bench):
