@@ -21,6 +21,11 @@ class Clock(Protocol):
         """Wait this long by `monotonic`."""
 
 
+def _since_boot() -> float:
+    """Seconds that go on while the machine sleeps: a lease must not outlast a closed laptop lid."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
+
+
 class SystemClock:
     """The clock of this machine."""
 
@@ -28,7 +33,7 @@ class SystemClock:
         return datetime.now(UTC)
 
     def monotonic(self) -> float:
-        return time.monotonic()
+        return _since_boot()
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from random import Random
@@ -19,6 +19,7 @@ from connect.clock import Clock
 from connect.errors import Disposition, Problem, RunTrouble
 from connect.ledger.commits import Commits
 from connect.ledger.records import Intent
+from connect.pipeline.breaker import Breaker, down_trouble, provider_trouble
 from connect.pipeline.deliveries import Ended
 from connect.pipeline.outcomes import Outcomes, Row
 from connect.pipeline.recovery import how_it_ended
@@ -31,6 +32,9 @@ RETRY_FOR = timedelta(minutes=10)
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 60.0
 _WINDOW = 2
 """Calls released to an account, as a multiple of its concurrency."""
+
+_MANY = 20
+"""Deliveries in trouble one after the other, and none through, that make it the account's trouble."""
 
 _ENDS = {
     Status.accepted: Outcome.sent,
@@ -80,6 +84,8 @@ class Lane:
         random: Random,
         *,
         last_call: int = 0,
+        held: Callable[[], Awaitable[None]] | None = None,
+        breaker: Breaker | None = None,
     ) -> None:
         self._provider, self._account = provider, account
         self._commits, self._outcomes = commits, outcomes
@@ -94,6 +100,9 @@ class Lane:
         self._order = itertools.count()
         self._calls: set[asyncio.Task[None]] = set()
         self._call_numbers = itertools.count(last_call + 1)
+        self._held, self._breaker = held, breaker or Breaker()
+        self._unwell: set[bytes] = set()
+        self._down_since: float | None = None
         self._throttles = 0
         self._open_at = 0.0
         self._settled = asyncio.Event()
@@ -218,6 +227,8 @@ class Lane:
             if self._halted.is_set():
                 await self._withdraw(tickets)
                 return
+            if self._held is not None:
+                await self._held()
             receipts = await self._provider.send([ticket.outgoing for ticket in tickets])
         if len(receipts) != len(tickets):
             raise RuntimeError(f"{self._account.name} gave {len(receipts)} receipts for {len(tickets)} messages")
@@ -267,28 +278,52 @@ class Lane:
         status = receipt.status
         if status in _ENDS:
             self._throttles = 0
-            outcome = _ENDS[status]
-            return Ended(outcome, "" if outcome is Outcome.sent else receipt.reason or status.value)
+            self._down_since = None
+            self._unwell.clear()
+            return self._ended_as(_ENDS[status], receipt)
         if status in _PAUSES:
             return self._trouble(status, receipt)
         if status is Status.throttled:
             self._throttle(receipt)
             self._again(ticket, self._open_at - self._clock.monotonic())
             return None
+        down = self._is_down(ticket, receipt)
         if status is Status.ambiguous:
             ticket.in_doubt = True
-            if not self._may_repeat():
-                return Ended(Outcome.unknown, Reason.in_doubt)
+            if not self.may_repeat():
+                return self._ended_as(Outcome.unknown, Receipt(status, Reason.in_doubt))
+        if down:  # everyone waits for the account, and nobody's ten minutes run
+            self._again(ticket, self._open_at - self._clock.monotonic())
+            return None
         return self._retry(ticket)
+
+    def _ended_as(self, outcome: Outcome, receipt: Receipt) -> Ended:
+        reason = "" if outcome is Outcome.sent else receipt.reason or receipt.status.value
+        if self._breaker.trips(outcome is not Outcome.sent):
+            self.halt(provider_trouble(self._account.name, reason))
+        return Ended(outcome, reason)
+
+    def _is_down(self, ticket: Ticket, receipt: Receipt) -> bool:
+        """Whether trouble is the account's and not this delivery's: many in a row have it, and nobody gets through."""
+        self._unwell.add(ticket.outgoing.key)
+        if len(self._unwell) < _MANY:
+            return False
+        now = self._clock.monotonic()
+        self._down_since = now if self._down_since is None else self._down_since
+        self._throttle(receipt)
+        self._unwell = set(itertools.islice(self._unwell, _MANY))  # no more is to be remembered than decides
+        if now - self._down_since > RETRY_FOR.total_seconds():
+            self.halt(down_trouble(self._account.name, receipt.reason or receipt.status.value))
+        return True
 
     def how_it_ended(self, before: Intent) -> Ended | None:
         """How a delivery that was near the air before a crash counts; None when it is to be sent (again)."""
         stored = how_it_ended(before)
-        if stored is None and not self._may_repeat():
+        if stored is None and not self.may_repeat():
             return Ended(Outcome.unknown, Reason.in_doubt)
         return stored
 
-    def _may_repeat(self) -> bool:
+    def may_repeat(self) -> bool:
         """Whether a delivery in doubt may be sent again: the provider deduplicates, or the user said so."""
         return self._provider.capabilities.idempotency is Idempotency.request_key or self._in_doubt is InDoubt.resend
 

@@ -23,17 +23,19 @@ from random import Random
 from typing import Any
 
 from connect.clock import Clock
-from connect.errors import ConnectError, Disposition, Problem, RunTrouble
+from connect.errors import ConnectError, Disposition, OutsideError, Problem, RunTrouble
 from connect.ledger.commits import Commits
 from connect.ledger.owner import Owner
-from connect.ledger.records import Intent, RunRecord, Slice
+from connect.ledger.records import Intent, RunRecord, Slice, Tally
 from connect.ledger.refusals import LeaseLost
 from connect.ledger.store import Ledger
 from connect.pipeline import gates
 from connect.pipeline.audience import Rows, Sweep
+from connect.pipeline.breaker import Breaker, crash_trouble, doubt_trouble, template_trouble
 from connect.pipeline.compose import Composer
 from connect.pipeline.deliveries import Delivery, Ended, Person
 from connect.pipeline.dispatch import Lane, Ticket
+from connect.pipeline.lease import Lease
 from connect.pipeline.outcomes import Outcomes
 from connect.pipeline.recovery import IN_DOUBT, Recovered, how_it_ended
 from connect.project.campaign import Campaign
@@ -41,6 +43,8 @@ from connect.providers.interface import Account, Provider
 from connect.vocabulary import Channel, InDoubt, Mode, Outcome, Reason, RunState
 
 LEASE = timedelta(seconds=30)
+DRAIN = timedelta(seconds=45)
+"""How long a run that stops waits for what is in the air; the rest is in doubt."""
 
 Accounts = Mapping[str, tuple[Provider, Account]]
 
@@ -109,11 +113,14 @@ class Stopped(ConnectError):
 async def execute(job: Job, tools: Tools) -> RunState:
     """Run, or go on with a run, until it has ended or paused. Returns its state; raises what paused it."""
     ledger, run_id = tools.ledger, job.record.id
-    claimed = await asyncio.to_thread(ledger.claim_slice, run_id, owner=Owner.here(), lease=tools.lease)
-    await asyncio.to_thread(ledger.set_state, run_id, RunState.running, "")
+    longest_call = max((account.timeout for _, account in job.accounts.values()), default=timedelta(0))
+    began = tools.clock.monotonic()
+    claimed = await asyncio.to_thread(ledger.claim_slice, run_id, owner=Owner.here(), lease=tools.lease + longest_call)
+    lease = Lease(ledger, claimed, tools.lease, longest_call, tools.clock, began)
     try:
+        await asyncio.to_thread(_go_on, ledger, job.record)
         async with _committing(ledger, claimed) as commits:
-            await _Execution(job, tools, claimed, commits).run()
+            await _Execution(job, tools, lease, commits).run()
     except LeaseLost:
         raise
     except BaseException as problem:
@@ -123,13 +130,29 @@ async def execute(job: Job, tools: Tools) -> RunState:
     return RunState.completed
 
 
+def _go_on(ledger: Ledger, before: RunRecord) -> None:
+    """The run is going; unless it has crashed so often that a person should look first."""
+    now = ledger.run(before.id)
+    trouble = crash_trouble(now) if now and before.state is RunState.running else None
+    if trouble is not None:
+        raise trouble
+    ledger.set_state(before.id, RunState.running, "")
+
+
 def _give_up(ledger: Ledger, claimed: Slice, problem: BaseException) -> None:
     """Leave the run in a state that says why, and that the next worker can go on from."""
+    with suppress(OutsideError):  # a ledger that is away says nothing now; the lease runs out, and the run goes on
+        _leave(ledger, claimed, problem)
+
+
+def _leave(ledger: Ledger, claimed: Slice, problem: BaseException) -> None:
     if isinstance(problem, RunTrouble) and problem.disposition is Disposition.fail:
         ledger.finish(claimed.run_id, RunState.failed, _reason(problem), slice=claimed)
         return
     stopped = isinstance(problem, Stopped | asyncio.CancelledError | KeyboardInterrupt)
-    ledger.set_state(claimed.run_id, RunState.stopped if stopped else RunState.paused, _reason(problem))
+    now = ledger.run(claimed.run_id)
+    if not (stopped and now and now.state is RunState.paused):  # paused by hand: that says more than "stopped"
+        ledger.set_state(claimed.run_id, RunState.stopped if stopped else RunState.paused, _reason(problem))
     ledger.release(claimed)
 
 
@@ -155,8 +178,10 @@ async def _committing(ledger: Ledger, claimed: Slice) -> AsyncIterator[Commits]:
 class _Execution:
     """One process working on one slice of a run."""
 
-    def __init__(self, job: Job, tools: Tools, claimed: Slice, commits: Commits) -> None:
-        self._job, self._tools, self._claimed, self._commits = job, tools, claimed, commits
+    def __init__(self, job: Job, tools: Tools, lease: Lease, commits: Commits) -> None:
+        self._job, self._tools, self._lease, self._commits = job, tools, lease, commits
+        self._claimed = lease.slice
+        self._content = Breaker(off=job.record.state is RunState.paused)
         self._outcomes = Outcomes(commits)
         self._sequence = 0
         self._rows = 0
@@ -173,6 +198,7 @@ class _Execution:
         async with AsyncExitStack() as stack:
             await self._open_lanes(stack)
             stack.enter_context(_cancelling(asyncio.create_task(self._keep_lease())))
+            self._look_at_doubt(counted)
             try:
                 await self._unless_stopped(self._sweep())
             except asyncio.CancelledError:
@@ -200,15 +226,24 @@ class _Execution:
                 self._tools.clock,
                 self._tools.random,
                 last_call=self._recovered.last_call,
+                held=self._lease.held,
+                breaker=Breaker(off=self._content.off),
             )
 
+    def _look_at_doubt(self, counted: list[Tally]) -> None:
+        """After a crash: whether crashes have left so much in doubt that a person should look."""
+        if self._job.record.state is not RunState.running or not self._recovered:
+            return
+        before = sum(tally.count for tally in counted if tally.outcome is Outcome.unknown)
+        lost = 0 if any(lane.may_repeat() for lane in self._lanes.values()) else self._recovered.in_doubt()
+        trouble = doubt_trouble(before + lost, self._job.record.audience_rows or 0)
+        if trouble is not None:
+            raise trouble
+
     async def _keep_lease(self) -> None:
-        """Renew the lease while the run lasts; losing it stops every lane."""
+        """Hold on to the slice while the run lasts; losing it stops every lane."""
         try:
-            while True:
-                await self._tools.clock.sleep(self._tools.lease.total_seconds() / 3)
-                await asyncio.to_thread(self._tools.ledger.renew, self._claimed, self._tools.lease)
-                self._show()
+            await self._lease.keep(self._tools.stop.set)
         except ConnectError as problem:
             for lane in self._lanes.values():
                 lane.halt(problem)
@@ -271,6 +306,7 @@ class _Execution:
         known: list[bytes] = []
         going: list[tuple[Delivery, bool]] = []
         for delivery in deliveries:
+            self._watch_content(delivery)
             before = self._before(person, delivery) if self._recovered else None
             end = self._end(delivery, before)
             if end is None:
@@ -288,6 +324,13 @@ class _Execution:
             self._sequence += 1
             await self._lanes[delivery.account].put(Ticket(delivery.result, row, self._sequence, in_doubt))
 
+    def _watch_content(self, delivery: Delivery) -> None:
+        """A template that can not render many of its people must not burn the list."""
+        end = delivery.result
+        reason = end.reason if isinstance(end, Ended) else ""
+        if (not reason or reason in _CONTENT) and self._content.trips(bool(reason)):
+            raise template_trouble(reason)
+
     def _before(self, person: Person, delivery: Delivery) -> Intent | None:
         """What became of this person on this channel before a crash, under whatever address."""
         key = None if isinstance(delivery.result, Ended) else delivery.result.key
@@ -303,10 +346,15 @@ class _Execution:
         return self._lanes[delivery.account].how_it_ended(before)
 
     async def _let_go(self) -> None:
-        """Finish what is in the air, settle it, start nothing new."""
-        for lane in self._lanes.values():
-            await lane.stop()
-        with suppress(LeaseLost):
+        """Finish what is in the air, within a bound, settle it, start nothing new."""
+        try:
+            async with asyncio.timeout(DRAIN.total_seconds()):
+                for lane in self._lanes.values():
+                    await lane.stop()
+        except TimeoutError:
+            for lane in self._lanes.values():
+                lane.abandon()
+        with suppress(ConnectError):
             await self._outcomes.flush()
 
     async def _settle_the_rest(self) -> None:
@@ -330,6 +378,8 @@ class _Execution:
         )
 
 
+_CONTENT = frozenset({Reason.render_error, Reason.null_value, Reason.content_too_large, Reason.invalid_header})
+"""Why the content, or a column that it prints, is at fault rather than a person's address."""
 _LEFT_US = (Outcome.sent, Outcome.failed, Outcome.unknown)
 """What became of deliveries that a provider was given."""
 _END = "g"
