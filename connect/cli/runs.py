@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from connect.cli.options import Debug, Json, ProjectFolder, Target
+from connect.cli.run import Yes
 from connect.cli.terminal import out, print_json
 
 if TYPE_CHECKING:
     from connect.ledger.records import RunRecord
     from connect.ledger.store import Ledger
 
-app = typer.Typer(help="List runs, show what became of one, or end one.", no_args_is_help=True)
+app = typer.Typer(help="List runs, show what became of one; pause, resume or cancel it.", no_args_is_help=True)
 
 
 def _found(ledger: Ledger, run: str) -> RunRecord:
@@ -105,3 +106,52 @@ def cancel_run(
         return
     out.print(f"cancelled run {record.id}\n")
     show_report(report, out)
+
+
+@app.command("pause")
+def pause_run(
+    run: Annotated[str, typer.Argument(help="The run's id, or the beginning of it.")],
+    project: ProjectFolder = Path(),
+    target: Target = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Pause a run: what is in the air is finished, nobody new is written to until it is resumed."""
+    from connect.cli.opening import ledger_of, open_project
+    from connect.cli.tables import runs_table
+    from connect.reports.counts import run_as_json
+    from connect.vocabulary import RunState
+
+    with ledger_of(open_project(project, target)) as ledger:
+        record = _found(ledger, run)
+        ledger.set_state(record.id, RunState.paused, "paused by hand")
+        record = _found(ledger, record.id)
+    if json:
+        print_json(run_as_json(record))
+        return
+    out.print(runs_table([record]))
+    out.print(f"\n`connect runs resume {record.id}` goes on", markup=False)
+
+
+@app.command("resume")
+def resume_run(
+    run: Annotated[str, typer.Argument(help="The run's id, or the beginning of it.")],
+    project: ProjectFolder = Path(),
+    target: Target = None,
+    yes: Yes = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Go on with a run that was paused, stopped or interrupted."""
+    from connect.cli.opening import ledger_of, open_project
+    from connect.cli.running import run_campaign
+    from connect.errors import UserError
+    from connect.project.campaigns import load_campaign
+
+    opened = open_project(project, target)
+    with ledger_of(opened) as ledger:
+        record = _found(ledger, run)
+    if record.state.ended:
+        raise UserError.of("run-ended", f"run {record.id} has ended: {record.state}", "start a new one: `connect run`")
+    in_its_mode = open_project(project, target, record.mode)
+    raise typer.Exit(run_campaign(in_its_mode, load_campaign(opened, record.campaign), yes=yes, again=True, json=json))
