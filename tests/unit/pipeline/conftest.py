@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -59,6 +59,7 @@ class Bench:
         concurrency: int = 1,
         in_doubt: InDoubt = InDoubt.skip,
         idempotent: bool = False,
+        held: Callable[[], Awaitable[None]] | None = None,
         **capabilities: Any,
     ) -> Lane:
         """A lane of an account that answers like this; None accepts."""
@@ -75,7 +76,7 @@ class Bench:
 
         Told.capabilities = replace(kind.capabilities, **{"max_batch": 1, **capabilities})
         account = Account(ACCOUNT, memory.Settings(), self._root, concurrency)
-        return Lane(Told(account), account, self.commits, self.outcomes, in_doubt, self.clock, Random(7))
+        return Lane(Told(account), account, self.commits, self.outcomes, in_doubt, self.clock, Random(7), held=held)
 
     def ticket(self, number: int) -> Ticket:
         """Person `number`, whose row is number `number` of the sweep."""

@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from connect.errors import Disposition, RunTrouble
+from connect.ledger.refusals import LeaseLost
 from connect.pipeline.dispatch import RETRY_FOR
 from connect.providers import memory
 from connect.providers.interface import Receipt, Status
@@ -444,3 +445,61 @@ def _unsettled(bench) -> int:
     if len(near) + sum(bench.counted().values()) < 8:
         return -1
     return sum(outcome is None for outcome in near.values())
+
+
+# Trouble that is the account's, the list's or this process's, and nobody's own
+
+
+async def test_a_storm_is_waited_out_and_fails_nobody(bench, clock):
+    """Twenty in a row that are refused for now are the account's trouble: nobody's ten minutes run."""
+    quiet_after = RETRY_FOR.total_seconds() * 0.9
+    storm = lambda outgoing, attempt: TRANSIENT if clock.monotonic() < quiet_after else None  # noqa: E731
+    await bench.send(bench.lane(storm, concurrency=30), *range(1, 41))
+    assert bench.counted() == {"sent": 40}
+    assert sorted(bench.delivered()) == list(range(1, 41))
+
+
+async def test_a_provider_that_stays_down_pauses_the_run_and_marks_nobody(bench):
+    lane = bench.lane(lambda outgoing, attempt: TRANSIENT, concurrency=30)
+    with pytest.raises(RunTrouble) as caught:
+        await bench.send(lane, *range(1, 41))
+    await lane.stop()
+    await bench.outcomes.flush()
+    assert (caught.value.disposition, caught.value.problems[0].code) == (Disposition.pause, "provider-down")
+    assert bench.counted() == {}
+    assert bench.near() == {}
+
+
+async def test_connections_that_break_one_after_the_other_do_not_burn_the_list(bench):
+    lane = bench.lane(lambda outgoing, attempt: Receipt(Status.ambiguous), concurrency=1)
+    with pytest.raises(RunTrouble) as caught:
+        await bench.send(lane, *range(1, 400))
+    await lane.stop()
+    await bench.outcomes.flush()
+    assert caught.value.problems[0].code == "provider-down"
+    assert bench.counted()["unknown: in_doubt"] < 100
+
+
+async def test_a_list_that_is_refused_for_good_pauses_before_it_is_burned(bench, number):
+    refuse = lambda outgoing, attempt: Receipt(Status.rejected_recipient) if number(outgoing) % 4 == 0 else None  # noqa: E731
+    lane = bench.lane(refuse)
+    with pytest.raises(RunTrouble) as caught:
+        await bench.send(lane, *range(1, 2000))
+    await lane.stop()
+    await bench.outcomes.flush()
+    assert caught.value.problems[0].code == "provider-refuses"
+    counted = bench.counted()
+    assert 500 <= sum(counted.values()) <= 502
+    assert counted["sent"] + counted["failed: rejected_recipient"] == sum(counted.values())
+
+
+async def test_a_worker_that_lost_its_lease_sends_nothing_of_its_queue(bench):
+    async def lost() -> None:
+        raise LeaseLost(bench.run.id)
+
+    lane = bench.lane(held=lost)
+    with pytest.raises(LeaseLost):
+        await bench.send(lane, 1, 2, 3)
+    await lane.stop()
+    assert bench.offered == []
+    assert bench.delivered() == []
