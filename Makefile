@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench docs clean
+.PHONY: help demo test check bench chaos docs clean
 
 help: ## List what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -22,6 +22,9 @@ check: .venv/.develops ## Format, lint, types, architecture and docs
 
 bench: .venv/.develops ## Measure speed and memory (ONLY=name for one row, JSON=file to keep them)
 	@$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(JSON),--json $(JSON))
+
+chaos: .venv/.develops ## Fire at real runs and check the accounts (KILLS=n SEED=s JSON=file ONLY=text)
+	@$(BIN)/python -m benchmarks.chaos $(if $(KILLS),--kills $(KILLS)) $(if $(SEED),--seed $(SEED)) $(if $(JSON),--json $(JSON)) $(if $(ONLY),--only "$(ONLY)")
 
 docs: .venv/.develops ## Write the generated pages of docs/ again
 	@$(BIN)/python -m docs.generate

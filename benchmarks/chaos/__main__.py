@@ -1,0 +1,129 @@
+"""`make chaos`: one row for each scenario, and exit code 1 when a promise is broken.
+
+python -m benchmarks.chaos [--kills N] [--seed S] [--json FILE] [--only TEXT]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+from random import SystemRandom
+
+from benchmarks.chaos.accounts import Account, Evidence, account, violations
+from benchmarks.chaos.scenario import FULL, POSTGRESQL, Scenario
+from benchmarks.chaos.trial import Trouble, trial
+
+_WORDS = {
+    "kills": "kills",
+    "audience": "audience",
+    "sent": "sent",
+    "duplicates": "duplicates",
+    "lost": "lost",
+    "unknown": "unknown",
+    "of_those_delivered": "of those delivered",
+    "gone": "gone",
+    "sum": "sum",
+}
+
+
+def main() -> int:
+    options = _options()
+    seed = SystemRandom().randrange(10**6) if options.seed is None else options.seed
+    print(f"seed {seed}")
+    print(_line("receiver, policy, ledger, audience", list(_WORDS.values())), flush=True)
+    rows, broken = [], 0
+    for scenario, kills in _shared(options.kills, _scenarios(options.only)):
+        row, problems = _row(scenario, kills, seed)
+        rows += [row] if row else []
+        broken += len(problems)
+        for problem in problems:
+            print(f"    BROKEN (seed {seed}): {problem}", flush=True)
+    print(_line(f"seed {seed}, {'broken' if broken else 'all promises hold'}", _totals(rows)))
+    if options.json:
+        options.json.write_text(json.dumps(rows, indent=2) + "\n")
+    return 1 if broken else 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.chaos")
+    parser.add_argument("--kills", type=int, default=200, help="in all, shared among the scenarios")
+    parser.add_argument("--seed", type=int)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--only", default="", help="scenarios whose name holds this text")
+    return parser.parse_args()
+
+
+def _scenarios(only: str) -> list[Scenario]:
+    chosen = [scenario for scenario in FULL if only in str(scenario)]
+    missing = _no_postgresql() if any(scenario.ledger == POSTGRESQL for scenario in chosen) else ""
+    if missing:
+        print(f"without PostgreSQL: {missing}")
+    return [scenario for scenario in chosen if not missing or scenario.ledger != POSTGRESQL]
+
+
+def _no_postgresql() -> str:
+    """Why there is no PostgreSQL server here; empty when there is one."""
+    from connect.testing.postgres import NoServer, shared_server
+
+    try:
+        shared_server()
+    except NoServer as why:
+        return str(why)
+    return ""
+
+
+def _shared(kills: int, scenarios: list[Scenario]) -> list[tuple[Scenario, int]]:
+    """As many kills for each; the first ones take what is left over."""
+    each, more = divmod(kills, len(scenarios) or 1)
+    shared = [(scenario, each + (number < more)) for number, scenario in enumerate(scenarios)]
+    return [(scenario, count) for scenario, count in shared if count]
+
+
+def _row(scenario: Scenario, kills: int, seed: int) -> tuple[dict[str, object] | None, list[str]]:
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
+        try:
+            evidence = trial(scenario, kills, seed, Path(folder))
+        except Trouble as trouble:
+            print(_line(str(scenario), []))
+            return None, [str(trouble)]
+    found = account(evidence)
+    row = as_row(evidence, found, seed)
+    print(_line(str(scenario), [row[word] for word in _WORDS.values()]), end="")
+    print(f"   {time.monotonic() - began:4.0f} s", flush=True)
+    return row, list(violations(evidence, found))
+
+
+def as_row(evidence: Evidence, found: Account, seed: int) -> dict[str, object]:
+    """The row as it stands in the JSON file."""
+    return {
+        **{word: getattr(found, name) for name, word in _WORDS.items()},
+        "bound": found.bound,
+        "worst": found.worst,
+        "repeats": found.repeats,
+        "dropped": found.dropped,
+        **{str(fault): count for fault, count in sorted(evidence.kills.items())},
+        **vars(evidence.scenario),
+        "seed": seed,
+    }
+
+
+def _totals(rows: list[dict[str, object]]) -> list[object]:
+    return [sum(int(str(row[word])) for row in rows) for word in _WORDS.values()]
+
+
+def _line(name: str, cells: list[object] | list[str]) -> str:
+    widths = [max(7, len(word)) for word in _WORDS.values()]
+    told = [
+        f"{cell:>{width},}" if isinstance(cell, int) else f"{cell:>{width}}"
+        for cell, width in zip(cells, widths, strict=False)
+    ]
+    return f"{name:<44} " + "  ".join(told)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,155 @@
+"""The accounts of a trial: what the ledger says, what the receiver counted, and what must be."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from benchmarks.chaos.people import People
+from benchmarks.chaos.scenario import Scenario
+from connect.ledger.records import Tally
+from connect.testing.receivers import Received
+from connect.vocabulary import Outcome, Reason
+
+
+@dataclass
+class Doubts:
+    """Whose deliveries were left in doubt, as the ledger said while nobody worked on it."""
+
+    certain: set[int] = field(default_factory=set)
+    """Their process is dead, or was taken over from."""
+    possible: set[int] = field(default_factory=set)
+    """Their process was suspended for longer than a call may take, and went on itself."""
+    most: int = 0
+    """The most that one fault left."""
+
+    def leave(self, people: set[int]) -> None:
+        """These are in doubt after a fault; what earlier faults left and nobody has taken up yet is among them."""
+        self.most = max(self.most, len(people))
+        self.certain |= people
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that is known when the run has completed."""
+
+    scenario: Scenario
+    kills: Counter[str]
+    people: People
+    doubts: Doubts
+    received: Received
+    tallies: list[Tally]
+
+    def counted(self, outcome: Outcome, reason: str | None = None) -> int:
+        """How many the ledger's report counts so."""
+        return sum(t.count for t in self.tallies if t.outcome is outcome and reason in (None, t.reason))
+
+    @property
+    def delivered(self) -> Counter[int]:
+        """How often each person heard, under whatever address."""
+        heard: Counter[int] = Counter()
+        for address, count in self.received.people.items():
+            heard[self.people.of(address)] += count
+        return heard
+
+    @property
+    def dropped(self) -> set[int]:
+        """People whose message was taken and never answered."""
+        return {self.people.of(self.received.keys[key]) for key in self.received.dropped}
+
+    @property
+    def unknown(self) -> set[int]:
+        """Who must be `unknown` in the end, those in `doubts.possible` aside."""
+        if self.scenario.resends:
+            return self.people.gone | self.people.moved
+        return self.doubts.certain | self.people.gone | self.people.moved | self.dropped
+
+
+@dataclass(frozen=True)
+class Account:
+    """One row of the table."""
+
+    kills: int
+    audience: int
+    """Everybody whom the run had to count, worked out from positions, cursors and churn."""
+    sent: int
+    duplicates: int
+    lost: int
+    unknown: int
+    of_those_delivered: int
+    gone: int
+    sum: int
+    bound: int
+    """What `unknown` (skip) or `duplicates` (resend) must not exceed."""
+    worst: int
+    """The most deliveries that one fault left in doubt."""
+    repeats: int
+    """What a receiver that remembers keys answered again."""
+    dropped: int
+    """Messages that were taken and never answered, without any crash."""
+
+
+def account(evidence: Evidence) -> Account:
+    delivered = evidence.delivered
+    sent, unknown = evidence.counted(Outcome.sent), evidence.counted(Outcome.unknown)
+    kills = evidence.kills.total()
+    return Account(
+        kills=kills,
+        audience=len(evidence.people.expected),
+        sent=sent,
+        duplicates=delivered.total() - len(delivered),
+        lost=len(_lost(evidence, delivered)) + max(0, sent - len(delivered)),
+        unknown=unknown,
+        of_those_delivered=len(delivered) - sent,
+        gone=evidence.counted(Outcome.unknown, Reason.gone),
+        sum=sum(tally.count for tally in evidence.tallies),
+        bound=kills * evidence.scenario.window,
+        worst=evidence.doubts.most,
+        repeats=evidence.received.repeats,
+        dropped=len(evidence.received.dropped),
+    )
+
+
+def _lost(evidence: Evidence, delivered: Counter[int]) -> set[int]:
+    """People who should have heard, did not, and whose delivery is not reported as in doubt."""
+    excused = evidence.people.left | evidence.unknown
+    if not evidence.scenario.resends:
+        excused |= evidence.doubts.possible
+    return evidence.people.expected - delivered.keys() - excused
+
+
+def violations(evidence: Evidence, found: Account) -> Iterator[str]:
+    """Everything that must hold and does not."""
+    scenario, delivered = evidence.scenario, evidence.delivered
+    if found.sum != found.audience:
+        yield f"the run counted {found.sum} deliveries, and the audience was {found.audience}"
+    others = found.sum - found.sent - found.unknown
+    if others:
+        yield f"{others} deliveries are neither sent nor unknown"
+    if found.lost:
+        yield f"{found.lost} are lost"
+    if found.duplicates > (found.bound if scenario.policy == "resend" and not scenario.idempotent else 0):
+        yield f"{found.duplicates} duplicates"
+    if not scenario.resends and found.unknown > found.bound:
+        yield f"{found.unknown} unknown, and {found.bound} are the most that {found.kills} kills may leave"
+    if found.worst > scenario.window:
+        yield f"one fault left {found.worst} in doubt, and the window is {scenario.window}"
+    if strangers := delivered.keys() - evidence.people.expected:
+        yield f"{len(strangers)} heard who were not in the audience"
+    if evidence.received.other_bodies:
+        yield f"{evidence.received.other_bodies} messages came again with the same key and another body"
+    if found.gone != len(evidence.people.gone) and not evidence.doubts.possible:
+        yield f"{found.gone} are counted as gone, and {len(evidence.people.gone)} left while in doubt"
+    yield from _unknown_violations(evidence, found)
+
+
+def _unknown_violations(evidence: Evidence, found: Account) -> Iterator[str]:
+    """Sent, and those unknown that were delivered, are what the receiver counted: person by person."""
+    certain, heard = evidence.unknown, evidence.delivered.keys()
+    possible = set() if evidence.scenario.resends else evidence.doubts.possible
+    if not len(certain) <= found.unknown <= len(certain | possible):
+        yield f"{found.unknown} are unknown, and {len(certain)} were left in doubt (perhaps {len(possible)} more)"
+    told = found.of_those_delivered
+    if not len(certain & heard) <= told <= len((certain | possible) & heard):
+        yield f"{told} of the unknown were delivered by the totals, and {len(certain & heard)} by their names"

@@ -1,0 +1,56 @@
+"""What is done to a run, and when: all of it drawn from a seed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from random import Random
+
+from benchmarks.chaos.scenario import Scenario
+
+
+class Fault(StrEnum):
+    kill = "kill"  # SIGKILL
+    stop = "stop"  # SIGSTOP past the lease; another process takes over, then SIGCONT
+    term = "term"  # SIGTERM: what is in the air is finished
+    cut = "cut"  # the ledger is locked, or its connections are ended
+
+
+_DECK = (Fault.kill,) * 6 + (Fault.stop,) * 2 + (Fault.term, Fault.cut)
+
+
+@dataclass(frozen=True)
+class Strike:
+    fault: Fault
+    seconds: float | None
+    """This long after the process was started, whatever it does then; None counts deliveries instead."""
+    deliveries: int
+    """After so many more deliveries than there were before."""
+    jitter: float
+    """And this many seconds later."""
+    lasts: float
+    """For how long the ledger is cut."""
+
+
+def strikes(scenario: Scenario, kills: int, random: Random, *, patient: bool) -> Iterator[Strike]:
+    """So many strikes. Impatient ones never cut the ledger for longer than a run bears."""
+    early = False
+    for fault in _dealt(kills, random):
+        early = not early and fault is not Fault.cut and random.random() < 0.25
+        longer = patient and random.random() < 0.25
+        yield Strike(
+            fault,
+            seconds=random.uniform(0, 2.0) if early else None,
+            deliveries=random.randint(1, scenario.step),
+            jitter=random.uniform(0, 0.03),
+            lasts=random.uniform(16, 18) if longer else random.uniform(0.1, 1.5),
+        )
+
+
+def _dealt(kills: int, random: Random) -> list[Fault]:
+    """Every kind as often as in the deck, in any order."""
+    dealt: list[Fault] = []
+    while len(dealt) < kills:
+        dealt += random.sample(_DECK, len(_DECK))
+    return dealt[:kills]

@@ -1,0 +1,151 @@
+"""A project on disk, its ledger as seen from outside, and the processes that are fired at."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from benchmarks.chaos.people import Standing
+from benchmarks.chaos.scenario import Scenario
+from connect.clock import SystemClock
+from connect.identity import KeyRing, mark_of
+from connect.ledger.records import RunRecord, Tally
+from connect.ledger.store import Ledger
+from connect.redact import Secret
+from connect.testing.receivers import Receivers
+
+LEASE = 2.0
+TIMEOUT = 5.0
+"""Of a call, in seconds."""
+_SECRET = "only for the harness, and of no use"
+
+_PROJECT = """\
+name: chaos
+secret: ${{CONNECT_SECRET}}
+mode: live
+state: {state}
+sources:
+  shop: {{url: "duckdb:///shop.duckdb"}}
+providers:
+  mail: {{type: {adapter}, {settings}, concurrency: {concurrency}, timeout: {timeout:.0f}s}}
+channels: {{email: mail}}
+unsubscribe: {{url: "https://chaos.example/off?t={{{{ url.token }}}}"}}
+"""
+
+_CAMPAIGN = """\
+status: live
+trigger: {{type: immediate}}
+audience:
+  sql: select id, email, subscribed from people
+  limits: {{max: 1000000}}
+message:
+  content:
+    - channel: email
+      from: Chaos <chaos@chaos.example>
+      subject: "Number {{{{ user.id }}}}"
+      text: "You are number {{{{ user.id }}}}. {{% random 6 %}}"
+policy: {{in_doubt: {policy}}}
+"""
+
+_ENTRY_POINTS = """\
+[connect.providers]
+chaos_plain_1 = connect.testing.http_provider:Http
+chaos_plain_100 = connect.testing.http_provider:Http100
+chaos_plain_1000 = connect.testing.http_provider:Http1000
+chaos_idempotent_1 = connect.testing.http_provider:HttpRemembered
+chaos_idempotent_100 = connect.testing.http_provider:HttpRemembered100
+chaos_idempotent_1000 = connect.testing.http_provider:HttpRemembered1000
+"""
+
+
+class House:
+    """One project for one scenario."""
+
+    def __init__(self, root: Path, scenario: Scenario, receivers: Receivers, state: str) -> None:
+        self.root = root
+        self._logs: list[Path] = []
+        self._state = state
+        self._ledger: Ledger | None = None
+        self._ring = KeyRing((Secret(_SECRET),))
+        _write(root, scenario, receivers, state)
+
+    def start(self, *more: str) -> subprocess.Popen[bytes]:
+        """A process that runs the campaign, or goes on with its run."""
+        log = self.root / f"log-{len(self._logs)}"
+        self._logs.append(log)
+        command = [str(Path(sys.executable).with_name("connect")), "run", "news", "--yes", "--json"]
+        with log.open("wb") as file:
+            return subprocess.Popen(
+                [*command, "--lease", str(LEASE), "--project", str(self.root), *more],
+                env={**os.environ, "CONNECT_SECRET": _SECRET, "PYTHONPATH": self._path()},
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+            )
+
+    def _path(self) -> str:
+        """Where the adapters of the harness are found as entry points, before whatever was there."""
+        return os.pathsep.join([str(self.root / "plugins"), *filter(None, [os.environ.get("PYTHONPATH")])])
+
+    def last_words(self) -> str:
+        """What the last processes said."""
+        return "\n".join(f"{log.name}: {log.read_text()[-600:]}" for log in self._logs[-3:])
+
+    @property
+    def ledger(self) -> Ledger:
+        if self._ledger is None:
+            self._ledger = Ledger.open(self._state, project="chaos", target="default", clock=SystemClock())
+        return self._ledger
+
+    def close(self) -> None:
+        if self._ledger is not None:
+            self._ledger.close()
+
+    def run(self) -> RunRecord | None:
+        """The only run that there is, once it has its row."""
+        return next(iter(self.ledger.runs(campaign="news")), None)
+
+    def epoch(self) -> int:
+        """How often the run was claimed."""
+        run = self.run()
+        return self.ledger.slice(run.id).epoch if run else 0
+
+    def standing(self) -> Standing | None:
+        """Where the run stands; None before it exists."""
+        run = self.run()
+        if run is None or run.salt is None or run.secret is None:
+            return None
+        slice = self.ledger.slice(run.id)
+        intents = self.ledger.intents(slice.id)
+        return Standing(
+            cursor=slice.cursor,
+            salt=self._ring.open("run salt", run.salt).decode(),
+            secret=self._ring.open("run secret", run.secret),
+            near={mark_of(intent.key) for intent in intents},
+            in_doubt={mark_of(intent.key) for intent in intents if intent.outcome is None},
+        )
+
+    def tallies(self) -> list[Tally]:
+        run = self.run()
+        return self.ledger.tallies(run.id) if run else []
+
+
+def _write(root: Path, scenario: Scenario, receivers: Receivers, state: str) -> None:
+    http = f"port: {receivers.http_port}"
+    smtp = f"host: localhost, port: {receivers.smtp_port}, security: none, local_hostname: sender.example"
+    project = _PROJECT.format(
+        state=state,
+        adapter=scenario.adapter,
+        settings=smtp if scenario.receiver == "smtp" else http,
+        concurrency=scenario.concurrency,
+        timeout=TIMEOUT,
+    )
+    plugin = root / "plugins" / "chaos-0.dist-info"
+    for folder in (root / "campaigns", plugin):
+        folder.mkdir(parents=True)
+    (root / "connect.yml").write_text(project)
+    (root / "campaigns" / "news.yml").write_text(_CAMPAIGN.format(policy=scenario.policy))
+    (plugin / "METADATA").write_text("Metadata-Version: 2.1\nName: chaos\nVersion: 0\n")
+    (plugin / "entry_points.txt").write_text(_ENTRY_POINTS)

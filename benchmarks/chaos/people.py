@@ -1,0 +1,109 @@
+"""The audience, and what must become of everybody in it, known without asking the run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+import duckdb
+
+from connect.identity import key_text, person_mark, position
+
+_CHURN = 12
+"""About how many people leave, join and change their address at a time."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a run stands while nobody works on it."""
+
+    cursor: str | None
+    salt: str
+    secret: bytes
+    near: set[bytes]
+    """The marks of people who have an intent."""
+    in_doubt: set[bytes]
+    """Of those, the ones whose delivery has no outcome."""
+
+
+@dataclass
+class People:
+    """Who is in the warehouse, and who must be counted by the run."""
+
+    file: Path
+    present: dict[int, str]
+    """Number → address."""
+    expected: set[int]
+    """Everybody whom the run must count: met by it, or near the air before they left."""
+    left: set[int] = field(default_factory=set)
+    gone: set[int] = field(default_factory=set)
+    """Those who left while their delivery was in doubt."""
+    moved: set[int] = field(default_factory=set)
+    """Those who changed their address while their delivery was in doubt."""
+
+    @classmethod
+    def settle(cls, file: Path, count: int) -> People:
+        """A warehouse with so many people."""
+        present = {number: f"person-{number}@mail.example" for number in range(1, count + 1)}
+        with duckdb.connect(str(file)) as connection:
+            connection.execute(
+                "create table people as select i as id, 'person-' || i || '@mail.example' as email, true as subscribed "
+                f"from range(1, {count + 1}) people(i)"
+            )
+        return cls(file, present, set(present))
+
+    def of(self, address: str) -> int:
+        """Whose address this is, or was."""
+        return int(address.partition("@")[0].removeprefix("person-"))
+
+    def of_marks(self, marks: set[bytes], secret: bytes) -> set[int]:
+        """Whom these marks are about."""
+        if not marks:
+            return set()
+        ever = self.expected | self.left | set(self.present)
+        return {number for number in ever if person_mark(secret, _key(number)) in marks}
+
+    def churn(self, standing: Standing | None, random: Random) -> None:
+        """Some leave, some join, some change their address, among them some whose delivery is in doubt."""
+        near = self.of_marks(standing.near, standing.secret) if standing else set()
+        doubt = self.of_marks(standing.in_doubt, standing.secret) if standing else set()
+        chosen = random.sample(sorted(self.present), 2 * _CHURN)
+        chosen += random.sample(sorted(doubt & self.present.keys()), min(4, len(doubt & self.present.keys())))
+        chosen = random.sample(chosen, len(chosen))
+        leaving, moving = set(chosen[::2]), set(chosen[1::2]) - set(chosen[::2])
+        first = max(self.expected | self.left | self.present.keys()) + 1
+        joining = range(first, first + _CHURN)
+        self._write(leaving, moving, joining, random.randrange(10**6))
+        self.left |= leaving
+        self.gone |= leaving & doubt
+        self.moved |= moving & doubt
+        self.expected -= {number for number in leaving - near if _ahead(number, standing)}
+        self.expected |= {number for number in joining if _ahead(number, standing)}
+
+    def _write(self, leaving: set[int], moving: set[int], joining: range, place: int) -> None:
+        with duckdb.connect(str(self.file)) as connection:
+            connection.execute("delete from people where id in (select unnest(?))", [sorted(leaving)])
+            connection.execute(
+                f"update people set email = 'person-' || id || '@moved-{place}.example' where id in (select unnest(?))",
+                [sorted(moving)],
+            )
+            connection.execute(
+                "insert into people select i, 'person-' || i || '@mail.example', true from (select unnest(?) as i)",
+                [list(joining)],
+            )
+        for number in leaving:
+            del self.present[number]
+        self.present |= {number: f"person-{number}@moved-{place}.example" for number in moving}
+        self.present |= {number: f"person-{number}@mail.example" for number in joining}
+
+
+def _key(number: int) -> str:
+    return key_text([str(number)])
+
+
+def _ahead(number: int, standing: Standing | None) -> bool:
+    """Whether the run has yet to meet this person."""
+    if standing is None or standing.cursor is None:
+        return True
+    return position(standing.salt, _key(number)) > standing.cursor

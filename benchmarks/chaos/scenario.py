@@ -1,0 +1,87 @@
+"""What is put under fire: a receiver, a ledger, a size of calls and a policy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+SQLITE, POSTGRESQL = "sqlite", "postgresql"
+_CONCURRENCY = {1: 8, 100: 4, 1000: 2}
+_STEP = {1: 150, 100: 1500, 1000: 4000}
+
+
+@dataclass(frozen=True)
+class Scenario:
+    receiver: str
+    """http or smtp"""
+    idempotent: bool
+    """The receiver remembers keys."""
+    bulk: int
+    """Messages in one call, at most."""
+    policy: str
+    """`in_doubt`: skip or resend"""
+    ledger: str = SQLITE
+    churn: bool = True
+    """People leave, join and change their address while nothing runs."""
+
+    def __str__(self) -> str:
+        kind = "idempotent" if self.idempotent else f"plain, {self.policy}"
+        churn = "churn" if self.churn else "no churn"
+        return f"{self.receiver} × {self.bulk}, {kind}, {self.ledger}, {churn}"
+
+    @property
+    def adapter(self) -> str:
+        """The provider's name in the catalog."""
+        if self.receiver == "smtp":
+            return "smtp"
+        return f"chaos_{'idempotent' if self.idempotent else 'plain'}_{self.bulk}"
+
+    @property
+    def resends(self) -> bool:
+        """Whether deliveries in doubt are sent again."""
+        return self.idempotent or self.policy == "resend"
+
+    @property
+    def concurrency(self) -> int:
+        return _CONCURRENCY[self.bulk]
+
+    @property
+    def window(self) -> int:
+        """Deliveries that one kill may leave in doubt: calls released at a time, times their size."""
+        return 2 * self.concurrency * self.bulk
+
+    @property
+    def step(self) -> int:
+        """About how many deliveries lie between two kills."""
+        return _STEP[self.bulk]
+
+    def audience(self, kills: int) -> int:
+        """Enough people for so many kills."""
+        return (kills + 2) * (2 * self.step + self.window)
+
+
+def _http(bulk: int, ledger: str, *, idempotent: bool, policy: str = "skip", churn: bool = True) -> Scenario:
+    return Scenario("http", idempotent, bulk, policy, ledger, churn)
+
+
+def _of_ledger(ledger: str) -> list[Scenario]:
+    return [
+        _http(1, ledger, idempotent=True),
+        _http(1, ledger, idempotent=False),
+        _http(100, ledger, idempotent=True),
+        _http(100, ledger, idempotent=False),
+        _http(1000, ledger, idempotent=True),
+        _http(1000, ledger, idempotent=False),
+        _http(1, ledger, idempotent=False, policy="resend"),
+        Scenario("smtp", False, 1, "skip", ledger),
+    ]
+
+
+FULL = [
+    *_of_ledger(SQLITE),
+    _http(100, SQLITE, idempotent=False, policy="resend"),
+    Scenario("smtp", False, 1, "resend"),
+    _http(1, SQLITE, idempotent=True, churn=False),
+    _http(1, SQLITE, idempotent=False, churn=False),
+    *_of_ledger(POSTGRESQL),
+]
+"""In the order of the table."""

@@ -1,0 +1,232 @@
+"""One scenario under fire, from an empty ledger to a completed run."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+
+from benchmarks.chaos.accounts import Doubts, Evidence
+from benchmarks.chaos.faults import Fault, Strike, strikes
+from benchmarks.chaos.house import LEASE, TIMEOUT, House
+from benchmarks.chaos.ledgers import LedgerPlace, ledger_at
+from benchmarks.chaos.people import People
+from benchmarks.chaos.scenario import Scenario
+from connect.testing.receivers import Manners, Receivers
+from connect.vocabulary import RunState
+
+_PATIENCE = 180.0
+"""Seconds after which something hangs."""
+_ATTEMPTS = 12
+_ENDED = (0, 1)
+"""Exit codes of a run that ended, or stopped when it was asked to."""
+
+Process = subprocess.Popen[bytes]
+
+
+class Trouble(Exception):
+    """The harness can not go on: something hangs, or refuses to run."""
+
+
+def trial(scenario: Scenario, kills: int, seed: int, root: Path, *, patient: bool = True) -> Evidence:
+    """Fire at a run so many times, let it complete, and gather the evidence. Raises Trouble."""
+    random = Random(f"{seed} {scenario}")
+    manners = Manners(remembers=scenario.idempotent, seed=random.randrange(10**9))
+    with Receivers(manners) as receivers, ledger_at(scenario.ledger, root) as place:
+        house = House(root, scenario, receivers, place.url)
+        people = People.settle(root / "shop.duckdb", scenario.audience(kills))
+        range_ = Range(scenario, house, people, receivers, place, random)
+        try:
+            for strike in strikes(scenario, kills, random, patient=patient):
+                range_.fire(strike)
+            range_.complete()
+            return Evidence(scenario, range_.hits, people, range_.doubts, receivers.tallies(), house.tallies())
+        finally:
+            range_.clear()
+            house.close()
+
+
+class Range:
+    """Where it is fired: at most one process works on the run, another may be suspended."""
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        house: House,
+        people: People,
+        receivers: Receivers,
+        place: LedgerPlace,
+        random: Random,
+    ) -> None:
+        self.hits: Counter[str] = Counter()
+        self.doubts = Doubts()
+        self._scenario, self._house, self._people = scenario, house, people
+        self._receivers, self._place, self._random = receivers, place, random
+        self._working: Process | None = None
+        self._started: list[Process] = []
+        self._began = 0.0
+
+    def fire(self, strike: Strike) -> None:
+        """Wait for the instant, and do it, unless the run has completed before."""
+        if not self._until(strike):
+            return
+        self.hits[strike.fault] += 1
+        _FAULTS[strike.fault](self, strike)
+        if self._working is None and self._scenario.churn:
+            self._people.churn(self._house.standing(), self._random)
+
+    def complete(self) -> None:
+        """Let the run go on until it has completed."""
+        for _ in range(_ATTEMPTS):
+            process = self._worker()
+            if process is None:
+                return
+            self._ended(process)
+        raise self._trouble("the run does not complete")
+
+    def clear(self) -> None:
+        for process in self._started:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+
+    # When
+
+    def _until(self, strike: Strike) -> bool:
+        """Wait until it is time; False when there is nothing left to fire at."""
+        for _ in range(_ATTEMPTS):
+            process = self._worker()
+            if process is None:
+                return False
+            if self._reached(strike, process):
+                return True
+            self._ended(process)
+        raise self._trouble("the run does not get anywhere")
+
+    def _worker(self) -> Process | None:
+        """The process that works on the run, started if there is none; None when the run has completed."""
+        if self._working is None:
+            run = self._house.run()
+            if run is not None and run.state is RunState.completed:
+                return None
+            self._working = self._start()
+        return self._working
+
+    def _reached(self, strike: Strike, process: Process) -> bool:
+        if strike.seconds is not None:
+            time.sleep(max(0.0, self._began + strike.seconds - time.monotonic()))
+        else:
+            enough = self._receivers.deliveries() + strike.deliveries
+            self._wait(lambda: self._receivers.deliveries() >= enough or process.poll() is not None, "deliveries")
+            time.sleep(strike.jitter)
+        return process.poll() is None
+
+    def _start(self) -> Process:
+        process = self._house.start()
+        self._started.append(process)
+        self._began = time.monotonic()
+        return process
+
+    # What
+
+    def kill(self, strike: Strike) -> None:
+        assert self._working
+        self._working.kill()
+        self._dead()
+
+    def term(self, strike: Strike) -> None:
+        """What is in the air is finished: nothing is in doubt, but what may be sent again anyhow."""
+        process = self._working
+        assert process
+        process.send_signal(signal.SIGTERM)
+        self._wait(lambda: process.poll() is not None, "stopping well")
+        if process.returncode not in (*_ENDED, -signal.SIGTERM):  # the latter before it could say otherwise
+            raise self._trouble(f"SIGTERM gave exit code {process.returncode}")
+        left = self._dead()
+        if left and not self._scenario.resends and process.returncode != -signal.SIGTERM:
+            raise self._trouble(f"SIGTERM left {left} in doubt")
+
+    def cut(self, strike: Strike) -> None:
+        """The process may bear it, or give up."""
+        self._place.cut(strike.lasts)
+        process = self._working
+        assert process
+        if process.poll() is not None:
+            self._ended(process)
+
+    def stop(self, strike: Strike) -> None:
+        """Suspended for longer than its lease, woken up when another process works on the run."""
+        process = self._working
+        assert process
+        process.send_signal(signal.SIGSTOP)
+        epoch, left = self._house.epoch(), self._in_doubt()
+        if self._take_over(epoch):
+            self.doubts.leave(left)
+            enough = self._receivers.deliveries() + self._random.randint(0, self._scenario.step)
+            successor = self._working
+            self._wait(
+                lambda: self._receivers.deliveries() >= enough or successor is None or successor.poll() is not None,
+                "the successor's deliveries",
+            )
+            process.send_signal(signal.SIGCONT)
+            self._wait(lambda: process.poll() is not None, "the end of a process that lost its lease")
+        else:  # it sleeps with the ledger's lock in its hand
+            self.doubts.possible |= left
+            process.send_signal(signal.SIGCONT)
+            self._working = process
+
+    def _take_over(self, epoch: int) -> bool:
+        """Start processes until one of them has claimed the run; False when none can."""
+        deadline = time.monotonic() + 4 * (LEASE + TIMEOUT)
+        while time.monotonic() < deadline:
+            successor = self._start()
+            if self._claims(successor, epoch):
+                self._working = successor
+                return True
+        return False
+
+    def _claims(self, process: Process, epoch: int) -> bool:
+        self._wait(lambda: process.poll() is not None or self._house.epoch() > epoch, "a takeover")
+        return self._house.epoch() > epoch
+
+    # After
+
+    def _ended(self, process: Process) -> None:
+        """A process ends by itself: the run has completed, or it gave up and said why."""
+        self._wait(lambda: process.poll() is not None, "the end of a process")
+        self._dead()
+
+    def _dead(self) -> int:
+        """The process is gone; returns how many it left in doubt."""
+        assert self._working
+        self._working.wait()
+        self._working = None
+        left = self._in_doubt()
+        self.doubts.leave(left)
+        return len(left)
+
+    def _in_doubt(self) -> set[int]:
+        standing = self._house.standing()
+        return self._people.of_marks(standing.in_doubt, standing.secret) if standing else set()
+
+    def _wait(self, happened: Callable[[], bool], what: str) -> None:
+        deadline = time.monotonic() + _PATIENCE
+        while not happened():
+            if time.monotonic() > deadline:
+                raise self._trouble(f"waited in vain for {what}")
+            time.sleep(0.002)
+
+    def _trouble(self, what: str) -> Trouble:
+        return Trouble(f"{self._scenario}: {what}\n{self._house.last_words()}")
+
+
+_FAULTS: dict[Fault, Callable[[Range, Strike], None]] = {
+    Fault.kill: Range.kill,
+    Fault.stop: Range.stop,
+    Fault.term: Range.term,
+    Fault.cut: Range.cut,
+}
