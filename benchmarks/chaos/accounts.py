@@ -26,7 +26,7 @@ class Doubts:
 
     def leave(self, people: set[int]) -> None:
         """These are in doubt after a fault; what earlier faults left and nobody has taken up yet is among them."""
-        self.most = max(self.most, len(people))
+        self.most = max(self.most, len(people - self.certain))
         self.certain |= people
 
 
@@ -133,7 +133,8 @@ def violations(evidence: Evidence, found: Account) -> Iterator[str]:
         yield f"{found.duplicates} duplicates"
     if not scenario.resends and found.unknown > found.bound:
         yield f"{found.unknown} unknown, and {found.bound} are the most that {found.kills} kills may leave"
-    if found.worst > scenario.window:
+    waiting = found.dropped if scenario.resends else 0  # without an answer, and not yet sent again
+    if found.worst > scenario.window + waiting:
         yield f"one fault left {found.worst} in doubt, and the window is {scenario.window}"
     if strangers := delivered.keys() - evidence.people.expected:
         yield f"{len(strangers)} heard who were not in the audience"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import time
@@ -68,6 +69,8 @@ class Range:
         self._receivers, self._place, self._random = receivers, place, random
         self._working: Process | None = None
         self._started: list[Process] = []
+        self._fenced: list[Process] = []
+        """Woken up after they lost their lease: they must end, whatever else happens."""
         self._began = 0.0
 
     def fire(self, strike: Strike) -> None:
@@ -77,6 +80,7 @@ class Range:
         self.hits[strike.fault] += 1
         _FAULTS[strike.fault](self, strike)
         if self._working is None and self._scenario.churn:
+            self._bury()
             self._people.churn(self._house.standing(), self._random)
 
     def complete(self) -> None:
@@ -84,9 +88,16 @@ class Range:
         for _ in range(_ATTEMPTS):
             process = self._worker()
             if process is None:
+                self._bury()
                 return
             self._ended(process)
         raise self._trouble("the run does not complete")
+
+    def _bury(self) -> None:
+        """Those who lost their lease are gone before anybody touches the warehouse."""
+        for process in self._fenced:
+            self._until_ended(process, "the end of a process that lost its lease")
+        self._fenced.clear()
 
     def clear(self) -> None:
         for process in self._started:
@@ -143,7 +154,7 @@ class Range:
         process = self._working
         assert process
         process.send_signal(signal.SIGTERM)
-        self._wait(lambda: process.poll() is not None, "stopping well")
+        self._until_ended(process, "stopping well")
         if process.returncode not in (*_ENDED, -signal.SIGTERM):  # the latter before it could say otherwise
             raise self._trouble(f"SIGTERM gave exit code {process.returncode}")
         left = self._dead()
@@ -162,7 +173,9 @@ class Range:
         """Suspended for longer than its lease, woken up when another process works on the run."""
         process = self._working
         assert process
-        process.send_signal(signal.SIGSTOP)
+        if not _suspended(process):
+            self._ended(process)
+            return
         epoch, left = self._house.epoch(), self._in_doubt()
         if self._take_over(epoch):
             self.doubts.leave(left)
@@ -173,7 +186,7 @@ class Range:
                 "the successor's deliveries",
             )
             process.send_signal(signal.SIGCONT)
-            self._wait(lambda: process.poll() is not None, "the end of a process that lost its lease")
+            self._fenced.append(process)
         else:  # it sleeps with the ledger's lock in its hand
             self.doubts.possible |= left
             process.send_signal(signal.SIGCONT)
@@ -197,7 +210,7 @@ class Range:
 
     def _ended(self, process: Process) -> None:
         """A process ends by itself: the run has completed, or it gave up and said why."""
-        self._wait(lambda: process.poll() is not None, "the end of a process")
+        self._until_ended(process, "the end of a process")
         self._dead()
 
     def _dead(self) -> int:
@@ -213,6 +226,9 @@ class Range:
         standing = self._house.standing()
         return self._people.of_marks(standing.in_doubt, standing.secret) if standing else set()
 
+    def _until_ended(self, process: Process, what: str) -> None:
+        self._wait(lambda: process.poll() is not None, what)
+
     def _wait(self, happened: Callable[[], bool], what: str) -> None:
         deadline = time.monotonic() + _PATIENCE
         while not happened():
@@ -222,6 +238,16 @@ class Range:
 
     def _trouble(self, what: str) -> Trouble:
         return Trouble(f"{self._scenario}: {what}\n{self._house.last_words()}")
+
+
+def _suspended(process: Process) -> bool:
+    """SIGSTOP, and wait until every thread has stopped; False when the process ended before."""
+    process.send_signal(signal.SIGSTOP)
+    _, status = os.waitpid(process.pid, os.WUNTRACED)
+    if os.WIFSTOPPED(status):
+        return True
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return False
 
 
 _FAULTS: dict[Fault, Callable[[Range, Strike], None]] = {
