@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -20,3 +21,9 @@ ModeOption = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error; values stay hidden.")]
+
+
+def typed(target: str | None, mode: Mode | None = None) -> str:
+    """These options as they were given, for a command that is suggested: it must mean the same target."""
+    given = [("--target", target), ("--mode", mode)]
+    return "".join(f" {option} {shlex.quote(value)}" for option, value in given if value)

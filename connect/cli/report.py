@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from connect.cli.options import Debug, Json, ProjectFolder, Target
+from connect.cli.options import Debug, Json, ProjectFolder, Target, typed
 from connect.cli.terminal import out, print_json
 
 
@@ -21,7 +21,7 @@ def report(
 ) -> None:
     """Show how a campaign's deliveries ended, and why."""
     from connect.cli.opening import ledger_of, open_project
-    from connect.cli.tables import runs_table, show_report
+    from connect.cli.tables import show_report, show_runs
     from connect.errors import UserError
     from connect.pipeline.reporting import campaign_report
 
@@ -29,15 +29,17 @@ def report(
         names = [campaign] if campaign else sorted({run.campaign for run in ledger.runs(limit=1000)})
         reports = [campaign_report(ledger, name, runs) for name in names]
     if campaign and not reports[0].runs:
-        raise UserError.of("never-ran", f"{campaign} has not run on this target", f"`connect run {campaign}` runs it")
+        raise UserError.of(
+            "never-ran", f"{campaign} has not run on this target", f"`connect run {campaign}{typed(target)}` runs it"
+        )
     if json:
         print_json(reports[0].as_json() if campaign else [one.as_json() for one in reports])
         return
     if not reports:
         out.print("nothing has run yet: `connect run NAME` runs a campaign")
     for one in reports:
-        out.print(f"[bold]{one.campaign}[/]")
-        out.print(runs_table(one.runs[:5]))
+        out.print(one.campaign, style="bold", markup=False)
+        show_runs(one.runs[:5], out)
         out.print()
         show_report(one, out)
         out.print()

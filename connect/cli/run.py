@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from connect.cli.options import Debug, Json, ModeOption, ProjectFolder, Target
-
-if TYPE_CHECKING:
-    pass
+from connect.cli.options import Debug, Json, ModeOption, ProjectFolder, Target, typed
 
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 Again = Annotated[bool, typer.Option("--again", help="Run it although it has already run live.")]
@@ -37,4 +34,5 @@ def run(
 
     opened = open_project(project, target, mode)
     loaded, held = load_campaign(opened, name), timedelta(seconds=lease)
-    raise typer.Exit(run_campaign(opened, loaded, yes=yes, again=again, json=json, lease=held))
+    goes_on = f"connect run {name}{typed(target, mode)}"
+    raise typer.Exit(run_campaign(opened, loaded, yes=yes, again=again, json=json, goes_on=goes_on, lease=held))

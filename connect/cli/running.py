@@ -14,6 +14,7 @@ from random import SystemRandom
 from typing import TYPE_CHECKING
 
 import typer
+from rich.markup import escape
 from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bar
 
@@ -24,6 +25,7 @@ from connect.cli.terminal import err, out, plural, print_json, problem_as_json, 
 from connect.clock import SystemClock
 from connect.errors import ConnectError, UserError, raise_errors
 from connect.identity import system_random
+from connect.ledger.owner import Owner
 from connect.ledger.store import Ledger
 from connect.liquid.library import Library
 from connect.pipeline.plan import Plan, begin, plan_run, safe_recipients
@@ -40,24 +42,37 @@ from connect.pipeline.run import (
     reaches_people,
 )
 from connect.project.load import templates
-from connect.vocabulary import Mode, Outcome
+from connect.vocabulary import Mode, Outcome, Reason, RunState
 
 if TYPE_CHECKING:
+    from connect.ledger.records import RunRecord
     from connect.project.campaigns import Loaded
     from connect.project.project import Project
     from connect.reports.counts import Report
 
 
 def run_campaign(
-    project: Project, loaded: Loaded, *, yes: bool, again: bool, json: bool, lease: timedelta = LEASE
+    project: Project,
+    loaded: Loaded,
+    *,
+    yes: bool,
+    again: bool,
+    json: bool,
+    goes_on: str,
+    lease: timedelta = LEASE,
 ) -> int:
-    """Run, show, and return the exit code: 0, or 1 when deliveries failed or are in doubt."""
+    """Run, show, and return the exit code: 0, or 1 when deliveries failed or are in doubt.
+
+    goes_on: the command that goes on with this run when it is interrupted; blank where none can.
+    """
     raise_errors(loaded.problems)
     assert loaded.campaign is not None
     texts = templates(project.root)
     warehouse = wiring.open_warehouse(project, loaded.campaign.audience.source)
     with ledger_of(project) as ledger:
         try:
+            if not goes_on:
+                _end_interrupted(ledger, project, loaded.campaign.name)
             accounts = wiring.open_accounts(project, providers_of(loaded.campaign))
             plan = plan_run(
                 project,
@@ -72,9 +87,17 @@ def run_campaign(
             )
             _announce(plan, accounts)
             _ask(plan, accounts, yes)
-            return _run(plan, ledger, accounts, json, lease)
+            return _run(plan, ledger, accounts, json, goes_on, lease)
         finally:
             warehouse.close()
+
+
+def _end_interrupted(ledger: Ledger, project: Project, name: str) -> None:
+    """End what can not go on, so that the next run is its own. Raises SliceHeld while its process still works on it."""
+    before = ledger.unfinished(project.mode, name)
+    if before is not None:
+        claimed = ledger.claim_slice(before.id, owner=Owner.here(), lease=LEASE)
+        ledger.finish(before.id, RunState.cancelled, "it was interrupted, and a send does not go on", slice=claimed)
 
 
 def _announce(plan: Plan, accounts: Accounts) -> None:
@@ -82,24 +105,33 @@ def _announce(plan: Plan, accounts: Accounts) -> None:
     show_problems(list(plan.warnings))
     campaign, project = plan.campaign, plan.project
     lines = [
-        ("campaign", f"{campaign.name}  ({campaign.file})"),
-        ("target", f"{project.target}, mode {_mode(project.mode)}"),
+        ("campaign", escape(f"{campaign.name}  ({campaign.file})")),
+        ("target", f"{escape(project.target)}, mode {_mode(project.mode)}"),
         ("fire time", instant(plan.fire_time) + ("  (now, by hand)" if plan.manual else "")),
         ("audience", _audience(plan)),
-        ("sends by", ", ".join(f"{name} ({project.providers[name].type})" for name in accounts)),
+        ("sends by", escape(", ".join(f"{name} ({project.providers[name].type})" for name in accounts))),
     ]
     if plan.resumes:
-        lines.insert(0, ("goes on", f"run {plan.resumes.id}, which is {state_text(plan.resumes)}"))
+        lines.insert(0, ("goes on", f"run {plan.resumes.id}, which {_before(plan.resumes)}"))
     if campaign.message.transactional:
         lines.append(("note", "[bold yellow]transactional[/]: marketing opt-outs do not count"))
     if project.mode is Mode.test:
         to = ", ".join(safe_recipients(project).values()) or "nobody: `test_recipient` is not set"
-        lines.append(("test", f"one copy per channel, to {to}"))
+        lines.append(("test", escape(f"one copy per channel, to {to}")))
+    if project.mode is Mode.offline:
+        lines.append(("offline", "everything is done, and nothing is sent"))
     for provider, account in accounts.values():
         if provider.capabilities.persists_messages:
-            lines.append(("note", f"[bold yellow]{account.name} writes every message to disk[/], to be looked at"))
+            lines.append(
+                ("note", f"[bold yellow]{escape(account.name)} writes every message to disk[/], to be looked at")
+            )
     for label, text in lines:
         err.print(f"[dim]{label:>10}[/]  {text}")
+
+
+def _before(run: RunRecord) -> str:
+    """A run that is taken up is not going on any more, whatever its last state says."""
+    return "was interrupted" if run.state is RunState.running else f"is {state_text(run)}"
 
 
 def _mode(mode: Mode) -> str:
@@ -126,7 +158,7 @@ def _ask(plan: Plan, accounts: Accounts, yes: bool) -> None:
         raise UserError.of("not-confirmed", "nothing was sent")
 
 
-def _run(plan: Plan, ledger: Ledger, accounts: Accounts, json: bool, lease: timedelta) -> int:
+def _run(plan: Plan, ledger: Ledger, accounts: Accounts, json: bool, goes_on: str, lease: timedelta) -> int:
     job = begin(plan, ledger, SystemClock(), system_random, accounts)
     failure: ConnectError | None = None
     began = time.monotonic()
@@ -142,7 +174,7 @@ def _run(plan: Plan, ledger: Ledger, accounts: Accounts, json: bool, lease: time
     report = run_report(ledger, record, watch.problems)
     if json:
         return _print(report, failure)
-    _show(report, time.monotonic() - began)
+    _show(report, time.monotonic() - began, goes_on)
     if failure is not None:
         raise failure
     return _exit_code(report)
@@ -163,10 +195,14 @@ def _exit_code(report: Report) -> int:
 
 
 def _went_wrong(report: Report) -> bool:
-    """Deliveries failed or are in doubt; or nobody got anything although somebody should have."""
+    """Deliveries failed or are in doubt; or nobody got anything although somebody should have.
+
+    Who was skipped for the mode would have got it.
+    """
     if report.total(Outcome.failed) + report.total(Outcome.unknown):
         return True
-    return not report.total(Outcome.sent) and report.total(Outcome.refused) > 0
+    would = any(tally.reason == Reason.mode for tally in report.tallies)
+    return not report.total(Outcome.sent) and not would and report.total(Outcome.refused) > 0
 
 
 async def _until_signalled(job: Job, ledger: Ledger, watch: Watch, lease: timedelta) -> None:
@@ -191,7 +227,7 @@ async def _until_signalled(job: Job, ledger: Ledger, watch: Watch, lease: timede
         raise Stopped from None
 
 
-def _show(report: Report, seconds: float) -> None:
+def _show(report: Report, seconds: float, goes_on: str) -> None:
     record = report.runs[0]
     out.print(f"\nrun [bold]{record.id}[/] {state_text(record)}")
     show_report(report, out)
@@ -199,16 +235,18 @@ def _show(report: Report, seconds: float) -> None:
     if sent and seconds > 1:
         err.print(f"[dim]{seconds:.1f} s, {sent / seconds:,.0f} sent a second[/]")
     if not record.state.ended:
-        err.print(f"`connect run {record.campaign}` goes on where it stopped", markup=False)
+        err.print(f"`{goes_on}` goes on where it stopped" if goes_on else "a send does not go on", markup=False)
 
 
 class Watch:
     """Live progress on a terminal: share of the hash space, sent, rate, and what is waited for."""
 
-    def __init__(self, bar: Bar | None, rows: int) -> None:
+    def __init__(self, bar: Bar | None, resumes: bool) -> None:
         self.problems: Counter[str] = Counter()
-        self._bar, self._rows = bar, rows
+        self._bar = bar
         self._began = time.monotonic()
+        self._base = None if resumes else (0.0, 0.0)
+        """(share, seconds) from which the speed is measured: what was done before a resume says nothing about it."""
         self._task = bar.add_task("", total=1.0, counts="") if bar else None
 
     def __call__(self, progress: Progress) -> None:
@@ -218,11 +256,19 @@ class Watch:
         seconds = time.monotonic() - self._began
         done = sum(progress.totals.values())
         sent = sum(count for (_, _, outcome, _), count in progress.totals.items() if outcome is Outcome.sent)
-        left = seconds * (1 - progress.share) / progress.share if progress.share > 0.01 else None
+        left = self.left(progress.share, seconds)
         words = [f"{done:,} deliveries", f"{sent:,} sent", f"{done / max(seconds, 0.001):,.0f}/s"]
         words += [f"about {_duration(left)} left"] if left is not None and seconds > 2 else []
         words += [progress.waiting] if progress.waiting else []
         self._bar.update(self._task, completed=progress.share, counts=" · ".join(words))
+
+    def left(self, share: float, seconds: float) -> float | None:
+        """Seconds that the rest will take, if it goes on like this; None while that is anybody's guess."""
+        if self._base is None and share:
+            self._base = (share, seconds)
+        share_before, seconds_before = self._base or (share, seconds)
+        done = share - share_before
+        return (seconds - seconds_before) * (1 - share) / done if done > 0.01 else None
 
 
 def _duration(seconds: float) -> str:
@@ -234,7 +280,7 @@ def _duration(seconds: float) -> str:
 @contextmanager
 def _watching(plan: Plan) -> Iterator[Watch]:
     if not err.is_terminal:
-        yield Watch(None, plan.rows)
+        yield Watch(None, plan.resumes is not None)
         return
     with Bar(BarColumn(30), TextColumn("{task.fields[counts]}"), console=err, transient=True) as bar:
-        yield Watch(bar, plan.rows)
+        yield Watch(bar, plan.resumes is not None)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from connect.cli.options import Debug, Json, ProjectFolder, Target
+from connect.cli.options import Debug, Json, ProjectFolder, Target, typed
 from connect.cli.run import Yes
 from connect.cli.terminal import out, print_json
 
@@ -27,6 +27,18 @@ def _found(ledger: Ledger, run: str) -> RunRecord:
     return record
 
 
+def _what_to_do(run: RunRecord, target: str | None) -> str:
+    from rich.markup import escape
+
+    from connect.cli.send import is_a_send
+    from connect.vocabulary import Mode
+
+    if is_a_send(run.campaign):
+        return "a send does not go on"
+    mode = run.mode if run.mode is not Mode.live else None
+    return escape(f"`connect run {run.campaign}{typed(target, mode)}` goes on")
+
+
 @app.command("list")
 def list_runs(
     campaign: Annotated[str | None, typer.Argument(help="Only this campaign's runs.")] = None,
@@ -38,7 +50,7 @@ def list_runs(
 ) -> None:
     """List runs, newest first."""
     from connect.cli.opening import ledger_of, open_project
-    from connect.cli.tables import runs_table
+    from connect.cli.tables import show_runs
     from connect.reports.counts import run_as_json
 
     with ledger_of(open_project(project, target)) as ledger:
@@ -46,7 +58,7 @@ def list_runs(
     if json:
         print_json([run_as_json(run) for run in runs])
     elif runs:
-        out.print(runs_table(runs))
+        show_runs(runs, out)
     else:
         out.print("nothing has run yet: `connect run NAME` runs a campaign")
 
@@ -63,7 +75,7 @@ def show_run(
     from rich.markup import escape
 
     from connect.cli.opening import ledger_of, open_project
-    from connect.cli.tables import instant, runs_table, show_report, state_text
+    from connect.cli.tables import instant, show_report, show_runs, state_text
     from connect.pipeline.reporting import run_report
 
     with ledger_of(open_project(project, target)) as ledger:
@@ -72,7 +84,7 @@ def show_run(
     if json:
         print_json(report.as_json())
         return
-    out.print(runs_table([record]))
+    show_runs([record], out)
     out.print()
     for change in report.states:
         reason = f": {escape(change.reason)}" if change.reason else ""
@@ -80,7 +92,7 @@ def show_run(
     out.print()
     show_report(report, out)
     if not record.state.ended:
-        out.print(f"\n{state_text(record)}; `connect run {record.campaign}` goes on")
+        out.print(f"\n{state_text(record)}; {_what_to_do(record, target)}")
 
 
 @app.command("cancel")
@@ -118,7 +130,7 @@ def pause_run(
 ) -> None:
     """Pause a run: what is in the air is finished, nobody new is written to until it is resumed."""
     from connect.cli.opening import ledger_of, open_project
-    from connect.cli.tables import runs_table
+    from connect.cli.tables import show_runs
     from connect.reports.counts import run_as_json
     from connect.vocabulary import RunState
 
@@ -129,8 +141,8 @@ def pause_run(
     if json:
         print_json(run_as_json(record))
         return
-    out.print(runs_table([record]))
-    out.print(f"\n`connect runs resume {record.id}` goes on", markup=False)
+    show_runs([record], out)
+    out.print(f"\n`connect runs resume {record.id}{typed(target)}` goes on", markup=False)
 
 
 @app.command("resume")
@@ -154,4 +166,6 @@ def resume_run(
     if record.state.ended:
         raise UserError.of("run-ended", f"run {record.id} has ended: {record.state}", "start a new one: `connect run`")
     in_its_mode = open_project(project, target, record.mode)
-    raise typer.Exit(run_campaign(in_its_mode, load_campaign(opened, record.campaign), yes=yes, again=True, json=json))
+    loaded, goes_on = load_campaign(opened, record.campaign), f"connect runs resume {record.id}{typed(target)}"
+    # Not `again`: if the run ends before this one looks, nobody asked for another.
+    raise typer.Exit(run_campaign(in_its_mode, loaded, yes=yes, again=False, json=json, goes_on=goes_on))

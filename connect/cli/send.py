@@ -17,6 +17,14 @@ if TYPE_CHECKING:
 
 People = list[dict[str, Any]]
 
+_RUN_OF = "message "
+"""What the runs of messages are called, before the message's name. No campaign has a space in its name."""
+
+
+def is_a_send(campaign: str) -> bool:
+    """Whether a run of this name sent a message without a campaign."""
+    return campaign.startswith(_RUN_OF)
+
 
 def send(
     message: Annotated[str, typer.Argument(help="The message's name in messages/.")],
@@ -37,10 +45,18 @@ def send(
     from connect.cli.opening import open_project
     from connect.cli.running import run_campaign
 
-    rows = _rows(people) if people else [_person(person or [])]
+    rows = _people(person or [], people)
     opened = open_project(project, target, mode)
     loaded = _as_campaign(opened, message, rows)
-    raise typer.Exit(run_campaign(opened, loaded, yes=yes, again=True, json=json))
+    raise typer.Exit(run_campaign(opened, loaded, yes=yes, again=True, json=json, goes_on=""))
+
+
+def _people(pairs: list[str], source: str | None) -> People:
+    from connect.errors import UserError
+
+    if pairs and source:
+        raise UserError.of("bad-person", "people are given twice: as COLUMN=VALUE and with `--people`", "choose one")
+    return _rows(source) if source else [_person(pairs)]
 
 
 def _person(pairs: list[str]) -> dict[str, Any]:
@@ -56,21 +72,37 @@ def _person(pairs: list[str]) -> dict[str, Any]:
 
 def _rows(source: str) -> People:
     """Rows from a file or standard input; what is wrong is told by its line, never by its text."""
-    import json
-
     from connect.errors import OutsideError, UserError
 
+    name = "standard input" if source == "-" else source
     try:
-        text = sys.stdin.read() if source == "-" else Path(source).read_text()
+        text = sys.stdin.read() if source == "-" else Path(source).read_text("utf-8-sig")
     except OSError as error:
-        raise OutsideError.of("missing-file", f"{source} can not be read: {error.strerror}") from None
-    try:
-        rows = json.loads(text) if text.lstrip().startswith("[") else [json.loads(line) for line in text.splitlines()]
-    except json.JSONDecodeError as error:
-        raise UserError.of("bad-rows", f"{source} is not JSON: line {error.lineno}") from None
+        raise OutsideError.of("missing-file", f"{name} can not be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UserError.of("not-utf-8", f"{name} is not UTF-8 text", "save it as UTF-8") from None
+    rows = _parsed(text, name)
     if not rows or not all(isinstance(row, dict) for row in rows):
-        raise UserError.of("bad-rows", f"{source} must hold JSON objects, one for each person")
-    return list(rows)
+        raise UserError.of("bad-rows", f"{name} must hold JSON objects, one for each person")
+    return rows
+
+
+def _parsed(text: str, name: str) -> list[Any]:
+    """A list, or a value a line. Lines end where JSON's do: U+2028 is a character like others."""
+    import json
+
+    from connect.errors import UserError
+
+    whole = text.lstrip().startswith("[")
+    pieces = [(1, text)] if whole else [(at, line) for at, line in enumerate(text.split("\n"), 1) if line.strip()]
+    found: list[Any] = []
+    for at, piece in pieces:
+        try:
+            value = json.loads(piece)
+        except json.JSONDecodeError as error:
+            raise UserError.of("bad-rows", f"{name} is not JSON: line {at + error.lineno - 1}") from None
+        found += value if whole else [value]
+    return found
 
 
 def _as_campaign(project: Project, name: str, rows: People) -> Loaded:
@@ -86,7 +118,7 @@ def _as_campaign(project: Project, name: str, rows: People) -> Loaded:
     campaign = None
     if loaded.message is not None:
         campaign = Campaign.model_construct(
-            name=f"message {name}",
+            name=f"{_RUN_OF}{name}",
             description="",
             status=CampaignStatus.live,
             trigger=Immediate(type="immediate", timezone=project.timezone),

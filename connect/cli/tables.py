@@ -56,7 +56,7 @@ def show_report(report: Report, console: Console) -> None:
         for reason, counts in report.reasons(outcome):
             colour = OUTCOME_COLOURS[outcome]
             cells = [f"{counts[channel]:,}" if channel in counts else "" for channel in channels]
-            table.add_row(f"[{colour}]{outcome}[/]", reason, *cells, f"{sum(counts.values()):,}")
+            table.add_row(f"[{colour}]{outcome}[/]", escape(reason), *cells, f"{sum(counts.values()):,}")
     if report.tallies:
         console.print(table)
     parts = " + ".join(f"{report.total(outcome):,} {outcome}" for outcome in Outcome)
@@ -65,11 +65,18 @@ def show_report(report: Report, console: Console) -> None:
         console.print(f"\n[dim]{plural(count, 'time')}:[/] {escape(problem)}")
 
 
-def runs_table(runs: Sequence[RunRecord]) -> Table:
+def show_runs(runs: Sequence[RunRecord], console: Console) -> None:
+    """A line for each run, within 80 columns where names allow; then why some of them are not completed."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("run", "campaign", "mode", "fire time", "rows", "state"):
-        table.add_column(column, no_wrap=column != "state")
+    for column in ("run", "campaign", "mode", "fire time (UTC)", "rows", "state"):
+        table.add_column(column, no_wrap=True, overflow="fold", justify="right" if column == "rows" else "left")
     for run in runs:
         rows = f"{run.audience_rows:,}" if run.audience_rows is not None else ""
-        table.add_row(run.id, run.campaign, run.mode.value, instant(run.fire_time), rows, state_text(run))
-    return table
+        at, state = f"{run.fire_time:%Y-%m-%d %H:%M:%S}", f"[{STATE_COLOURS[run.state]}]{run.state}[/]"
+        table.add_row(run.id, escape(run.campaign), run.mode.value, at, rows, state)
+    console.print(table)
+    explained = [run for run in runs if run.reason]
+    if explained:
+        console.print()
+    for run in explained:
+        console.print(f"{run.id} {state_text(run)}")
