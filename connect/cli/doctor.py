@@ -86,8 +86,10 @@ def _examine(check: Check) -> dict[str, Any]:
 
 
 def _show(finding: dict[str, Any]) -> None:
+    from rich.markup import escape
+
     mark = "[green]✓[/green]" if finding["ok"] else "[red]✗[/red]"
-    out.print(f"{mark} {finding['what']} [bold]{finding['name']}[/bold]: ", end="")
+    out.print(f"{mark} {finding['what']} [bold]{escape(finding['name'])}[/bold]: ", end="")
     out.print(finding["found"], markup=False)
     if finding["hint"]:
         out.print(f"  hint: {finding['hint']}", style="cyan", markup=False)

@@ -49,14 +49,16 @@ def _captured(project: Project) -> list[Captured]:
 
 
 def _list(captured: list[Captured], found: int) -> None:
+    from rich.markup import escape
+
     if not captured:
         out.print("nothing was captured yet: `connect run NAME` writes here when a channel's provider is an outbox")
         return
     for message in captured:
         what = message.subject or (message.body or "").replace("\n", " ")[:60]
-        out.print(f"[dim]{message.run_id}[/] {message.channel:<5} {message.to}  ", end="")
+        out.print(f"[dim]{escape(message.run_id)}[/] {message.channel:<5} {escape(message.to)}  ", end="")
         out.print(what, style="bold", markup=False)
-        out.print(f"[dim]  {message.file}[/]")
+        out.print(f"  {message.file}", style="dim", markup=False)
     out.print(f"\n{_how_many(captured, found)}; `connect outbox --open` shows them")
 
 

@@ -91,13 +91,15 @@ def _real_rows(project: Project, campaign: Campaign, count: int) -> Sequence[Row
 
 
 def _print(found: list[Preview]) -> None:
+    from rich.markup import escape
+
     from connect.cli.tables import OUTCOME_COLOURS
     from connect.pipeline.deliveries import Ended
 
     for one in found:
         out.rule(f"row {one.row} · {one.channel}", align="left", style="dim")
         if isinstance(one.result, Ended):
-            out.print(f"[{OUTCOME_COLOURS[one.result.outcome]}]{one.result.outcome}[/]: {one.result.reason}")
+            out.print(f"[{OUTCOME_COLOURS[one.result.outcome]}]{one.result.outcome}[/]: {escape(one.result.reason)}")
             for problem in one.problems:
                 out.print(problem, markup=False, style="dim")
             continue

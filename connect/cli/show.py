@@ -47,5 +47,7 @@ def _short(value: object) -> str:
 
     if value is None:
         return "[dim]none[/]"
+    if isinstance(value, bool):
+        return str(value).lower()
     lines = str(value).strip().splitlines() or [""]
     return escape(lines[0][:70] + (f" … ({len(lines)} lines)" if len(lines) > 1 else ""))

@@ -20,8 +20,15 @@ from connect.redact import Redactor
 redactor = Redactor()
 """Knows every secret of the project that is open."""
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Rich would end the process with 1, as if a run had gone wrong; who pipes into `head` has seen enough."""
+        raise BrokenPipeError
+
+
+out = _Console(highlight=False, soft_wrap=True)
+err = _Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def print_json(value: object) -> None:
@@ -33,8 +40,8 @@ def show_problems(problems: tuple[Problem, ...] | list[Problem], console: Consol
     """Each problem with its place, its line and a caret."""
     for problem in problems:
         text = Text(redactor.text(str(problem)))
-        text.highlight_regex(r"error\[[a-z-]+\]", "bold red")
-        text.highlight_regex(r"warning\[[a-z-]+\]", "bold yellow")
+        text.highlight_regex(r"error\[[a-z0-9-]+\]", "bold red")
+        text.highlight_regex(r"warning\[[a-z0-9-]+\]", "bold yellow")
         text.highlight_regex(r"(?m)^  hint:.*", "cyan")
         console.print(text)
         console.print()

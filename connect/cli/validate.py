@@ -50,10 +50,13 @@ def validate(
 
 
 def _show_campaigns(checked: list[Checked]) -> None:
+    from rich.markup import escape
+
     for one in checked:
         sound = "[green]✓[/green]" if one.sound else "[red]✗[/red]"
         fires = f"  fires {', '.join(one.next_fires)}" if one.next_fires else ""
-        out.print(f"{sound} {one.name}  [dim]{one.summary}{fires}[/dim]")
+        about = f"  [dim]{one.summary}{fires}[/dim]" if one.summary else ""
+        out.print(f"{sound} {escape(one.name)}{about}")
 
 
 def _as_json(one: Checked) -> dict[str, object]:
