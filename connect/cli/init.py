@@ -78,6 +78,8 @@ def init(
     folder = folder.resolve()
     if (folder / "connect.yml").exists():
         raise UserError.of("project-exists", f"{folder} has a connect.yml already", "choose another folder")
+    if warehouse and "://" not in warehouse:
+        raise UserError.of("bad-value", "`--warehouse` is not a URL", f"a DuckDB file: duckdb:///{warehouse}")
     (folder / "campaigns").mkdir(parents=True, exist_ok=True)
     sources = _SOURCE.format(url=warehouse) if warehouse else _NO_SOURCE
     (folder / "connect.yml").write_text(_CONNECT.format(name=_name(folder), sources=sources))
@@ -107,6 +109,7 @@ def _add_secret(file: Path) -> None:
     if "CONNECT_SECRET=" in text:
         return
     file.touch(mode=0o600)
+    text += "\n" if text and not text.endswith("\n") else ""
     file.write_text(text + f"CONNECT_SECRET={secrets.token_urlsafe(32)}\n")
     err.print("put a new CONNECT_SECRET into .env; keep it: it opens unsubscribe links for years")
 
