@@ -7,9 +7,7 @@ import webbrowser
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from connect.cli.terminal import err
-
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src https: data:; frame-src 'self'"
-"""Captured messages are strangers' HTML: nothing of it may run, and nothing is fetched but pictures."""
+from connect.reports.pages import POLICY
 
 
 def serve(page: str, *, open_browser: bool = True) -> None:
@@ -56,10 +54,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(self.server.page)))
         self.send_header("Cache-Control", "no-store")
         self.send_header("Referrer-Policy", "no-referrer")
-        self.send_header(
-            "Content-Security-Policy",
-            "default-src 'none'; style-src 'unsafe-inline'; img-src https: data:; frame-src 'self'",
-        )
+        self.send_header("Content-Security-Policy", POLICY)
         self.end_headers()
         self.wfile.write(self.server.page)
 

@@ -40,7 +40,7 @@ def messages_page(title: str, subtitle: str, shown: Sequence[Shown]) -> str:
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="{_POLICY}">
+<meta http-equiv="Content-Security-Policy" content="{POLICY}">
 <meta name="color-scheme" content="light dark">
 <title>{escape(title)}</title>
 <style>{_style()}</style>
@@ -59,8 +59,8 @@ def messages_page(title: str, subtitle: str, shown: Sequence[Shown]) -> str:
 """
 
 
-# It holds in the frames too: a `srcdoc` document inherits it.
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:"
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:"
+"""Messages are strangers' HTML: nothing of it runs, nothing is fetched. A frame's `srcdoc` inherits it."""
 
 _VIEWS = """<fieldset class="views"><legend>How e-mails are shown</legend>
 <input type="radio" name="view" id="wide" checked><label for="wide">Desktop</label>
