@@ -24,10 +24,12 @@ class Doubts:
     most: int = 0
     """The most that one fault left."""
 
-    def leave(self, people: set[int]) -> None:
-        """These are in doubt after a fault; what earlier faults left and nobody has taken up yet is among them."""
-        self.most = max(self.most, len(people - self.certain))
+    def leave(self, people: set[int]) -> int:
+        """These are in doubt after a fault; returns how many were not before, and not taken up yet."""
+        more = len(people - self.certain)
+        self.most = max(self.most, more)
         self.certain |= people
+        return more
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from benchmarks.chaos.people import Standing
 from benchmarks.chaos.scenario import Scenario
 from connect.clock import SystemClock
 from connect.identity import KeyRing, mark_of
+from connect.ledger.owner import Owner
 from connect.ledger.records import RunRecord, Tally
 from connect.ledger.store import Ledger
 from connect.redact import Secret
@@ -111,6 +112,12 @@ class House:
         """How often the run was claimed."""
         run = self.run()
         return self.ledger.slice(run.id).epoch if run else 0
+
+    def held_by(self, pid: int) -> bool:
+        """Whether this process holds the run."""
+        run = self.run()
+        owner = self.ledger.slice(run.id).owner if run else ""
+        return bool(owner) and Owner.read(owner).pid == pid
 
     def standing(self) -> Standing | None:
         """Where the run stands; None before it exists."""

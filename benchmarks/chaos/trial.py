@@ -79,7 +79,7 @@ class Range:
             return
         self.hits[strike.fault] += 1
         _FAULTS[strike.fault](self, strike)
-        if self._working is None and self._scenario.churn:
+        if self._working is None and self._scenario.churn and not self._completed():
             self._bury()
             self._people.churn(self._house.standing(), self._random)
 
@@ -121,11 +121,12 @@ class Range:
     def _worker(self) -> Process | None:
         """The process that works on the run, started if there is none; None when the run has completed."""
         if self._working is None:
-            run = self._house.run()
-            if run is not None and run.state is RunState.completed:
-                return None
-            self._working = self._start()
+            self._working = None if self._completed() else self._start()
         return self._working
+
+    def _completed(self) -> bool:
+        run = self._house.run()
+        return run is not None and run.state is RunState.completed
 
     def _reached(self, strike: Strike, process: Process) -> bool:
         if strike.seconds is not None:
@@ -176,7 +177,7 @@ class Range:
         if not _suspended(process):
             self._ended(process)
             return
-        epoch, left = self._house.epoch(), self._in_doubt()
+        epoch, left, held = self._house.epoch(), self._in_doubt(), self._house.held_by(process.pid)
         if self._take_over(epoch):
             self.doubts.leave(left)
             enough = self._receivers.deliveries() + self._random.randint(0, self._scenario.step)
@@ -187,6 +188,8 @@ class Range:
             )
             process.send_signal(signal.SIGCONT)
             self._fenced.append(process)
+            if not held:  # it had not begun: it is to find the run taken, not to inherit it
+                self._bury()
         else:  # it sleeps with the ledger's lock in its hand
             self.doubts.possible |= left
             process.send_signal(signal.SIGCONT)
@@ -218,9 +221,7 @@ class Range:
         assert self._working
         self._working.wait()
         self._working = None
-        left = self._in_doubt()
-        self.doubts.leave(left)
-        return len(left)
+        return self.doubts.leave(self._in_doubt())
 
     def _in_doubt(self) -> set[int]:
         standing = self._house.standing()
