@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -105,9 +106,18 @@ class Commits:
                 _answer([answer for _, answer in batch], self._commit([writes for writes, _ in batch]))
 
     def _commit(self, batch: Sequence[Writes]) -> Exception | None:
-        """Write a batch in one transaction; returns what went wrong."""
+        """Write a batch in one transaction; returns what went wrong.
+
+        Written twice, it would count twice. So each has a number that the slice remembers: when the answer to a
+        commit is lost with the connection, the number tells whether it was written.
+        """
+        number = secrets.randbits(63)
         try:
-            self._ledger.transact(lambda connection: self._write_all(connection, batch))
+            self._ledger.transact(
+                lambda connection: self._write_all(connection, batch, number),
+                happened=lambda connection, _: slices.last_write(connection, self._slice) == number,
+                wait=self._closing.wait,
+            )
         except LeaseLost as error:
             self.lost = True
             return error
@@ -115,8 +125,8 @@ class Commits:
             return error
         return None
 
-    def _write_all(self, connection: Connection, batch: Sequence[Writes]) -> None:
-        slices.fence(connection, self._slice)
+    def _write_all(self, connection: Connection, batch: Sequence[Writes], number: int) -> None:
+        slices.fence_write(connection, self._slice, number)
         now = self._ledger.clock.now()
         for writes in together(batch):
             writes.write(connection, self._slice, now)

@@ -51,8 +51,9 @@ def in_the_way(connection: Connection, target: str, run: NewRun, again: bool) ->
     )
 
 
-def get(connection: Connection, run_id: str) -> RunRecord:
-    found = _select(connection, RUNS.c.id == run_id)
+def get(connection: Connection, run_id: str, *, hold: bool = False) -> RunRecord:
+    """A run; with `hold`, nobody else changes it until the transaction ends."""
+    found = _select(connection, RUNS.c.id == run_id, hold=hold)
     if not found:
         raise UserError.of("unknown-run", f"there is no run {run_id}", "`connect runs list` lists them")
     return found[0]
@@ -91,8 +92,8 @@ def has_run_live(connection: Connection, target: str, campaign: str) -> RunRecor
 
 
 def must_go_on(connection: Connection, run_id: str) -> None:
-    """Raises UserError when the run has ended, or does not exist."""
-    run = get(connection, run_id)
+    """Holds a run. Raises UserError when it has ended, or does not exist."""
+    run = get(connection, run_id, hold=True)
     if run.state.ended:
         raise UserError.of("run-ended", f"run {run_id} has ended: {run.state}", "a new run starts with `connect run`")
 
@@ -104,7 +105,7 @@ def set_state(connection: Connection, run_id: str, state: RunState, reason: str,
 
 
 def note(connection: Connection, run_id: str, text: str, now: datetime) -> None:
-    run = get(connection, run_id)
+    run = get(connection, run_id, hold=True)
     if not run.state.ended and run.reason != text:
         set_state(connection, run_id, run.state, text, now)
 
@@ -153,8 +154,12 @@ def _first(connection: Connection, *conditions: ColumnElement[bool]) -> RunRecor
     return next(iter(_select(connection, *conditions, limit=1)), None)
 
 
-def _select(connection: Connection, *conditions: ColumnElement[bool], limit: int | None = None) -> list[RunRecord]:
+def _select(
+    connection: Connection, *conditions: ColumnElement[bool], limit: int | None = None, hold: bool = False
+) -> list[RunRecord]:
     query = select(RUNS).where(and_(*conditions)).order_by(*_NEWEST_FIRST).limit(limit)
+    if hold:
+        query = query.with_for_update(key_share=True)
     return [_record_of(row) for row in connection.execute(query)]
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, column, insert, inspect, select, table
+from sqlalchemy import Connection, Engine, column, insert, inspect, select, table, update
 
 from connect.errors import UserError
-from connect.ledger.engine import READS, Place
+from connect.ledger.place import Place
 from connect.ledger.tables import META
 
-SCHEMA = "0001"
+SCHEMA = "0002"
 """The newest revision in migrations/versions. Revisions are numbered, so that newer ones compare as greater."""
 
 VERSION_TABLE = "connect_schema"
@@ -21,7 +21,7 @@ VERSION_TABLE = "connect_schema"
 def ensure(engine: Engine, place: Place, project: str, target: str) -> None:
     """Make or migrate the tables if that is due, and refuse a ledger that is not ours to write."""
     with engine.connect() as connection:
-        connection.execution_options(**READS)
+        connection.execution_options(**place.reads)
         version = _version(connection, place)
     if version < SCHEMA:
         with engine.begin() as connection:
@@ -29,13 +29,14 @@ def ensure(engine: Engine, place: Place, project: str, target: str) -> None:
     elif version > SCHEMA:
         raise _newer(place, version)
     with engine.connect() as connection:
-        connection.execution_options(**READS)
+        connection.execution_options(**place.reads)
         _refuse_others(connection, place, {"project": project, "target": target})
 
 
 def _version(connection: Connection, place: Place) -> str:
     """The stored revision; empty for a database without tables."""
-    names = inspect(connection).get_table_names()
+    # Of our own schema: PostgreSQL would list those of its whole search_path.
+    names = inspect(connection).get_table_names(schema=_schema(connection))
     if not names:
         return ""
     if VERSION_TABLE not in names:
@@ -44,7 +45,8 @@ def _version(connection: Connection, place: Place) -> str:
 
 
 def _migrate(connection: Connection, place: Place, project: str, target: str) -> None:
-    """All migrations in one transaction, which holds the write lock: of two processes the second finds it done."""
+    """All migrations in one transaction, one process after the other: the second finds it done."""
+    place.one_at_a_time(connection)
     version = _version(connection, place)
     if version < SCHEMA:
         _upgrade(connection)
@@ -60,7 +62,13 @@ def _upgrade(connection: Connection) -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).with_name("migrations")).replace("%", "%%"))
     config.attributes["connection"] = connection
+    config.attributes["schema"] = _schema(connection)
     command.upgrade(config, "head")
+
+
+def _schema(connection: Connection) -> str | None:
+    """Where tables are made."""
+    return inspect(connection).default_schema_name
 
 
 def _refuse_others(connection: Connection, place: Place, ours: Mapping[str, str]) -> None:
@@ -72,6 +80,11 @@ def _refuse_others(connection: Connection, place: Place, ours: Mapping[str, str]
                 f"{place} belongs to {name} {stored.get(name)!r}, not to {value!r}",
                 f"each target has a ledger of its own: give {value!r} its own `state` in connect.yml",
             )
+
+
+def touch(connection: Connection) -> None:
+    """Write what is there already: proof that writing works."""
+    connection.execute(update(META).values(value=META.c.value))
 
 
 def _newer(place: Place, version: str) -> UserError:

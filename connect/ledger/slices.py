@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,6 +14,7 @@ from connect.ledger.refusals import LeaseLost, SliceHeld, Unaccounted
 from connect.ledger.tables import SLICES
 
 _NOBODY = ""
+_FIELDS = [SLICES.c[field.name] for field in fields(Slice)]
 
 
 def insert_whole(connection: Connection, run_id: str, now: datetime) -> None:
@@ -22,12 +24,20 @@ def insert_whole(connection: Connection, run_id: str, now: datetime) -> None:
 
 
 def of_run(connection: Connection, run_id: str) -> list[Slice]:
-    query = select(SLICES).where(SLICES.c.run_id == run_id).order_by(SLICES.c.low).with_for_update()
+    query = select(*_FIELDS).where(SLICES.c.run_id == run_id).order_by(SLICES.c.low)
     return [_record_of(row) for row in connection.execute(query)]
 
 
+def hold(connection: Connection, run_id: str) -> None:
+    """Nobody writes to a slice of this run until the transaction ends. Slices are always locked before their run.
+
+    SQLite has the write lock already. Without KEY: rows that refer to a slice or a run do not wait.
+    """
+    connection.execute(select(SLICES.c.id).where(SLICES.c.run_id == run_id).with_for_update(key_share=True))
+
+
 def claim(connection: Connection, run_id: str, owner: Owner, now: datetime, lease: timedelta) -> tuple[Slice, bool]:
-    """A slice with the next epoch, and whether it was taken over from a worker that never let go. Raises SliceHeld."""
+    """Of slices that are held: one with the next epoch, and whether its worker had never let go. Raises SliceHeld."""
     slices = of_run(connection, run_id)
     free = [slice for slice in slices if _is_free(slice, now)]
     if not free:
@@ -43,7 +53,6 @@ def _is_free(slice: Slice, now: datetime) -> bool:
 
 
 def renew(connection: Connection, slice: Slice, until: datetime) -> Slice:
-    fence(connection, slice)
     connection.execute(update(SLICES).where(_is(slice)).values(lease_until=until))
     return _get(connection, slice.id)
 
@@ -59,13 +68,22 @@ def end(connection: Connection, run_id: str) -> None:
 
 
 def fence(connection: Connection, slice: Slice) -> None:
-    """Every write of a worker begins here: raises LeaseLost unless the slice is still its own.
-
-    FOR UPDATE holds the row until the end of the transaction; SQLite has the write lock already.
-    """
-    query = select(SLICES.c.id).where(_is(slice)).with_for_update()
+    """Every write of a worker begins here: raises LeaseLost unless the slice is still its own, and holds it."""
+    query = select(SLICES.c.id).where(_is(slice)).with_for_update(key_share=True)
     if connection.execute(query).first() is None:
         raise LeaseLost(slice.run_id)
+
+
+def fence_write(connection: Connection, slice: Slice, number: int) -> None:
+    """A fence that also remembers which write this is."""
+    if connection.execute(update(SLICES).where(_is(slice)).values(last_write=number)).rowcount != 1:
+        raise LeaseLost(slice.run_id)
+
+
+def last_write(connection: Connection, slice: Slice) -> int:
+    """Which write was the last. It waits for one that is under way."""
+    query = select(SLICES.c.last_write).where(SLICES.c.id == slice.id).with_for_update(key_share=True)
+    return int(connection.execute(query).scalar_one())
 
 
 def advance(connection: Connection, slice: Slice, cursor: str) -> None:
@@ -81,7 +99,7 @@ def _is(slice: Slice) -> ColumnElement[bool]:
 
 
 def _get(connection: Connection, slice_id: int) -> Slice:
-    return _record_of(connection.execute(select(SLICES).where(SLICES.c.id == slice_id)).one())
+    return _record_of(connection.execute(select(*_FIELDS).where(SLICES.c.id == slice_id)).one())
 
 
 def _record_of(row: Row[*tuple[object, ...]]) -> Slice:

@@ -5,43 +5,51 @@ Its methods are plain functions for threads; `connect.ledger.commits` is how a r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from sqlalchemy import Connection, Engine
 
 from connect.clock import Clock
-from connect.errors import OutsideError, UserError
-from connect.ledger import intents, runs, slices, tallies
-from connect.ledger.engine import READS, Place, connect_to, is_busy
+from connect.errors import UserError
+from connect.ledger import intents, pruning, runs, slices, tallies
 from connect.ledger.owner import Owner
+from connect.ledger.place import Place, place_of
 from connect.ledger.records import Intent, NewRun, RunRecord, Slice, StateChange, Tally
 from connect.ledger.refusals import RunExists
-from connect.ledger.schema import ensure
+from connect.ledger.schema import ensure, touch
+from connect.ledger.transactions import Transactions
 from connect.vocabulary import Mode, RunState
 
-_TRIES = 3
+T = TypeVar("T")
 
 
 class Ledger:
-    """One ledger of one project and target. Safe to use from several threads and processes at once."""
+    """One ledger of one project and target. Safe to use from several threads and processes at once.
+
+    What it writes is tried again when others are in the way, or the database goes and comes back within seconds; then
+    it raises OutsideError (`ledger-unavailable`).
+    """
 
     def __init__(self, place: Place, engine: Engine, target: str, clock: Clock) -> None:
         self.target = target
         self.clock = clock
         self._place = place
         self._engine = engine
+        self._transactions = Transactions(place, engine)
 
     @classmethod
     def open(cls, url: str, *, project: str, target: str, clock: Clock) -> Ledger:
         """Open the ledger at an SQLAlchemy URL, made or migrated when that is due.
 
-        Raises UserError (`ledger-url`, `not-yet-supported`, `ledger-not-a-ledger`, `ledger-newer`,
+        Raises UserError (`ledger-url`, `missing-extra`, `ledger-not-a-ledger`, `ledger-newer`,
         `ledger-other-target`) and OutsideError (`ledger-unavailable`).
         """
-        place = Place.of(url)
-        engine = connect_to(place)
+        place = place_of(url)
+        engine = place.engine()
         try:
             with place.trouble():
                 ensure(engine, place, project, target)
@@ -53,29 +61,22 @@ class Ledger:
     def close(self) -> None:
         self._engine.dispose()
 
-    @contextmanager
-    def write(self) -> Iterator[Connection]:
+    def write(self) -> AbstractContextManager[Connection]:
         """One transaction that writes: all of it or nothing. Raises OutsideError for locks and full disks."""
-        with self._place.trouble(), self._engine.begin() as connection:
-            yield connection
+        return self._transactions.write()
 
-    def transact(self, work: Callable[[Connection], None]) -> None:
-        """Do this in one transaction, and again from its beginning if somebody else held the lock for too long."""
-        for _ in range(_TRIES - 1):
-            try:
-                with self.write() as connection:
-                    return work(connection)
-            except OutsideError as error:
-                if not is_busy(error.__cause__):
-                    raise
-        with self.write() as connection:
-            return work(connection)
-
-    @contextmanager
-    def read(self) -> Iterator[Connection]:
+    def read(self) -> AbstractContextManager[Connection]:
         """A consistent view that holds nobody up."""
-        with self._place.trouble(), self._engine.connect() as connection:
-            yield connection.execution_options(**READS)
+        return self._transactions.read()
+
+    def transact(
+        self,
+        work: Callable[[Connection], T],
+        happened: Callable[[Connection, T], bool] = lambda connection, result: False,
+        wait: Callable[[float], object] = time.sleep,
+    ) -> T:
+        """Do this in one transaction, and again where that is safe: see `Transactions.do`."""
+        return self._transactions.do(work, happened, wait)
 
     # Runs
 
@@ -85,7 +86,9 @@ class Ledger:
         Raises RunExists if the fire time has its run, if the campaign has one in this mode that is still going or
         waiting to go on, or, without `again`, if it has already run live.
         """
-        with self.write() as connection:
+
+        def create(connection: Connection) -> RunRecord:
+            self._place.one_at_a_time(connection)
             other = runs.in_the_way(connection, self.target, run, again)
             if other:
                 raise RunExists(other)
@@ -94,10 +97,15 @@ class Ledger:
             tallies.add(connection, run.id, run.tallies)
             return runs.get(connection, run.id)
 
+        def created(connection: Connection, made: RunRecord) -> bool:
+            self._place.one_at_a_time(connection)
+            return bool(runs.beginning_with(connection, self.target, made.id))
+
+        return self.transact(create, created)
+
     def run(self, run_id: str) -> RunRecord | None:
         """A run by its id or the beginning of it. Raises UserError `ambiguous-run` when several begin like that."""
-        with self.read() as connection:
-            found = runs.beginning_with(connection, self.target, run_id)
+        found = self._ask(lambda connection: runs.beginning_with(connection, self.target, run_id))
         if len(found) > 1:
             raise UserError.of(
                 "ambiguous-run",
@@ -108,49 +116,40 @@ class Ledger:
 
     def runs(self, *, campaign: str | None = None, limit: int = 50) -> list[RunRecord]:
         """Runs of every mode, newest first."""
-        with self.read() as connection:
-            return runs.newest(connection, self.target, campaign, limit)
+        return self._ask(lambda connection: runs.newest(connection, self.target, campaign, limit))
 
     def unfinished(self, mode: Mode, campaign: str) -> RunRecord | None:
         """The run of this campaign that is going on, or waits to go on."""
-        with self.read() as connection:
-            return runs.unfinished(connection, self.target, mode, campaign)
+        return self._ask(lambda connection: runs.unfinished(connection, self.target, mode, campaign))
 
     def last_completed(self, mode: Mode, campaign: str) -> RunRecord | None:
-        with self.read() as connection:
-            return runs.last_completed(connection, self.target, mode, campaign)
+        return self._ask(lambda connection: runs.last_completed(connection, self.target, mode, campaign))
 
     def has_run_live(self, campaign: str) -> RunRecord | None:
         """The newest live run that may have reached somebody: completed, not ended, or with deliveries in the air."""
-        with self.read() as connection:
-            return runs.has_run_live(connection, self.target, campaign)
+        return self._ask(lambda connection: runs.has_run_live(connection, self.target, campaign))
 
     def ran(self, mode: Mode, campaign: str, fire_time: datetime) -> RunRecord | None:
         """The run of exactly this fire time."""
-        with self.read() as connection:
-            return runs.at(connection, self.target, mode, campaign, fire_time)
+        return self._ask(lambda connection: runs.at(connection, self.target, mode, campaign, fire_time))
 
     def set_state(self, run_id: str, state: RunState, reason: str) -> None:
         """Pause, stop or go on. Runs end through `finish`. Raises UserError `run-ended` or `unknown-run`."""
         if state.ended:
             raise ValueError("a run ends through finish(), which also erases its secrets")
-        with self.write() as connection:
-            runs.set_state(connection, run_id, state, reason, self.clock.now())
+        self.transact(lambda connection: runs.set_state(connection, run_id, state, reason, self.clock.now()))
 
     def note(self, run_id: str, text: str) -> None:
         """Say what a run waits for (`waiting: rate 14/s`) without changing its state; "" when it goes on."""
-        with self.write() as connection:
-            runs.note(connection, run_id, text, self.clock.now())
+        self.transact(lambda connection: runs.note(connection, run_id, text, self.clock.now()))
 
     def states(self, run_id: str) -> list[StateChange]:
         """What became of a run, oldest first."""
-        with self.read() as connection:
-            return runs.states(connection, run_id)
+        return self._ask(lambda connection: runs.states(connection, run_id))
 
     def tallies(self, run_id: str) -> list[Tally]:
         """Everything that the cursor has passed, counted."""
-        with self.read() as connection:
-            return tallies.read(connection, run_id)
+        return self._ask(lambda connection: tallies.read(connection, run_id))
 
     def finish(self, run_id: str, state: RunState, reason: str = "", *, slice: Slice | None = None) -> None:
         """End a run: its salt, secret and intents are erased from the disk, whoever still works on it loses its lease.
@@ -160,15 +159,22 @@ class Ledger:
         """
         if not state.ended:
             raise ValueError(f"{state} does not end a run")
-        with self.write() as connection:
+
+        def end(connection: Connection) -> None:
             if slice:
                 slices.fence(connection, slice)
+            slices.end(connection, run_id)  # first: from now on nobody writes what would not be counted
             tallies.add(connection, run_id, intents.left_over(connection, run_id))
             intents.erase(connection, run_id)
-            slices.end(connection, run_id)
             runs.end(connection, run_id, state, reason, self.clock.now())
-        with self._place.trouble():
-            self._place.forget(self._engine)
+
+        def ended(connection: Connection, _: None) -> bool:
+            slices.hold(connection, run_id)
+            run = runs.get(connection, run_id)
+            return (run.state, run.reason) == (state, reason)
+
+        self.transact(end, ended)
+        self._forget()
 
     # Slices
 
@@ -178,38 +184,77 @@ class Ledger:
         Raises SliceHeld while another worker's lease lives, unless that worker is a process of this machine that
         no longer exists. Raises UserError `run-ended` or `unknown-run`.
         """
-        with self.write() as connection:
+
+        def claim(connection: Connection) -> Slice:
+            slices.hold(connection, run_id)
             runs.must_go_on(connection, run_id)
-            claimed, taken_over = slices.claim(connection, run_id, owner, self.clock.now(), lease)
+            claimed, taken_over = slices.claim(connection, run_id, owner, self._now(connection), lease)
             if taken_over:
                 runs.count_recovery(connection, run_id)
             return claimed
 
+        def is_claimed(connection: Connection, claimed: Slice) -> bool:
+            slices.hold(connection, run_id)
+            return claimed in slices.of_run(connection, run_id)
+
+        return self.transact(claim, is_claimed)
+
     def renew(self, slice: Slice, lease: timedelta) -> Slice:
         """Hold on to a slice for another lease from now. Raises LeaseLost."""
-        with self.write() as connection:
-            return slices.renew(connection, slice, self.clock.now() + lease)
+
+        def renew(connection: Connection) -> Slice:
+            slices.fence(connection, slice)
+            return slices.renew(connection, slice, self._now(connection) + lease)
+
+        return self.transact(renew)
 
     def release(self, slice: Slice) -> None:
         """Let go of a slice, so that the next worker need not wait; nothing happens when it was lost already."""
-        with self.write() as connection:
-            slices.release(connection, slice)
+        self.transact(lambda connection: slices.release(connection, slice))
 
     def slice(self, run_id: str) -> Slice:
         """The slice of a run as it stands, to show progress; who claims it gets it from `claim_slice`."""
-        with self.read() as connection:
-            return slices.of_run(connection, run_id)[0]
+        return self._ask(lambda connection: slices.of_run(connection, run_id)[0])
 
     def intents(self, slice_id: int) -> list[Intent]:
         """What is near the air, or was when its worker died, in the order of their sequence."""
-        with self.read() as connection:
-            return intents.read(connection, slice_id)
+        return self._ask(lambda connection: intents.read(connection, slice_id))
+
+    # Upkeep
+
+    def prune(self, older_than: timedelta) -> int:
+        """Remove runs that ended longer ago than this, with their states, slices and tallies; returns how many.
+
+        Runs that have not ended stay, and so does the newest of each campaign and mode: it says that the campaign has
+        run, and without it a fire time would be due again.
+        """
+        before = self.clock.now() - older_than
+        removed = self.transact(lambda connection: pruning.prune(connection, self.target, before))
+        self._forget()
+        return removed
+
+    def size(self) -> int:
+        """Bytes that the ledger takes on the disk."""
+        return self._ask(self._place.size)
 
     def check(self) -> str:
         """For `connect doctor`: prove that the ledger is whole and can be written; returns what was found."""
         with self.write() as connection:
+            touch(connection)
             damage = self._place.damage(connection)
             counts = runs.count(connection, self.target)
+            remark = self._place.remark(connection)
         if damage:
             raise self._place.damaged(damage)
-        return f"{self._place} holds {counts} of target {self.target}"
+        return f"{self._place} holds {counts} of target {self.target}" + (f"; {remark}" if remark else "")
+
+    def _ask(self, question: Callable[[Connection], T]) -> T:
+        return self._transactions.ask(question)
+
+    def _now(self, connection: Connection) -> datetime:
+        """The instant for leases."""
+        return self._place.now(connection, self.clock)
+
+    def _forget(self) -> None:
+        with self._place.trouble():
+            self._place.forget(self._engine)

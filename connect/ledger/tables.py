@@ -107,6 +107,7 @@ SLICES = Table(
     Column("owner", Text, nullable=False),  # empty: nobody's
     Column("epoch", Integer, nullable=False),
     Column("lease_until", Instant, nullable=False),
+    Column("last_write", BigInteger, nullable=False, server_default="0"),  # drawn anew by each
 )
 
 INTENTS = Table(
@@ -133,7 +134,7 @@ TALLIES = Table(
     Column("channel", String(8), primary_key=True),
     Column("arm", String(64), primary_key=True),
     Column("outcome", String(8), primary_key=True),
-    Column("reason", String(64), primary_key=True),
+    Column("reason", Text, primary_key=True),
     Column("count", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )

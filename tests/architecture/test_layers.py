@@ -43,6 +43,7 @@ AT_HOME = {
     "typer": ("cli/",),
     "rich": ("cli/",),
     "alembic": ("ledger/",),
+    "psycopg": ("ledger/postgresql.py", "testing/postgres.py"),
     "keyring": ("project/",),
     "ruamel": ("project/",),
     "croniter": ("project/", "schedule/"),

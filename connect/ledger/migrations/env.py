@@ -9,6 +9,7 @@ context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=METADATA,
     version_table=VERSION_TABLE,
+    version_table_schema=context.config.attributes["schema"],
     transactional_ddl=True,
 )
 with context.begin_transaction():

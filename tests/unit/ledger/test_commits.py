@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import sqlite3
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy import event
@@ -250,6 +248,7 @@ async def test_renewing_does_not_disturb_the_writer(ledger, slice, commits, stor
     assert stored() == [intent(1)]
 
 
+@pytest.mark.parametrize("engine", ["sqlite"])
 async def test_a_full_disk_fails_those_who_shared_the_transaction_and_nobody_else(ledger, slice, stored):
     commits = Commits(ledger, slice, linger=0.2)
     full = True
@@ -269,19 +268,11 @@ async def test_a_full_disk_fails_those_who_shared_the_transaction_and_nobody_els
     await commits.close()
 
 
-@pytest.fixture
-def browser(tmp_path: Path):
-    """Another program that has the ledger open, and takes the write lock."""
-    browser = sqlite3.connect(tmp_path / ".connect" / "state.db", isolation_level=None, check_same_thread=False)
-    yield browser
-    browser.close()
-
-
 async def test_a_lock_that_is_never_let_go_says_so(impatient, ledger, slice, commits, stored, browser):
-    browser.execute("BEGIN IMMEDIATE")
+    browser.take()
     with pytest.raises(OutsideError, match="locked by another process"):
         await commits.intend([intent(1)])
-    browser.execute("COMMIT")
+    browser.let_go()
     await commits.intend([intent(2)])
     assert stored() == [intent(2)]
 
@@ -292,9 +283,9 @@ async def test_a_lock_is_waited_for_again(impatient, ledger, slice, commits, sto
     def try_again(*_) -> None:
         tries.append(1)
         if len(tries) == 2:
-            browser.execute("COMMIT")
+            browser.let_go()
 
-    browser.execute("BEGIN IMMEDIATE")
+    browser.take()
     event.listen(ledger._engine, "checkout", try_again)
     await commits.intend([intent(1)])
     assert len(tries) == 2
@@ -302,12 +293,12 @@ async def test_a_lock_is_waited_for_again(impatient, ledger, slice, commits, sto
 
 
 async def test_the_loop_goes_on_while_the_ledger_waits(ledger, slice, commits, stored, browser):
-    browser.execute("BEGIN IMMEDIATE")
+    browser.take()
     writing = asyncio.create_task(commits.intend([intent(1)]))
     for _ in range(100):
         await asyncio.sleep(0)
     assert not writing.done()
-    browser.execute("COMMIT")
+    browser.let_go()
     await writing
     assert stored() == [intent(1)]
 

@@ -10,39 +10,34 @@ import asyncio
 import shutil
 import tempfile
 from collections import Counter
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from connect.ledger.commits import Commits
 from connect.ledger.owner import Owner
 from connect.ledger.records import Intent, NewRun
 from connect.ledger.refusals import LeaseLost, SliceHeld, Unaccounted
 from connect.ledger.store import Ledger
+from connect.testing.ledgers import Engine, ledger_rig
+from connect.testing.postgres import NoServer, shared_server
 from connect.vocabulary import Channel, Mode, Outcome, RunState
 
 LEASE = timedelta(minutes=1)
 OUTCOMES = st.sampled_from([(Outcome.sent, ""), (Outcome.failed, "other"), (Outcome.unknown, "in_doubt")])
-
-
-class MovedClock:
-    """Stands still until the machine moves it."""
-
-    def __init__(self) -> None:
-        self.instant = datetime(2026, 11, 20, tzinfo=UTC)
-
-    def now(self) -> datetime:
-        return self.instant
-
-    def monotonic(self) -> float:
-        raise AssertionError("the ledger has no use for it")
-
-    async def sleep(self, seconds: float) -> None:
-        raise AssertionError("the ledger does not wait")
 
 
 def key(number: int) -> bytes:
@@ -68,10 +63,14 @@ class Worker:
 
 
 class LedgerMachine(RuleBasedStateMachine):
+    engine: Engine
+
     @initialize()
     def open(self) -> None:
         self.folder = tempfile.mkdtemp()
-        self.clock = MovedClock()
+        self.stack = ExitStack()
+        self.rig = self.stack.enter_context(ledger_rig(self.engine, Path(self.folder)))
+        self.clock = self.rig.clock
         self.loop = asyncio.new_event_loop()
         self.reopen()
         run = NewRun("r" * 16, Mode.live, "c", self.clock.now(), True, "", "{}", b"salt", b"secret")
@@ -82,8 +81,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.workers = 0
 
     def reopen(self) -> None:
-        url = f"sqlite:///{self.folder}/state.db"
-        self.ledger = Ledger.open(url, project="p", target="t", clock=self.clock)
+        self.ledger = self.rig.open()
 
     def wait(self, *writes):
         async def all_of_them():
@@ -133,7 +131,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule()
     def be_suspended(self):
         """Its lease runs out and another worker takes over; it will wake up and go on as if nothing had happened."""
-        self.clock.instant += LEASE
+        self.clock.pass_time(seconds=LEASE.total_seconds())
         self.zombies.append(self.holder)
         self.holder = None
         self.claim()
@@ -154,7 +152,7 @@ class LedgerMachine(RuleBasedStateMachine):
         assert found.isdisjoint(numbers) or found.issuperset(numbers)
         self.model.near |= {number: None for number in numbers if number in found}
         self.holder = None
-        self.clock.instant += LEASE
+        self.clock.pass_time(seconds=LEASE.total_seconds())
         self.ledger.close()
         for zombie in self.zombies:
             self.loop.run_until_complete(zombie.commits.close())
@@ -306,14 +304,24 @@ class LedgerMachine(RuleBasedStateMachine):
         self.loop.run_until_complete(self.loop.shutdown_default_executor())
         self.loop.close()
         self.ledger.close()
+        self.stack.close()
         shutil.rmtree(self.folder)
 
 
-TestLedger = LedgerMachine.TestCase
-TestLedger.settings = settings(
-    max_examples=20,
-    stateful_step_count=30,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
+@pytest.mark.parametrize(("engine", "examples"), [("sqlite", 20), ("postgresql", 8)])
+def test_the_ledger_holds_what_it_answered(engine: Engine, examples: int) -> None:
+    if engine == "postgresql":
+        try:
+            shared_server()
+        except NoServer as why:
+            pytest.skip(str(why))
+    run_state_machine_as_test(
+        type("Machine", (LedgerMachine,), {"engine": engine}),
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=30,
+            deadline=None,
+            derandomize=True,
+            suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+        ),
+    )

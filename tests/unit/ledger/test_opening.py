@@ -49,6 +49,7 @@ def test_what_was_written_is_there_when_it_is_opened_again(url, ledger, a_run):
     again.close()
 
 
+@pytest.mark.parametrize("engine", ["sqlite"])
 def test_every_commit_survives_the_power_going_and_deleted_bytes_are_overwritten(ledger):
     with ledger.read() as connection:
         pragmas = {
@@ -112,19 +113,14 @@ def test_another_file_is_not_taken_for_a_ledger(tmp_path):
         ("sqlite://", "ledger-url"),
         ("sqlite:///:memory:", "ledger-url"),
         ("state.db", "ledger-url"),
-        ("postgresql://host/connect", "not-yet-supported"),
+        ("mysql://host/connect", "ledger-url"),
+        ("postgresql+psycopg2://host/connect", "ledger-url"),
     ],
 )
 def test_urls_that_can_not_be_a_ledger(url, expected):
     with pytest.raises(UserError) as error:
         open_at(url)
     assert code(error) == expected
-
-
-def test_a_password_in_the_url_is_not_repeated():
-    with pytest.raises(UserError) as error:
-        open_at("postgresql://user:hunter22@host/connect")
-    assert "hunter22" not in str(error.value)
 
 
 def test_a_place_that_can_not_be_a_file_says_what_to_do(tmp_path):
@@ -135,6 +131,7 @@ def test_a_place_that_can_not_be_a_file_says_what_to_do(tmp_path):
         assert code(error) == "ledger-unavailable"
 
 
+@pytest.mark.parametrize("engine", ["sqlite"])
 def test_a_locked_ledger_says_what_to_do(url, ledger, tmp_path, impatient):
     ledger.close()
     browser = sqlite3.connect(tmp_path / ".connect" / "state.db", isolation_level=None)
@@ -147,6 +144,7 @@ def test_a_locked_ledger_says_what_to_do(url, ledger, tmp_path, impatient):
     open_at(url).close()
 
 
+@pytest.mark.parametrize("engine", ["sqlite"])
 def test_a_full_disk_says_what_to_do_and_loses_nothing(ledger, a_run):
     run = ledger.create_run(a_run())
     event.listen(ledger._engine, "checkout", lambda driver, *_: driver.execute("PRAGMA max_page_count = 1"))
@@ -188,10 +186,12 @@ def test_opening_an_up_to_date_ledger_does_not_import_alembic(url, ledger):
 
 def test_the_migrations_make_exactly_the_tables(ledger):
     with ledger.read() as connection:
-        context = MigrationContext.configure(connection, opts={"version_table": schema.VERSION_TABLE})
+        opts = {"version_table": schema.VERSION_TABLE, "include_name": lambda name, *_: name != "clock"}
+        context = MigrationContext.configure(connection, opts=opts)
         assert compare_metadata(context, METADATA) == []
 
 
+@pytest.mark.parametrize("engine", ["sqlite"])
 def test_the_migrations_make_tables_without_rowid(ledger):
     with ledger.read() as connection:
         found = connection.exec_driver_sql("SELECT name FROM pragma_table_list WHERE wr").scalars().all()
@@ -209,12 +209,13 @@ def test_the_tables_are_not_only_for_sqlite():
 
 
 def test_doctor_hears_what_is_in_it(ledger, a_run):
-    assert ledger.check().endswith("holds no runs of target dev")
+    assert "holds no runs of target dev" in ledger.check()
     ledger.finish(ledger.create_run(a_run()).id, RunState.completed)
     ledger.create_run(a_run())
-    assert ledger.check().endswith("holds 2 runs (1 running, 1 completed) of target dev")
+    assert "holds 2 runs (1 running, 1 completed) of target dev" in ledger.check()
 
 
+@pytest.mark.parametrize("engine", ["sqlite"])
 def test_doctor_hears_of_damage(url, ledger, a_run, tmp_path):
     for _ in range(20):
         ledger.finish(ledger.create_run(a_run(campaign_json="x" * 5000)).id, RunState.completed)

@@ -59,11 +59,17 @@ def test_a_campaign_has_one_unfinished_run(ledger, a_run, state):
     assert error.value.record.id == run.id
 
 
-def test_a_racing_process_can_not_make_a_second_unfinished_run(ledger, a_run, monkeypatch):
-    ledger.create_run(a_run())
-    monkeypatch.setattr(runs_module, "in_the_way", lambda *_: None)
-    with pytest.raises(Exception, match="ledger-unavailable"):
-        ledger.create_run(a_run())
+@pytest.mark.parametrize("same", ["campaign", "fire time"])
+def test_a_racing_process_that_looked_too_early_is_told_of_the_other(ledger, a_run, monkeypatch, same):
+    first = ledger.create_run(a_run())
+    if same == "fire time":
+        ledger.finish(first.id, COMPLETED)
+    looks, look = [], runs_module.in_the_way
+    monkeypatch.setattr(runs_module, "in_the_way", lambda *told: looks.append(1) or (len(looks) > 1 and look(*told)))
+    with pytest.raises(RunExists) as error:
+        ledger.create_run(a_run(fire_time=first.fire_time) if same == "fire time" else a_run())
+    assert error.value.record == ledger.run(first.id)
+    assert len(looks) == 2
     assert len(ledger.runs()) == 1
 
 

@@ -104,7 +104,7 @@ def _tallies() -> None:
         sa.Column("channel", sa.String(8), primary_key=True),
         sa.Column("arm", sa.String(64), primary_key=True),
         sa.Column("outcome", sa.String(8), primary_key=True),
-        sa.Column("reason", sa.String(64), primary_key=True),
+        sa.Column("reason", sa.Text, primary_key=True),
         sa.Column("count", sa.BigInteger, nullable=False),
         sqlite_with_rowid=False,
     )
