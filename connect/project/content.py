@@ -22,7 +22,7 @@ def text_of(scalar: Scalar) -> Text:
     if scalar.place is None or scalar.spot is None:
         return Text(source=str(scalar))
     spot = scalar.spot
-    return Text(
+    made = Text(
         source=str(scalar),
         file=scalar.place.file,
         line=spot.line,
@@ -30,6 +30,7 @@ def text_of(scalar: Scalar) -> Text:
         indent=spot.indent,
         marks=spot.marks,
     )
+    return made.showing(spot.shown)
 
 
 def _reader(kind: TextKind, names_a_file: bool = False) -> Callable[[Any, ValidationInfo], Any]:

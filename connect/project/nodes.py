@@ -19,6 +19,8 @@ class Spot:
     column: int
     indent: int
     marks: tuple[Mark, ...] = ()
+    shown: tuple[str, ...] = ()
+    """The file's own lines from `line` on, where the text alone does not look like them; blank where hidden."""
 
 
 class Scalar(str):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from dataclasses import dataclass, field
 from enum import StrEnum
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, PrivateAttr
 
 from connect.errors import Location
 
@@ -16,6 +17,13 @@ class TextKind(StrEnum):
     liquid = "liquid"
     liquid_html = "liquid_html"
     sql = "sql"
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """What errors may show is no part of what a text says: two texts are equal without it."""
+
+    lines: tuple[str, ...] = field(default=(), compare=False, repr=False)
 
 
 class Text(BaseModel):
@@ -34,15 +42,25 @@ class Text(BaseModel):
 
     marks: tuple[tuple[int, int, int], ...] = ()
     """(offset in `source`, line, column) where folding or escapes in the file shift what follows; else none."""
+    _shown: _Shown = PrivateAttr(_Shown())
+
+    def showing(self, lines: tuple[str, ...]) -> Text:
+        """The same text with the file's own lines from `line` on, for errors to show; blank ones are not shown.
+
+        They are not stored with a run: without them an error shows the source instead.
+        """
+        made = self.model_copy()
+        made._shown = _Shown(lines)
+        return made
 
     def location(self, line: int, column: int) -> Location:
         """The place in the file of a line and column (both from 1) inside `source`."""
         lines = self.source.split("\n")
         if self.marks:
             return self._marked(sum(len(text) + 1 for text in lines[: line - 1]) + column - 1)
-        shown = lines[min(line, len(lines)) - 1]
         shift = self.column - 1 if line == 1 else self.indent
-        return Location(self.file, self.line + line - 1, column + shift, " " * shift + shown)
+        shown = " " * shift + lines[min(line, len(lines)) - 1]
+        return Location(self.file, self.line + line - 1, column + shift, self._line(self.line + line - 1, shown))
 
     def at(self, offset: int) -> Location:
         """The place in the file of a character offset (from 0) inside `source`."""
@@ -57,4 +75,10 @@ class Text(BaseModel):
         end = next((mark[0] for mark in self.marks[number:] if mark[1] != line), len(self.source))
         first = next(mark for mark in self.marks if mark[1] == line)
         shown = " " * (first[2] - 1) + self.source[first[0] : end]
-        return Location(self.file, line, column + offset - begin, shown.replace("\n", " "))
+        return Location(self.file, line, column + offset - begin, self._line(line, shown.replace("\n", " ")))
+
+    def _line(self, number: int, otherwise: str) -> str:
+        """A line as it stands in the file, where it may be shown."""
+        at = number - self.line
+        lines = self._shown.lines
+        return (lines[at] if 0 <= at < len(lines) else "") or otherwise

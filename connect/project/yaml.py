@@ -213,14 +213,19 @@ class _Reader:
             column += len((re.match(r"(?:[&!]\S*\s+)*", self.lines[line][column:]) or [""])[0])
         if event.style in ("|", ">"):
             indent = self._block_indent(line + 1, event.value)
+            if event.style == "|":  # line for line as in the file
+                return Spot(line + 2, indent + 1, indent)
             folded = block_marks(self.lines[line + 1 : end.line + 1], line + 2, indent, event.value)
-            return Spot(line + 2, indent + 1, indent, folded if event.style == ">" else ())
+            return Spot(line + 2, indent + 1, indent, folded, self._shown(line + 1, end.line))
         quote = event.style or ""
         column += len(quote)
         raw = self.source[start.index + column - start.column : end.index - len(quote)]
         shifts = "\n" in raw or (quote and quote in raw) or "\\" in raw
         found = marks(raw, line + 1, column + 1, event.value, quote) if shifts else ()
-        return Spot(line + 1, column + 1, 0, found)
+        return Spot(line + 1, column + 1, 0, found, self._shown(line, end.line))
+
+    def _shown(self, first: int, last: int) -> tuple[str, ...]:
+        return tuple(self.at(line, 0).text for line in range(first, last + 1))
 
     def _block_indent(self, line: int, value: str) -> int:
         """How far a block scalar is indented: what its first line has more than its value (`|2` included)."""

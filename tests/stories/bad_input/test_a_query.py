@@ -43,7 +43,7 @@ def test_it_is_shown_in_its_file_and_nothing_is_sent(
     assert ended.code == 2
     assert ended.error.code == code
     assert ended.error.place.startswith("campaigns/hello.yml:4:")
-    assert ended.error.line.strip() == sql.removeprefix("sql: ")
+    assert ended.error.line.strip() == sql
     assert ended.error.under.startswith(under)
     assert hint in ended.error.hint
     if under:

@@ -124,3 +124,47 @@ def test_a_place_inside_a_text_is_its_place_in_the_file(source, marked):
     place = text.at(text.source.index(marked))
     line = source.split("\n")[place.line - 1]
     assert line[place.column - 1 :].startswith(marked), place
+
+
+def shown(source, name, *keys):
+    """The line that an error shows about a name inside a text, and what stands there from its column on."""
+    node = top(source)
+    for key in keys:
+        node = node[key]
+    text = text_of(node)
+    place = text.at(text.source.index(name))
+    return place.text, place.text[place.column - 1 :].startswith(name)
+
+
+@pytest.mark.parametrize(
+    ("source", "line"),
+    [
+        ("a:\n  key: 'Hi {{ user.nme }}'  # why\n", "  key: 'Hi {{ user.nme }}'  # why"),
+        ('a:\n  key: "Hi {{ user.nme }}"\n', '  key: "Hi {{ user.nme }}"'),
+        ("a:\n  key: Hi {{ user.nme }}\n", "  key: Hi {{ user.nme }}"),
+        ("a:\n  key: |\n    Hi {{ user.nme }}\n", "    Hi {{ user.nme }}"),
+        ("a:\n  key: >-\n    Hi\n    {{ user.nme }} and\n    so on\n", "    {{ user.nme }} and"),
+        ('a:\n  key: "Hi\n    it\\u0027s {{ user.nme }}"\n', '    it\\u0027s {{ user.nme }}"'),
+        ("a: {key: 'Hi {{ user.nme }}', b: 1}\n", "a: {key: 'Hi {{ user.nme }}', b: 1}"),
+        ("a:\r\n  key: 'Hi {{ user.nme }}'\r\n", "  key: 'Hi {{ user.nme }}'"),
+    ],
+)
+def test_an_error_inside_a_text_shows_the_line_of_the_file(source, line):
+    assert shown(source, "user.nme", "a", "key") == (line, True)
+
+
+def test_a_line_with_people_on_it_is_not_shown():
+    source = "a: {people: [{email: canary@example.com}], key: 'Hi {{ user.nme }}'}\n"
+
+    line, under = shown(source, "user.nme", "a", "key")
+
+    assert "canary" not in line
+    assert under
+
+
+def test_the_lines_of_a_file_are_not_stored_with_its_texts():
+    text = text_of(top("key: 'Hi' # canary\n")["key"])
+
+    assert "canary" in text.at(0).text
+    assert "canary" not in text.model_dump_json()
+    assert text == type(text).model_validate_json(text.model_dump_json())
