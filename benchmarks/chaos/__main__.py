@@ -11,9 +11,10 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from random import SystemRandom
+from random import Random, SystemRandom
 
 from benchmarks.chaos.accounts import Account, Evidence, account, violations
+from benchmarks.chaos.faults import dealt
 from benchmarks.chaos.scenario import FULL, POSTGRESQL, Scenario
 from benchmarks.chaos.trial import Trouble, trial
 
@@ -87,7 +88,8 @@ def _row(scenario: Scenario, kills: int, seed: int) -> tuple[dict[str, object] |
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
         try:
-            evidence = trial(scenario, kills, seed, Path(folder))
+            faults = dealt(kills, Random(f"{seed} {scenario}"))
+            evidence = trial(scenario, faults, seed, Path(folder))
         except Trouble as trouble:
             print(_line(str(scenario), []))
             return None, [str(trouble)]

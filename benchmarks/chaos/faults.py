@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from random import Random
@@ -33,10 +33,10 @@ class Strike:
     """For how long the ledger is cut."""
 
 
-def strikes(scenario: Scenario, kills: int, random: Random, *, patient: bool) -> Iterator[Strike]:
-    """So many strikes. Impatient ones never cut the ledger for longer than a run bears."""
+def strikes(scenario: Scenario, faults: Sequence[Fault], random: Random, *, patient: bool) -> Iterator[Strike]:
+    """When to do these. Impatient ones never cut the ledger for longer than a run bears."""
     early = False
-    for fault in _dealt(kills, random):
+    for fault in faults:
         early = not early and fault is not Fault.cut and random.random() < 0.25
         longer = patient and random.random() < 0.25
         yield Strike(
@@ -48,7 +48,7 @@ def strikes(scenario: Scenario, kills: int, random: Random, *, patient: bool) ->
         )
 
 
-def _dealt(kills: int, random: Random) -> list[Fault]:
+def dealt(kills: int, random: Random) -> list[Fault]:
     """Every kind as often as in the deck, in any order."""
     dealt: list[Fault] = []
     while len(dealt) < kills:

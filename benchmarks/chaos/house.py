@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.chaos.people import Standing
@@ -112,6 +114,13 @@ class House:
         """How often the run was claimed."""
         run = self.run()
         return self.ledger.slice(run.id).epoch if run else 0
+
+    def wait_for_lease(self) -> None:
+        """Until the lease of a process that says nothing has run out."""
+        run = self.run()
+        if run is not None:
+            left = self.ledger.slice(run.id).lease_until - datetime.now(UTC)
+            time.sleep(max(0.0, left.total_seconds()))
 
     def held_by(self, pid: int) -> bool:
         """Whether this process holds the run."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 SQLITE, POSTGRESQL = "sqlite", "postgresql"
 _CONCURRENCY = {1: 8, 100: 4, 1000: 2}
-_STEP = {1: 150, 100: 1500, 1000: 4000}
+_STEP = {1: 120, 100: 600, 1000: 2000}
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
 
@@ -33,16 +33,24 @@ class Trouble(Exception):
     """The harness can not go on: something hangs, or refuses to run."""
 
 
-def trial(scenario: Scenario, kills: int, seed: int, root: Path, *, patient: bool = True) -> Evidence:
-    """Fire at a run so many times, let it complete, and gather the evidence. Raises Trouble."""
+def trial(
+    scenario: Scenario,
+    faults: Sequence[Fault],
+    seed: int,
+    root: Path,
+    *,
+    patient: bool = True,
+    manners: Manners | None = None,
+) -> Evidence:
+    """Fire at a run, let it complete, and gather the evidence. Raises Trouble."""
     random = Random(f"{seed} {scenario}")
-    manners = Manners(remembers=scenario.idempotent, seed=random.randrange(10**9))
+    manners = manners or Manners(remembers=scenario.idempotent, seed=random.randrange(10**9))
     with Receivers(manners) as receivers, ledger_at(scenario.ledger, root) as place:
         house = House(root, scenario, receivers, place.url)
-        people = People.settle(root / "shop.duckdb", scenario.audience(kills))
+        people = People.settle(root / "shop.duckdb", scenario.audience(len(faults)))
         range_ = Range(scenario, house, people, receivers, place, random)
         try:
-            for strike in strikes(scenario, kills, random, patient=patient):
+            for strike in strikes(scenario, faults, random, patient=patient):
                 range_.fire(strike)
             range_.complete()
             return Evidence(scenario, range_.hits, people, range_.doubts, receivers.tallies(), house.tallies())
@@ -203,6 +211,7 @@ class Range:
             if self._claims(successor, epoch):
                 self._working = successor
                 return True
+            self._house.wait_for_lease()
         return False
 
     def _claims(self, process: Process, epoch: int) -> bool:
@@ -235,7 +244,7 @@ class Range:
         while not happened():
             if time.monotonic() > deadline:
                 raise self._trouble(f"waited in vain for {what}")
-            time.sleep(0.002)
+            time.sleep(0.005)
 
     def _trouble(self, what: str) -> Trouble:
         return Trouble(f"{self._scenario}: {what}\n{self._house.last_words()}")

@@ -1,0 +1,46 @@
+"""A few of the trials of `make chaos`: real processes, killed at random instants."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from random import SystemRandom
+
+import pytest
+
+from benchmarks.chaos.accounts import account, violations
+from benchmarks.chaos.faults import Fault
+from benchmarks.chaos.scenario import Scenario
+from benchmarks.chaos.trial import trial
+from connect.testing.receivers import Manners
+
+SEED = SystemRandom().randrange(10**6)
+"""Another one each time; a failure prints it, and `python -m benchmarks.chaos --seed` takes it."""
+
+KILLS = (Fault.kill, Fault.kill)
+
+
+@pytest.mark.parametrize(
+    ("scenario", "faults"),
+    [
+        (Scenario("http", True, 100, "skip"), KILLS),
+        (Scenario("http", False, 1, "resend"), KILLS),
+        (Scenario("smtp", False, 1, "skip"), (Fault.term, Fault.kill)),
+        (Scenario("http", False, 1, "skip"), (Fault.cut, Fault.stop)),
+    ],
+    ids=str,
+)
+def test_every_delivery_is_accounted_for(scenario: Scenario, faults: tuple[Fault, ...], tmp_path: Path) -> None:
+    evidence = trial(scenario, faults, SEED, tmp_path, patient=False)
+    found = account(evidence)
+    assert not list(violations(evidence, found)), f"seed {SEED}: {found}"
+    assert found.kills == len(faults), f"seed {SEED}: the run was over before it was fired at"
+    assert found.sent > found.audience / 2
+
+
+def test_the_harness_finds_what_is_wrong(tmp_path: Path) -> None:
+    """A receiver that says it remembers keys, and does not."""
+    scenario = Scenario("http", True, 100, "skip", churn=False)
+    evidence = trial(scenario, KILLS, SEED, tmp_path, patient=False, manners=Manners(remembers=False))
+    found = account(evidence)
+    assert found.duplicates
+    assert f"{found.duplicates} duplicates" in list(violations(evidence, found))
