@@ -176,7 +176,7 @@ class DuckDB:
     def check(self) -> str:
         counted = "select count(*) as tables from information_schema.tables where table_schema <> 'information_schema'"
         tables = self.rows(Query(counted, {}), timedelta(seconds=30))[0]["tables"]
-        return f"DuckDB {self._version()}, {self._place()}, {tables} tables"
+        return f"DuckDB {self._version()}, {self._place()}, {tables} table{'' if tables == 1 else 's'}"
 
     def close(self) -> None:
         with self._guard:

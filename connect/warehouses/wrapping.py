@@ -200,7 +200,7 @@ def missing_column(name: str, columns: Sequence[Column], what: str) -> Problem:
     """The problem of a column that is needed and not there."""
     names = [column.name for column in columns]
     near = get_close_matches(name, names, n=1)
-    hint = f"did you mean `{near[0]}`?" if near else f"the query returns: {', '.join(names)}"
+    hint = f"did you mean `{near[0]}`?" if near else f"rename one with `as {name}`: {', '.join(names)}"
     return Problem("missing-column", f"the query returns no column `{name}`, which is {what}", hint)
 
 
