@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from contextlib import suppress
 
 import typer
 
@@ -45,3 +47,16 @@ app.command("outbox")(outbox.outbox)
 def main() -> None:
     """Run the command line. Exit codes: 0 done, 1 a run ended with failures, 2 your mistake, 3 outside trouble."""
     sys.exit(failing(app))
+
+
+def command() -> None:
+    """The installed `connect`: main, and then an end without Python's finalisation.
+
+    Threads of native libraries that let go of Python values while the interpreter is torn down abort the process
+    (seen with DuckDB 2.0 on a busy machine); by then everything is closed and durable, and only output is left.
+    """
+    code = failing(app)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # whoever read it has gone
+            stream.flush()
+    os._exit(code)
