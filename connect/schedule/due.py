@@ -7,6 +7,7 @@ gap, and one that repeats fires once; an expression with `*` in its minute or ho
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -124,12 +125,16 @@ def _wall(instant: datetime, segment: _Segment) -> datetime:
     return (instant + segment.offset).replace(tzinfo=None)
 
 
+_RANGE_OF_ONE = re.compile(r"(?<![\w-])(\w+)-\1(?:/\d+)?(?![\w-])")
+"""`9-9` is 9; croniter 7 reads it as the whole range."""
+
+
 def _matches(cron: str, start: datetime, end: datetime) -> Iterator[datetime]:
     """Naive wall times in [start, end) that an expression names."""
     from croniter import CroniterBadDateError, croniter
 
     # implement_cron_bug: a day field that begins with `*` counts as unrestricted, as Vixie cron has it.
-    walls = croniter(cron, start - timedelta(seconds=1), ret_type=datetime, implement_cron_bug=True)
+    walls = croniter(_RANGE_OF_ONE.sub(r"\1", cron), start - timedelta(seconds=1), ret_type=datetime, implement_cron_bug=True)
     while True:
         try:
             wall = walls.get_next()
