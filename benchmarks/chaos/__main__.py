@@ -1,6 +1,6 @@
 """`make chaos`: one row for each scenario, and exit code 1 when a promise is broken.
 
-python -m benchmarks.chaos [--kills N] [--seed S] [--json FILE] [--only TEXT]
+python -m benchmarks.chaos [--kills N] [--seed S] [--json FILE] [--only TEXT] [--jobs N]
 """
 
 from __future__ import annotations
@@ -10,6 +10,9 @@ import json
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from random import Random, SystemRandom
 
@@ -37,12 +40,11 @@ def main() -> int:
     print(f"seed {seed}")
     print(_line("receiver, policy, ledger, audience", list(_WORDS.values())), flush=True)
     rows, broken = [], 0
-    for scenario, kills in _shared(options.kills, _scenarios(options.only)):
-        row, problems = _row(scenario, kills, seed)
-        rows += [row] if row else []
-        broken += len(problems)
-        for problem in problems:
-            print(f"    BROKEN (seed {seed}): {problem}", flush=True)
+    with ThreadPoolExecutor(options.jobs) as trials:
+        for done in trials.map(partial(_row, seed), _shared(options.kills, _scenarios(options.only))):
+            rows += [done.row] if done.row else []
+            broken += len(done.problems)
+            print(done, flush=True)
     print(_line(f"seed {seed}, {'broken' if broken else 'all promises hold'}", _totals(rows)))
     if options.json:
         options.json.write_text(json.dumps(rows, indent=2) + "\n")
@@ -55,6 +57,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--only", default="", help="scenarios whose name holds this text")
+    parser.add_argument("--jobs", type=int, default=2, help="scenarios at a time")
     return parser.parse_args()
 
 
@@ -84,20 +87,33 @@ def _shared(kills: int, scenarios: list[Scenario]) -> list[tuple[Scenario, int]]
     return [(scenario, count) for scenario, count in shared if count]
 
 
-def _row(scenario: Scenario, kills: int, seed: int) -> tuple[dict[str, object] | None, list[str]]:
+@dataclass(frozen=True)
+class _Done:
+    """One scenario, when it is over."""
+
+    scenario: Scenario
+    row: dict[str, object] | None
+    problems: list[str]
+    seconds: float
+
+    def __str__(self) -> str:
+        cells = [self.row[word] for word in _WORDS.values()] if self.row else []
+        line = f"{_line(str(self.scenario), cells)}   {self.seconds:4.0f} s"
+        return "\n".join([line, *(f"    BROKEN: {problem}" for problem in self.problems)])
+
+
+def _row(seed: int, planned: tuple[Scenario, int]) -> _Done:
+    scenario, kills = planned
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
         try:
             faults = dealt(kills, Random(f"{seed} {scenario}"))
             evidence = trial(scenario, faults, seed, Path(folder))
         except Trouble as trouble:
-            print(_line(str(scenario), []))
-            return None, [str(trouble)]
+            return _Done(scenario, None, [str(trouble)], time.monotonic() - began)
     found = account(evidence)
     row = as_row(evidence, found, seed)
-    print(_line(str(scenario), [row[word] for word in _WORDS.values()]), end="")
-    print(f"   {time.monotonic() - began:4.0f} s", flush=True)
-    return row, list(violations(evidence, found))
+    return _Done(scenario, row, list(violations(evidence, found)), time.monotonic() - began)
 
 
 def as_row(evidence: Evidence, found: Account, seed: int) -> dict[str, object]:
