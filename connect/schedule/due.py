@@ -134,7 +134,8 @@ def _matches(cron: str, start: datetime, end: datetime) -> Iterator[datetime]:
     from croniter import CroniterBadDateError, croniter
 
     # implement_cron_bug: a day field that begins with `*` counts as unrestricted, as Vixie cron has it.
-    walls = croniter(_RANGE_OF_ONE.sub(r"\1", cron), start - timedelta(seconds=1), ret_type=datetime, implement_cron_bug=True)
+    expression = _RANGE_OF_ONE.sub(r"\1", cron)
+    walls = croniter(expression, start - timedelta(seconds=1), ret_type=datetime, implement_cron_bug=True)
     while True:
         try:
             wall = walls.get_next()
