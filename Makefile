@@ -23,8 +23,8 @@ check: .venv/.develops ## Format, lint, types, architecture and docs
 bench: .venv/.develops ## Measure speed and memory (ONLY=name for one row, JSON=file to keep them)
 	@$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(JSON),--json $(JSON))
 
-chaos: .venv/.develops ## Fire at real runs and check the accounts (KILLS=n SEED=s JSON=file ONLY=text)
-	@$(BIN)/python -m benchmarks.chaos $(if $(KILLS),--kills $(KILLS)) $(if $(SEED),--seed $(SEED)) $(if $(JSON),--json $(JSON)) $(if $(ONLY),--only "$(ONLY)")
+chaos: .venv/.develops ## Fire at real runs and check the accounts (KILLS=n SEED=s JSON=file ONLY=text JOBS=n)
+	@$(BIN)/python -m benchmarks.chaos $(if $(KILLS),--kills $(KILLS)) $(if $(SEED),--seed $(SEED)) $(if $(JSON),--json $(JSON)) $(if $(ONLY),--only "$(ONLY)") $(if $(JOBS),--jobs $(JOBS))
 
 docs: .venv/.develops ## Write the generated pages of docs/ again
 	@$(BIN)/python -m docs.generate
