@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from connect.cli.options import Debug
-from connect.cli.terminal import err, out
+from connect.cli.options import Debug, Json
+from connect.cli.terminal import err, out, print_json
 from connect.errors import UserError
 
 _CONNECT = """\
@@ -72,6 +72,7 @@ def init(
     warehouse: Annotated[
         str | None, typer.Option(help="Your warehouse's URL, e.g. duckdb:///shop.duckdb (relative to the project).")
     ] = None,
+    json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Make a new project: connect.yml, a first campaign, and a secret in a git-ignored .env."""
@@ -87,6 +88,9 @@ def init(
     _add_secret(folder / ".env")
     _ignore(folder / ".gitignore")
     _write_schemas(folder / ".connect" / "schemas")
+    if json:
+        print_json({"project": str(folder), "name": _name(folder)})
+        return
     out.print(f"made a project in {folder}\n")
     place = "" if folder == Path.cwd() else f"cd {folder}\n  "
     out.print(f"next:\n  {place}connect validate\n  connect preview hello --open\n  connect run hello", markup=False)
