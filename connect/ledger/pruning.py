@@ -43,7 +43,8 @@ def _supersedes(newer: FromClause, old: FromClause) -> ColumnElement[bool]:
 
 def _tells(run: FromClause) -> ColumnElement[int]:
     """2: it completed. 1: it may have reached somebody. 0: it ended before it could."""
-    reached = exists().where(TALLIES.c.run_id == run.c.id, TALLIES.c.outcome.in_(_NEAR_SOMEBODY))
+    theirs = (TALLIES.c.run_id == run.c.id, TALLIES.c.outcome.in_(_NEAR_SOMEBODY))
+    reached = select(TALLIES.c.run_id).where(*theirs).correlate(run).exists()
     return case((run.c.state == RunState.completed.value, 2), (reached, 1), else_=0)
 
 
