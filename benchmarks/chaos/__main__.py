@@ -20,6 +20,7 @@ from benchmarks.chaos.accounts import Account, Evidence, account, violations
 from benchmarks.chaos.faults import dealt
 from benchmarks.chaos.scenario import FULL, POSTGRESQL, Scenario
 from benchmarks.chaos.trial import Trouble, trial
+from connect.errors import ConnectError
 
 _WORDS = {
     "kills": "kills",
@@ -109,8 +110,8 @@ def _row(seed: int, planned: tuple[Scenario, int]) -> _Done:
         try:
             faults = dealt(kills, Random(f"{seed} {scenario}"))
             evidence = trial(scenario, faults, seed, Path(folder))
-        except Trouble as trouble:
-            return _Done(scenario, None, [str(trouble)], time.monotonic() - began)
+        except (Trouble, ConnectError, OSError) as trouble:
+            return _Done(scenario, None, [f"{type(trouble).__name__}: {trouble}"], time.monotonic() - began)
     found = account(evidence)
     row = as_row(evidence, found, seed)
     return _Done(scenario, row, list(violations(evidence, found)), time.monotonic() - began)

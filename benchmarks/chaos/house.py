@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +24,9 @@ LEASE = 2.0
 TIMEOUT = 5.0
 """Of a call, in seconds."""
 _SECRET = "only for the harness, and of no use"
+
+_OPENING = threading.Lock()
+"""Alembic migrates one database at a time in a process."""
 
 _PROJECT = """\
 name: chaos
@@ -99,7 +103,8 @@ class House:
     @property
     def ledger(self) -> Ledger:
         if self._ledger is None:
-            self._ledger = Ledger.open(self._state, project="chaos", target="default", clock=SystemClock())
+            with _OPENING:
+                self._ledger = Ledger.open(self._state, project="chaos", target="default", clock=SystemClock())
         return self._ledger
 
     def close(self) -> None:
