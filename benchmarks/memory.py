@@ -70,7 +70,7 @@ def _run(size: int) -> tuple[float, float]:
 def _build(file: Path, size: int) -> None:
     # In a process of its own: the memory of building must not be counted.
     script = f"import duckdb; duckdb.connect({str(file)!r}).execute({_PEOPLE % size!r})"
-    subprocess.run([sys.executable, "-c", script], check=True)
+    subprocess.run([sys.executable, "-c", script], check=True, stdout=subprocess.DEVNULL)
 
 
 def _measured(root: Path, size: int) -> tuple[float, float]:

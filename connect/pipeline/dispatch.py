@@ -319,9 +319,16 @@ class Lane:
     def how_it_ended(self, before: Intent) -> Ended | None:
         """How a delivery that was near the air before a crash counts; None when it is to be sent (again)."""
         stored = how_it_ended(before)
-        if stored is None and not self.may_repeat():
+        if stored is None and not (self._in_doubt is InDoubt.resend or self._still_knows(before)):
             return Ended(Outcome.unknown, Reason.in_doubt)
         return stored
+
+    def _still_knows(self, before: Intent) -> bool:
+        """Whether the provider recognises a message that it was given back then."""
+        if self._provider.capabilities.idempotency is not Idempotency.request_key:
+            return False
+        lifetime = self._provider.capabilities.idempotency_lifetime
+        return not lifetime or not before.released_at or self._clock.now() - before.released_at < lifetime
 
     def may_repeat(self) -> bool:
         """Whether a delivery in doubt may be sent again: the provider deduplicates, or the user said so."""

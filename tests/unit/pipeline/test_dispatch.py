@@ -8,11 +8,13 @@ from datetime import timedelta
 import pytest
 
 from connect.errors import Disposition, RunTrouble
+from connect.ledger.records import Intent
 from connect.ledger.refusals import LeaseLost
+from connect.pipeline.deliveries import Ended
 from connect.pipeline.dispatch import RETRY_FOR
 from connect.providers import memory
 from connect.providers.interface import Receipt, Status
-from connect.vocabulary import InDoubt
+from connect.vocabulary import Channel, InDoubt, Outcome, Reason
 
 TRANSIENT = Receipt(Status.transient, "busy")
 AMBIGUOUS = Receipt(Status.ambiguous, "no_answer")
@@ -503,3 +505,12 @@ async def test_a_worker_that_lost_its_lease_sends_nothing_of_its_queue(bench):
     await lane.stop()
     assert bench.offered == []
     assert bench.delivered() == []
+
+
+async def test_a_key_that_the_provider_has_forgotten_is_not_relied_on(bench, clock):
+    lane = bench.lane(idempotent=True, idempotency_lifetime=timedelta(hours=24))
+    before = Intent(b"k" * 16, 1, Channel.email, "mail", 1, released_at=clock.now())
+    clock.advance(23 * 3600)
+    assert lane.how_it_ended(before) is None  # it may be sent again
+    clock.advance(2 * 3600)
+    assert lane.how_it_ended(before) == Ended(Outcome.unknown, Reason.in_doubt)
