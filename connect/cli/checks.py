@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from connect import wiring
 from connect.clock import SystemClock
-from connect.errors import ConnectError
+from connect.errors import ConnectError, OutsideError
 from connect.liquid.library import Library
 from connect.pipeline.checking import Checked, check_campaign
 from connect.pipeline.run import providers_of, reaches_people
@@ -35,6 +35,8 @@ def _check(project: Project, name: str, loaded: Loaded, library: Library, ask_wa
         goes_live = loaded.campaign.status is CampaignStatus.live and reaches_people(accounts)
         return check_campaign(project, loaded, name, library, warehouse, now, goes_live=goes_live)
     except ConnectError as outside:
-        return Checked(name, loaded.campaign, (*loaded.problems, *outside.problems))
+        return Checked(
+            name, loaded.campaign, (*loaded.problems, *outside.problems), outside=isinstance(outside, OutsideError)
+        )
     finally:
         warehouse.close()

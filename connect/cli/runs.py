@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
     from connect.ledger.records import RunRecord
     from connect.ledger.store import Ledger
 
-app = typer.Typer(help="List runs, show what became of one; pause, resume or cancel it.", no_args_is_help=True)
+app = typer.Typer(
+    help="List runs, show what became of one; pause, resume or cancel it; forget old ones.", no_args_is_help=True
+)
 
 
 def _found(ledger: Ledger, run: str) -> RunRecord:
@@ -169,3 +172,37 @@ def resume_run(
     loaded, goes_on = load_campaign(opened, record.campaign), f"connect runs resume {record.id}{typed(target)}"
     # Not `again`: if the run ends before this one looks, nobody asked for another.
     raise typer.Exit(run_campaign(in_its_mode, loaded, yes=yes, again=False, json=json, goes_on=goes_on))
+
+
+@app.command("prune")
+def prune_runs(
+    older_than: Annotated[str, typer.Option(help="Only runs that ended longer ago than this: 30d, 12h.")] = "90d",
+    project: ProjectFolder = Path(),
+    target: Target = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Forget old runs and their counts, except the newest of each campaign, which says that it has run."""
+    from connect.cli.opening import ledger_of, open_project
+
+    age = _age(older_than)
+    with ledger_of(open_project(project, target)) as ledger:
+        removed = ledger.prune(age)
+    if json:
+        print_json({"removed": removed})
+    else:
+        out.print(f"removed {removed} run{'' if removed == 1 else 's'} that ended more than {older_than} ago")
+
+
+def _age(text: str) -> timedelta:
+    from pydantic_core import PydanticCustomError
+
+    from connect.errors import UserError
+    from connect.project.nodes import Scalar
+    from connect.project.types import duration
+
+    try:
+        return duration(Scalar(text))
+    except PydanticCustomError:
+        said = f"`--older-than {text}` is not a duration"
+        raise UserError.of("bad-duration", said, "a number and s, m, h or d, such as 90d") from None

@@ -46,7 +46,8 @@ def validate(
         _show_campaigns(checked)
         warnings = f", {plural(len(problems) - errors, 'warning')}" if len(problems) > errors else ""
         err.print(f"{plural(len(checked), 'campaign')}, {plural(errors, 'error')}{warnings}")
-    raise typer.Exit(2 if errors else 0)
+    mistakes = any(not one.sound and not one.outside for one in checked)
+    raise typer.Exit(2 if mistakes else 3 if errors else 0)
 
 
 def _show_campaigns(checked: list[Checked]) -> None:

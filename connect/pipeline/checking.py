@@ -34,6 +34,8 @@ class Checked:
     campaign: Campaign | None
     problems: tuple[Problem, ...]
     next_fires: list[str] = field(default_factory=list)
+    outside: bool = False
+    """Something outside was in the way, so that not everything could be looked at."""
 
     @property
     def sound(self) -> bool:

@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import partial
 
 from connect.clock import Clock
-from connect.errors import Problem, UserError, raise_errors
+from connect.errors import Problem, Severity, UserError, raise_errors
 from connect.identity import RandomBytes, SealBroken, new_run_id
 from connect.ledger.records import NewRun, RunRecord, Tally
 from connect.ledger.store import Ledger
@@ -139,7 +139,17 @@ def _resumed(project: Project, loaded: Loaded, warehouse: Warehouse, run: RunRec
     """The plan of a run that was interrupted: its own campaign as it was, people from the file."""
     bundle = Bundle.restore(run.campaign_json, loaded.campaign)
     _open_seals(project, run)
-    return _sized(project, bundle, warehouse, run.fire_time, run.manual, (), run)
+    changed = loaded.campaign is None or loaded.campaign.digest != run.digest
+    return _sized(project, bundle, warehouse, run.fire_time, run.manual, [_changed(run)] if changed else (), run)
+
+
+def _changed(run: RunRecord) -> Problem:
+    return Problem(
+        "campaign-changed",
+        f"{run.campaign} has changed since run {run.id} was begun; the run goes on with what it was begun with",
+        f"`connect runs cancel {run.id}` ends it; then `connect run {run.campaign} --again` runs the new one",
+        severity=Severity.warning,
+    )
 
 
 def _open_seals(project: Project, run: RunRecord) -> tuple[str, bytes]:
