@@ -21,6 +21,7 @@ from connect.ledger.place import Place, place_of
 from connect.ledger.records import Intent, NewRun, RunRecord, Slice, StateChange, Tally
 from connect.ledger.refusals import RunExists
 from connect.ledger.schema import ensure, touch
+from connect.ledger.tables import EPOCH
 from connect.ledger.transactions import Transactions
 from connect.vocabulary import Mode, RunState
 
@@ -228,7 +229,8 @@ class Ledger:
         Runs that have not ended stay, and so does the newest of each campaign and mode: it says that the campaign has
         run, and without it a fire time would be due again.
         """
-        before = self.clock.now() - older_than
+        now = self.clock.now()
+        before = now - min(older_than, now - EPOCH)
         removed = self.transact(lambda connection: pruning.prune(connection, self.target, before))
         self._forget()
         return removed
