@@ -97,7 +97,7 @@ def place_of(text: str) -> Place:
     """The place that a URL names. Raises UserError `ledger-url` or `missing-extra`."""
     try:
         url = make_url(text)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # ValueError: a port that is no number
         raise bad_url("`state` is not an SQLAlchemy URL") from None
     kind, _, driver = url.drivername.partition("+")
     if kind == "sqlite":

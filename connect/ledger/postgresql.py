@@ -51,7 +51,7 @@ _REMEDIES = {
     "25006": ("can not be written", "`state` must name the primary server, not a standby"),
     "28": ("can not be opened: it refuses the user or the password", "check user and password in `state`"),
     "3D000": ("can not be opened: there is no such database", "make it with `createdb`; the tables come by themselves"),
-    "3F000": ("can not be opened: there is no such schema", "make it: CREATE SCHEMA connect"),
+    "3F000": ("can not be opened: its schema is missing or not for this user", "make it: CREATE SCHEMA connect"),
     "40": ("is used by too many at once", GOES_ON),
     "42501": ("may not be used by this user", _RIGHTS),
     "53100": ("can not grow: the server's disk is full", f"free some space; {GOES_ON}"),
