@@ -86,7 +86,8 @@ class PostgresServer:
         self._wait()
 
     def _environment(self) -> dict[str, str]:
-        return {"PATH": os.environ.get("PATH", os.defpath), "PGDATA": str(self.folder / "data"), "FOLDER": str(self.folder)}
+        path = os.environ.get("PATH", os.defpath)
+        return {"PATH": path, "PGDATA": str(self.folder / "data"), "FOLDER": str(self.folder)}
 
     def _run(self, program: str, *arguments: str) -> None:
         command = [str(self._home / "bin" / program), *arguments]
