@@ -27,7 +27,8 @@ class Commits:
 
     Each method returns when its write is durable. It raises LeaseLost, OutsideError (`ledger-unavailable`) or
     Unaccounted when nothing of it was written; so do the others that shared its transaction. A call that is
-    cancelled may have been written.
+    cancelled may have been written. Once a move of the cursor has failed, every later one fails as it did: it would
+    pass deliveries that were not counted.
     """
 
     def __init__(self, ledger: Ledger, slice: Slice, *, linger: float = 0.003) -> None:
@@ -37,6 +38,8 @@ class Commits:
         self._slice = slice
         self._linger = linger
         self._waiting: list[_Waiting] = []
+        self._stuck: Exception | None = None
+        """Why the cursor could not be moved, once that has happened."""
         self._guard = threading.Lock()
         self._work = threading.Event()
         self._closing = threading.Event()
@@ -102,8 +105,23 @@ class Commits:
             with self._guard:
                 batch, self._waiting = self._waiting, []
                 self._work.clear()
-            if batch:
-                _answer([answer for _, answer in batch], self._commit([writes for writes, _ in batch]))
+            self._write_batch([waiting for waiting in batch if not self._is_stuck(waiting)])
+
+    def _is_stuck(self, waiting: _Waiting) -> bool:
+        """Whether this would move the cursor over a hole; then it is told so."""
+        writes, answer = waiting
+        if self._stuck is None or writes.cursor is None:
+            return False
+        _answer([answer], self._stuck)
+        return True
+
+    def _write_batch(self, batch: Sequence[_Waiting]) -> None:
+        if not batch:
+            return
+        error = self._commit([writes for writes, _ in batch])
+        if error and any(writes.cursor is not None for writes, _ in batch):
+            self._stuck = self._stuck or error
+        _answer([answer for _, answer in batch], error)
 
     def _commit(self, batch: Sequence[Writes]) -> Exception | None:
         """Write a batch in one transaction; returns what went wrong.

@@ -187,7 +187,7 @@ async def test_a_delivery_that_does_not_add_up_fails_the_run_and_writes_nothing(
         await wrong(commits)
     assert error.value.disposition is Disposition.fail
     assert (stored(), ledger.slice(slice.run_id), ledger.tallies(slice.run_id)) == before
-    await commits.advance("6", {}, [])
+    await commits.settle([(key(2), Outcome.sent, "")])
 
 
 async def test_going_backwards_is_noticed_within_one_transaction(ledger, slice):
@@ -275,6 +275,23 @@ async def test_a_lock_that_is_never_let_go_says_so(impatient, ledger, slice, com
     browser.let_go()
     await commits.intend([intent(2)])
     assert stored() == [intent(2)]
+
+
+async def test_the_cursor_never_passes_what_could_not_be_counted(impatient, ledger, slice, commits, stored, browser):
+    await commits.intend([intent(1), intent(2)])
+    browser.take()
+    with pytest.raises(OutsideError, match="locked by another process"):
+        await commits.advance("1", {SENT: 1}, [intent(1).key])
+    browser.let_go()
+    with pytest.raises(OutsideError, match="locked by another process"):
+        await commits.advance("2", {SENT: 1}, [intent(2).key])
+    await commits.settle([(intent(2).key, Outcome.sent, "")])
+    assert ledger.slice(slice.run_id).cursor is None
+    assert ledger.tallies(slice.run_id) == []
+    assert [(found.key, found.outcome) for found in stored()] == [
+        (intent(1).key, None),
+        (intent(2).key, Outcome.sent),
+    ]
 
 
 async def test_a_lock_is_waited_for_again(impatient, ledger, slice, commits, stored, browser):
