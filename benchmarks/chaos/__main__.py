@@ -114,7 +114,10 @@ def _row(seed: int, planned: tuple[Scenario, int]) -> _Done:
             return _Done(scenario, None, [f"{type(trouble).__name__}: {trouble}"], time.monotonic() - began)
     found = account(evidence)
     row = as_row(evidence, found, seed)
-    return _Done(scenario, row, list(violations(evidence, found)), time.monotonic() - began)
+    problems = list(violations(evidence, found))
+    if problems:
+        problems.append("\n        ".join(["the diary of this trial", *evidence.diary]))
+    return _Done(scenario, row, problems, time.monotonic() - began)
 
 
 def as_row(evidence: Evidence, found: Account, seed: int) -> dict[str, object]:

@@ -42,6 +42,8 @@ class Evidence:
     doubts: Doubts
     received: Received
     tallies: list[Tally]
+    diary: list[str] = field(default_factory=list)
+    """What was done and found, in order."""
 
     def counted(self, outcome: Outcome, reason: str | None = None) -> int:
         """How many the ledger's report counts so."""
@@ -57,8 +59,8 @@ class Evidence:
 
     @property
     def dropped(self) -> set[int]:
-        """People whose message was taken and never answered."""
-        return {self.people.of(self.received.keys[key]) for key in self.received.dropped}
+        """People whose message was written and never answered."""
+        return {self.people.of(address) for address in self.received.dropped}
 
     @property
     def unknown(self) -> set[int]:

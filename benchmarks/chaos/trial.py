@@ -53,7 +53,8 @@ def trial(
             for strike in strikes(scenario, faults, random, patient=patient):
                 range_.fire(strike)
             range_.complete()
-            return Evidence(scenario, range_.hits, people, range_.doubts, receivers.tallies(), house.tallies())
+            received, tallies = receivers.tallies(), house.tallies()
+            return Evidence(scenario, range_.hits, people, range_.doubts, received, tallies, range_.diary)
         finally:
             range_.clear()
             house.close()
@@ -73,6 +74,7 @@ class Range:
     ) -> None:
         self.hits: Counter[str] = Counter()
         self.doubts = Doubts()
+        self.diary: list[str] = []
         self._scenario, self._house, self._people = scenario, house, people
         self._receivers, self._place, self._random = receivers, place, random
         self._working: Process | None = None
@@ -86,10 +88,16 @@ class Range:
         if not self._until(strike):
             return
         self.hits[strike.fault] += 1
+        self._note(f"{strike.fault}, process {self._working.pid if self._working else 0}")
         _FAULTS[strike.fault](self, strike)
         if self._working is None and self._scenario.churn and not self._completed():
             self._bury()
             self._people.churn(self._house.standing(), self._random)
+
+    def _note(self, what: str) -> None:
+        run = self._house.run()
+        state = f"{run.state}, epoch {self._house.epoch()}" if run else "no run"
+        self.diary.append(f"{time.monotonic():10.2f} {what}: {state}, {self._receivers.deliveries()} delivered")
 
     def complete(self) -> None:
         """Let the run go on until it has completed."""
@@ -187,7 +195,8 @@ class Range:
             return
         epoch, left, held = self._house.epoch(), self._in_doubt(), self._house.held_by(process.pid)
         if self._take_over(epoch):
-            self.doubts.leave(left)
+            more = self.doubts.leave(left)
+            self._note(f"taken over, {more} more in doubt, {'held' if held else 'not held'} before")
             enough = self._receivers.deliveries() + self._random.randint(0, self._scenario.step)
             successor = self._working
             self._wait(
@@ -196,11 +205,19 @@ class Range:
             )
             process.send_signal(signal.SIGCONT)
             self._fenced.append(process)
-            if not held:  # it had not begun: it is to find the run taken, not to inherit it
-                self._bury()
+            if not held:
+                self._perhaps_inherits(process)
         else:  # it sleeps with the ledger's lock in its hand
             self.doubts.possible |= left
+            self._note(f"not taken over, {len(left)} perhaps in doubt")
             process.send_signal(signal.SIGCONT)
+            self._working = process
+
+    def _perhaps_inherits(self, process: Process) -> None:
+        """One that had not begun finds the run taken; or its successor has given up, and it is the one who works."""
+        self._wait(lambda: process.poll() is not None or self._house.held_by(process.pid), "a rival")
+        if process.poll() is None:
+            self._fenced.remove(process)
             self._working = process
 
     def _take_over(self, epoch: int) -> bool:
@@ -228,9 +245,11 @@ class Range:
     def _dead(self) -> int:
         """The process is gone; returns how many it left in doubt."""
         assert self._working
-        self._working.wait()
+        pid, code = self._working.pid, self._working.wait()
         self._working = None
-        return self.doubts.leave(self._in_doubt())
+        left = self.doubts.leave(self._in_doubt())
+        self._note(f"process {pid} ended with {code}, {left} more in doubt")
+        return left
 
     def _in_doubt(self) -> set[int]:
         standing = self._house.standing()

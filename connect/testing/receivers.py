@@ -48,7 +48,7 @@ class Received:
     other_bodies: int
     """Known keys that came with another body or address: refused."""
     dropped: list[str]
-    """Keys of messages that were delivered and never answered, because of `drops`."""
+    """Addresses of messages that were never answered, because of `drops`; nearly all of them were delivered."""
 
     @property
     def deliveries(self) -> int:

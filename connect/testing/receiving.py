@@ -57,9 +57,7 @@ class Counting:
         drops = self._chance(self._manners.drops)
         results = [self._one(message) for message in messages]
         if drops:
-            self._dropped += [
-                message.key for message, result in zip(messages, results, strict=True) if result == "accepted"
-            ]
+            self._dropped += [message.to for message in messages]
             raise Dropped
         await asyncio.sleep(self._manners.latency / 2)
         return results

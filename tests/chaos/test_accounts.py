@@ -119,7 +119,7 @@ def test_in_doubt_and_counted_as_sent() -> None:
 
 def test_what_was_dropped_is_unknown_too() -> None:
     tallies = (tally(Outcome.sent, 7), tally(Outcome.unknown, 3, Reason.in_doubt))
-    assert told(evidence(dropped=["4"], tallies=tallies))[1] == []
+    assert told(evidence(dropped=[address(4)], tallies=tallies))[1] == []
 
 
 def test_strangers_other_bodies_and_failures() -> None:

@@ -79,7 +79,7 @@ async def test_bad_manners(manners, status, deliveries) -> None:
         async with sending(Http, receivers.http_port) as provider:
             assert statuses(await provider.send([email])) == [status]
         assert receivers.deliveries() == deliveries
-        assert receivers.tallies().dropped == [email.key.hex()] * deliveries
+        assert receivers.tallies().dropped == [email.message.to[0].address] * deliveries
 
 
 async def test_no_answer_in_time_is_ambiguous_and_nobody_there_is_not() -> None:
