@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from random import Random
@@ -380,6 +380,3 @@ def _weight(outgoing: Outgoing) -> int:
         attached = sum(len(attachment.content) for attachment in message.attachments)
         return len(message.html or "") + len(message.text or "") + attached * 4 // 3 + 1024
     return len(message.body) + 256
-
-
-Lanes = Mapping[str, Lane]

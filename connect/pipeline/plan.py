@@ -14,7 +14,7 @@ from connect.ledger.records import NewRun, RunRecord, Tally
 from connect.ledger.store import Ledger
 from connect.liquid.library import Library
 from connect.pipeline import gates, safety
-from connect.pipeline.audience import Sweep
+from connect.pipeline.audience import Sweep, sizes
 from connect.pipeline.bundle import Bundle
 from connect.pipeline.checking import check_campaign, wrap
 from connect.pipeline.compose import Composer
@@ -116,23 +116,18 @@ def _sized(
 ) -> Plan:
     campaign = bundle.campaign
     wrapping = wrap(project, campaign, warehouse, fire_time)
-    (size,) = warehouse.rows(wrapping.size_query(), campaign.audience.timeout)
+    size = sizes(warehouse, wrapping, campaign.audience.timeout)
     return Plan(
         project=project,
         bundle=bundle,
         warehouse=warehouse,
         fire_time=fire_time,
         manual=manual,
-        rows=_count(size["rows"]),
-        rows_without_key=_count(size["without_key"]),
+        rows=size.rows,
+        rows_without_key=size.without_key,
         warnings=tuple(warnings),
         resumes=resumes,
     )
-
-
-def _count(value: object) -> int:
-    assert isinstance(value, int)
-    return value
 
 
 def _resumed(project: Project, loaded: Loaded, warehouse: Warehouse, run: RunRecord) -> Plan:
