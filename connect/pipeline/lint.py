@@ -31,7 +31,6 @@ _LATER = {
     ("url", "permalink_link"): "viewing a message in the browser",
 }
 _ONE_COLUMN = re.compile(r"\{\{-?\s*user\.(\w+)\s*(?:\|\s*(?:strip|downcase)\s*)*-?\}\}")
-FIRE_PARAMETERS = ("fire_time", "fire_date")
 
 
 def text_problems(loaded: Loaded, library: Library, dialect: str) -> list[Problem]:
@@ -43,7 +42,7 @@ def text_problems(loaded: Loaded, library: Library, dialect: str) -> list[Proble
             problems += query.check(
                 text,
                 dialect=dialect,
-                parameters=(*FIRE_PARAMETERS, *audience.params) if audience else None,
+                parameters=tuple(audience.params) if audience else None,
                 clock_warehouse=audience.clock_warehouse if audience else True,
             )
         else:
