@@ -55,6 +55,11 @@ def mark_of(key: bytes) -> bytes:
     return key[:_MARK_SIZE]
 
 
+def call_key(keys: Sequence[bytes]) -> bytes:
+    """The name of a call with exactly these messages, in this order: 16 bytes; of one message, its own key."""
+    return keys[0] if len(keys) == 1 else hashlib.blake2b(b"".join(keys), digest_size=16, person=b"call").digest()
+
+
 def new_run_id(now_seconds: int, random: RandomBytes = system_random) -> str:
     """A run's name: 16 lower-case letters and digits that sort by time."""
     number = now_seconds.to_bytes(5, "big") + random(5)

@@ -174,7 +174,8 @@ def _repeated(capabilities: Capabilities) -> str:
     if capabilities.idempotency is Idempotency.none:
         return "sent again"
     lifetime = capabilities.idempotency_lifetime
-    return "recognised" + (f" for {lifetime.total_seconds() / 3600:g} hours" if lifetime else "")
+    known = "recognised" if capabilities.idempotency is Idempotency.message_key else "recognised in the same call"
+    return known + (f" for {lifetime.total_seconds() / 3600:g} hours" if lifetime else "")
 
 
 _CAPABILITIES: dict[str, Callable[[Capabilities], str]] = {

@@ -325,14 +325,14 @@ class Lane:
 
     def _still_knows(self, before: Intent) -> bool:
         """Whether the provider recognises a message that it was given back then."""
-        if self._provider.capabilities.idempotency is not Idempotency.request_key:
+        if self._provider.capabilities.idempotency is not Idempotency.message_key:
             return False
         lifetime = self._provider.capabilities.idempotency_lifetime
         return not lifetime or not before.released_at or self._clock.now() - before.released_at < lifetime
 
     def may_repeat(self) -> bool:
         """Whether a delivery in doubt may be sent again: the provider deduplicates, or the user said so."""
-        return self._provider.capabilities.idempotency is Idempotency.request_key or self._in_doubt is InDoubt.resend
+        return self._provider.capabilities.idempotency is Idempotency.message_key or self._in_doubt is InDoubt.resend
 
     def _trouble(self, status: Status, receipt: Receipt) -> RunTrouble:
         code, says = _PAUSES[status]

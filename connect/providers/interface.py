@@ -52,7 +52,8 @@ class Receipt:
 
 class Idempotency(StrEnum):
     none = "none"
-    request_key = "request_key"  # a repeated call with the same key and body is answered, not sent again
+    message_key = "message_key"  # each message carries its key: repeated in whatever call, it is not sent again
+    request_key = "request_key"  # a call carries one: repeated with the same members and bytes, it is not sent again
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,7 @@ class Capabilities:
     max_call_bytes: int | None = None
     max_message_bytes: int | None = None
     idempotency: Idempotency = Idempotency.none
+    """Keys are the `Outgoing.key` of a message, or the `connect.identity.call_key` of a call's messages."""
     idempotency_lifetime: timedelta | None = None
     attachments: bool = True
     custom_headers: bool = True

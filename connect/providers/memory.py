@@ -161,7 +161,7 @@ class MemoryIdempotent(Memory):
     """As `memory`, with a provider's memory for keys: a repeated message is answered again and not sent again."""
 
     capabilities: ClassVar[Capabilities] = replace(
-        Memory.capabilities, idempotency=Idempotency.request_key, idempotency_lifetime=timedelta(hours=24)
+        Memory.capabilities, idempotency=Idempotency.message_key, idempotency_lifetime=timedelta(hours=24)
     )
 
     def _accept(self, record: _Record, outgoing: Outgoing, receipt: Receipt) -> Receipt:

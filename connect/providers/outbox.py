@@ -61,7 +61,7 @@ class Outbox:
     capabilities: ClassVar[Capabilities] = Capabilities(
         channels=frozenset({Channel.email, Channel.sms}),
         max_batch=50,
-        idempotency=Idempotency.request_key,
+        idempotency=Idempotency.message_key,
         reaches_people=False,
         persists_messages=True,
         default_concurrency=2,

@@ -110,7 +110,7 @@ def _item(outgoing: Outgoing) -> dict[str, str | None]:
     return {"key": outgoing.key.hex(), "to": message.to, "body": message.body}
 
 
-_REMEMBERED = replace(Http.capabilities, idempotency=Idempotency.request_key, idempotency_lifetime=timedelta(hours=24))
+_REMEMBERED = replace(Http.capabilities, idempotency=Idempotency.message_key, idempotency_lifetime=timedelta(hours=24))
 
 
 class Http100(Http):

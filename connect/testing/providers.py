@@ -238,7 +238,7 @@ class ProviderContract:
 
     async def test_a_repeated_message_is_sent_once_where_that_is_promised(self, rig: ProviderRig) -> None:
         outgoing, changed = _message(rig, 6), _changed(_message(rig, 6))
-        promised = rig.adapter.capabilities.idempotency is Idempotency.request_key
+        promised = rig.adapter.capabilities.idempotency is not Idempotency.none
         async with opened(rig) as provider:
             statuses = [(await provider.send([each]))[0].status for each in (outgoing, outgoing, changed)]
         assert statuses == [Status.accepted, Status.accepted, Status.undecidable if promised else Status.accepted]

@@ -114,4 +114,4 @@ async def test_smtp_counts_the_same(manners, status) -> None:
 def test_what_the_adapters_say_of_themselves() -> None:
     assert [adapter.capabilities.max_batch for adapter in (Http, Http1000, HttpRemembered100)] == [1, 1000, 100]
     assert Http.capabilities.idempotency is Idempotency.none
-    assert HttpRemembered.capabilities.idempotency is Idempotency.request_key
+    assert HttpRemembered.capabilities.idempotency is Idempotency.message_key

@@ -12,6 +12,7 @@ from connect.errors import UserError
 from connect.identity import (
     KeyRing,
     SealBroken,
+    call_key,
     correlation_id,
     key_text,
     message_key,
@@ -130,3 +131,12 @@ def test_the_length_of_a_token_does_not_tell_the_length_of_an_address():
         len(unsubscribe_token(RING, KEY, {**CLAIMS, "address": "a" * size + "@mail.example"})) for size in range(1, 12)
     }
     assert len(lengths) <= 2
+
+
+def test_a_call_is_named_after_exactly_its_messages_in_their_order() -> None:
+    first, second, third = (bytes([number]) * 16 for number in range(3))
+    assert call_key([first]) == first
+    assert call_key([first, second]) == call_key([first, second])
+    names = [call_key(keys) for keys in ([first, second], [second, first], [first], [first, second, third])]
+    assert len({len(name) for name in names}) == 1
+    assert len(set(names)) == len(names)
