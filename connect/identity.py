@@ -12,9 +12,7 @@ import json
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from functools import cached_property
 
 from connect.errors import UserError
 from connect.redact import Secret
@@ -114,39 +112,54 @@ class KeyRing:
 
     MINIMUM_LENGTH = 16
 
+    def __reduce__(self) -> tuple[type[KeyRing], tuple[tuple[Secret, ...]]]:
+        return KeyRing, (self.secrets,)
+
     def seal(self, purpose: str, plain: bytes, nonce_seed: bytes | None = None) -> bytes:
         """Encrypt for one purpose. With a seed, equal input gives equal output; else the nonce is random.
 
         A seed must be unique to the plaintext (such as a message key): AES-GCM must never see two
         plaintexts under one nonce.
         """
-        key_id, key = self._keys()[0]
-        nonce = secrets.token_bytes(12) if nonce_seed is None else _digest(key + nonce_seed + plain, 12)
-        head = bytes((_SEAL_VERSION,)) + key_id + nonce
-        return head + AESGCM(key).encrypt(nonce, _pad(plain), purpose.encode())
+        key = self._keys[0]
+        nonce = secrets.token_bytes(12) if nonce_seed is None else _digest(key.bytes + nonce_seed + plain, 12)
+        return key.head + nonce + key.cipher.encrypt(nonce, _pad(plain), purpose.encode())
 
     def open(self, purpose: str, sealed: bytes) -> bytes:
         """Decrypt; raises SealBroken when it was changed, made for another purpose or under an unknown key."""
         if len(sealed) < 18 + 16 or sealed[0] != _SEAL_VERSION:
             raise SealBroken("not a sealed value")
-        for key_id, key in self._keys():
-            if key_id == sealed[1:5]:
+        from cryptography.exceptions import InvalidTag
+
+        for key in self._keys:
+            if key.head == sealed[:5]:
                 try:
-                    return _unpad(AESGCM(key).decrypt(sealed[5:17], sealed[17:], purpose.encode()))
+                    return _unpad(key.cipher.decrypt(sealed[5:17], sealed[17:], purpose.encode()))
                 except InvalidTag:
                     raise SealBroken("the seal does not match") from None
         raise SealBroken("no key of the project's ring opens it")
 
-    def _keys(self) -> list[tuple[bytes, bytes]]:
-        """(key id, AES key) of each secret, derived so that the secret itself is never used as a key."""
+    @cached_property
+    def _keys(self) -> list[_Key]:
+        """One of each secret, derived so that the secret itself is never used as a key."""
         if not self.secrets:
             raise UserError.of(
                 "missing-secret",
                 "the project has no `secret`, and this needs one",
                 "set `secret: ${CONNECT_SECRET}` in connect.yml; `connect init` makes one in .env",
             )
-        keys = [_digest(secret.reveal().encode(), 32, person=b"connect-seal") for secret in self.secrets]
-        return [(_digest(key, 4, person=b"connect-key-id"), key) for key in keys]
+        return [_Key(_digest(secret.reveal().encode(), 32, person=b"connect-seal")) for secret in self.secrets]
+
+
+class _Key:
+    """A derived AES key, and what values that it sealed begin with."""
+
+    def __init__(self, derived: bytes) -> None:
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # takes longer to import than `--help` may
+
+        self.bytes = derived
+        self.cipher = AESGCM(derived)
+        self.head = bytes((_SEAL_VERSION,)) + _digest(derived, 4, person=b"connect-key-id")
 
 
 def _digest(data: bytes, size: int, person: bytes = b"") -> bytes:
