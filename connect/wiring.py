@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
 from connect.clock import Clock
 from connect.errors import UserError
-from connect.ledger.store import Ledger
 from connect.project.load import find_root, load_project
 from connect.project.project import Project
 from connect.project.settings import Adapters
@@ -18,7 +18,10 @@ from connect.providers import catalog as providers
 from connect.providers.interface import Account, Provider
 from connect.vocabulary import Mode
 from connect.warehouses import catalog as warehouses
-from connect.warehouses.interface import Source, Warehouse
+
+if TYPE_CHECKING:
+    from connect.ledger.store import Ledger
+    from connect.warehouses.interface import Warehouse
 
 _IN_MEMORY = ("duckdb", {"url": "duckdb:///:memory:"})
 """Where audiences of `people` run in a project that has no source yet."""
@@ -47,11 +50,15 @@ def open_project(start: Path, target: str | None, mode: Mode | None, environment
 
 def open_ledger(project: Project, clock: Clock) -> Ledger:
     """The project's ledger; it refuses another project's, and another target's."""
+    from connect.ledger.store import Ledger
+
     return Ledger.open(project.state, project=project.name, target=project.target, clock=clock)
 
 
 def open_warehouse(project: Project, source: str) -> Warehouse:
     """One of the project's sources. A project without any can still run audiences of `people`, in memory."""
+    from connect.warehouses.interface import Source
+
     entry = project.sources.get(source)
     if entry is None and not project.sources:
         adapter = warehouses.load(_IN_MEMORY[0])

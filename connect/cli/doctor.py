@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,6 +60,8 @@ def _ledger(project: Project) -> str:
 
 
 def _provider(project: Project, name: str) -> str:
+    import asyncio
+
     from connect import wiring
 
     provider, _ = wiring.open_accounts(project, [name])[name]
