@@ -6,11 +6,12 @@ A bulk call has one sender and one template. Ours passes through what was render
 
 from __future__ import annotations
 
-import json
+import binascii
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from email.utils import formataddr
+from json import JSONEncoder
 from typing import Any
 
 from connect.channels import mime
@@ -27,15 +28,21 @@ _HEADER_NAME = re.compile(r"[!-9;-@A-~]{1,126}")
 _HEADER_VALUE = re.compile(r"[ -~]{1,870}")
 _LONGEST_ADDRESS = 320
 
+PATHS = {"SendEmail": "/v2/email/outbound-emails", "SendBulkEmail": "/v2/email/outbound-bulk-emails"}
+"""Operation → path of its POST."""
+
 CORRELATION_TAG = "connect_id"
+
+
+_json = JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request: the operation, its input, and the messages of the batch that it carries, in order."""
+    """One request: the operation, its input as JSON, and the messages of the batch that it carries, in order."""
 
     operation: str
-    request: dict[str, Any]
+    body: bytes = field(repr=False)
     members: tuple[int, ...]
 
 
@@ -46,8 +53,7 @@ class _Entry:
     member: int
     group: tuple[object, ...]
     """What all entries of one call share: the sender, the reply address and the parts of the template."""
-    body: dict[str, Any]
-    size: int
+    body: bytes
 
 
 def calls(
@@ -69,26 +75,39 @@ def calls(
 def single(outgoing: Outgoing, member: int, configuration_set: str | None) -> Call:
     """A message as it is, in a call of its own."""
     email = _email(outgoing)
-    request: dict[str, Any] = {
+    around = {
         "FromEmailAddress": email.sender.address,
-        "Destination": _destination(email, named=False),
-        "Content": {"Raw": {"Data": mime.encode(email)}},
+        "Destination": _destination(email, _bare),
         "EmailTags": _tags(outgoing),
+        **_configuration(configuration_set),
     }
-    return Call("SendEmail", request | _configuration(configuration_set), (member,))
+    data = binascii.b2a_base64(mime.encode(email), newline=False)
+    return Call("SendEmail", _with(around, b'"Content":{"Raw":{"Data":"', data, b'"}}'), (member,))
 
 
 def _packed(batch: Sequence[Outgoing], entries: list[_Entry], configuration_set: str | None) -> Call:
     if len(entries) == 1:
         return single(batch[entries[0].member], entries[0].member, configuration_set)
     email = _email(batch[entries[0].member])
-    request: dict[str, Any] = {
+    around = {
         "FromEmailAddress": _address(email.sender),
         "ReplyToAddresses": [_address(mailbox) for mailbox in email.reply_to],
         "DefaultContent": {"Template": {"TemplateContent": _template(email), "TemplateData": "{}"}},
-        "BulkEmailEntries": [entry.body for entry in entries],
+        **_configuration(configuration_set),
     }
-    return Call("SendBulkEmail", request | _configuration(configuration_set), tuple(entry.member for entry in entries))
+    bodies = b",".join(entry.body for entry in entries)
+    body = _with(around, b'"BulkEmailEntries":[', bodies, b"]")
+    return Call("SendBulkEmail", body, tuple(entry.member for entry in entries))
+
+
+def _with(around: dict[str, Any], *member: bytes) -> bytes:
+    """A JSON object with one more member, which is written already."""
+    return b"".join((_encoded(around)[:-1], b",", *member, b"}"))
+
+
+def _encoded(value: object) -> bytes:
+    """JSON in UTF-8; half a surrogate pair, which no encoding can carry, becomes `?` as it does in MIME."""
+    return _json(value).encode(errors="replace")
 
 
 def _packs(entries: Sequence[_Entry]) -> Iterator[list[_Entry]]:
@@ -96,11 +115,11 @@ def _packs(entries: Sequence[_Entry]) -> Iterator[list[_Entry]]:
     pack: list[_Entry] = []
     size = 0
     for entry in entries:
-        if pack and (len(pack) == MOST_ENTRIES or size + entry.size > MOST_BYTES):
+        if pack and (len(pack) == MOST_ENTRIES or size + len(entry.body) > MOST_BYTES):
             yield pack
             pack, size = [], 0
         pack.append(entry)
-        size += entry.size
+        size += len(entry.body)
     if pack:
         yield pack
 
@@ -108,18 +127,19 @@ def _packs(entries: Sequence[_Entry]) -> Iterator[list[_Entry]]:
 def _entry(outgoing: Outgoing, member: int) -> _Entry | None:
     """The message as an entry of a bulk call; None when a bulk call can not carry it."""
     email = _email(outgoing)
-    data = json.dumps(dict(_parts(email)), ensure_ascii=False)
+    data = _json(dict(_parts(email)))
     if not _fits(email) or len(data) > _LONGEST_DATA:
         return None
-    body = {
-        "Destination": _destination(email, named=True),
-        "ReplacementTags": _tags(outgoing),
-        "ReplacementEmailContent": {"ReplacementTemplate": {"ReplacementTemplateData": data}},
-        "ReplacementHeaders": [{"Name": name, "Value": value} for name, value in email.headers],
-    }
+    body = _encoded(
+        {
+            "Destination": _destination(email, _address),
+            "ReplacementTags": _tags(outgoing),
+            "ReplacementEmailContent": {"ReplacementTemplate": {"ReplacementTemplateData": data}},
+            "ReplacementHeaders": [{"Name": name, "Value": value} for name, value in email.headers],
+        }
+    )
     group = (email.sender, email.reply_to, email.text is None, email.html is None)
-    size = len(json.dumps(body))
-    return _Entry(member, group, body, size) if size <= MOST_BYTES else None
+    return _Entry(member, group, body) if len(body) <= MOST_BYTES else None
 
 
 def _fits(email: Email) -> bool:
@@ -145,11 +165,14 @@ def _template(email: Email) -> dict[str, str]:
     return {name.capitalize(): f"{{{{{name}}}}}" for name, _ in _parts(email)}
 
 
-def _destination(email: Email, named: bool) -> dict[str, list[str]]:
+def _destination(email: Email, written: Callable[[Mailbox], str]) -> dict[str, list[str]]:
     """The recipients; with their names where SES writes the To header, without where a raw message brings its own."""
     fields = {"ToAddresses": email.to, "CcAddresses": email.cc, "BccAddresses": email.bcc}
-    written = _address if named else (lambda mailbox: mailbox.address)
     return {name: [written(mailbox) for mailbox in mailboxes] for name, mailboxes in fields.items() if mailboxes}
+
+
+def _bare(mailbox: Mailbox) -> str:
+    return mailbox.address
 
 
 def _address(mailbox: Mailbox) -> str:
