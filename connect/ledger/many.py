@@ -69,7 +69,10 @@ class _Parameters(Given):
 def _row_by_row(many: ManyRows, dialect: Dialect) -> _Run:
     compiled = many.statement(_Parameters(many.columns)).compile(dialect=dialect)
     names = list(many.columns)
-    sql, in_order = str(compiled), itemgetter(*(names.index(name) for name in compiled.positiontup or ()))
+    sql, order = str(compiled), [names.index(name) for name in compiled.positiontup or ()]
+    if order == list(range(len(names))):
+        return lambda connection, rows: connection.exec_driver_sql(sql, list(rows)).rowcount
+    in_order = itemgetter(*order)
     return lambda connection, rows: connection.exec_driver_sql(sql, [in_order(row) for row in rows]).rowcount
 
 

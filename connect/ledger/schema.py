@@ -11,7 +11,7 @@ from connect.errors import UserError
 from connect.ledger.place import Place
 from connect.ledger.tables import META
 
-SCHEMA = "0002"
+SCHEMA = "0003"
 """The newest revision in migrations/versions. Revisions are numbered, so that newer ones compare as greater."""
 
 VERSION_TABLE = "connect_schema"
