@@ -29,6 +29,7 @@ from pyreqwest.client import ClientBuilder
 if TYPE_CHECKING:
     from pyreqwest.client import Client as Wire
     from pyreqwest.request import StreamRequest
+    from pyreqwest.response import ResponseBodyReader
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,16 +153,23 @@ class Client:
         """Send it. Errors of the wire name the whole URL, so they are left behind, also as a context."""
         try:
             async with request as response:
-                chunks, size = [], 0
-                while (chunk := await response.body_reader.read(_CHUNK)) is not None:
-                    chunks.append(chunk.to_bytes())
-                    size += len(chunk)
-                    if size > self._options.largest_answer:
-                        raise NoAnswer("answer_too_large")
-                return Reply(response.status, dict(response.headers.items()), b"".join(chunks))
+                headers = dict(response.headers.items())
+                return Reply(response.status, headers, await self._body(response.body_reader, headers))
         except wire.PyreqwestError as error:
             failure = _unanswered(error)
         raise failure
+
+    async def _body(self, reader: ResponseBodyReader, headers: Mapping[str, str]) -> bytes:
+        """The whole body. One of a known length is not asked for its end: that takes a turn of the event loop."""
+        length = headers.get("content-length", "")
+        whole = int(length) if length.isdecimal() else -1
+        chunks, size = [], 0
+        while size != whole and (chunk := await reader.read(_CHUNK)) is not None:
+            chunks.append(chunk.to_bytes())
+            size += len(chunk)
+            if size > self._options.largest_answer:
+                raise NoAnswer("answer_too_large")
+        return b"".join(chunks)
 
 
 def _built(options: Options) -> Wire:

@@ -116,8 +116,11 @@ class Ses:
 
     async def _all(self, planned: Iterable[Call], sending: _Sending) -> dict[int, Receipt]:
         """Member → receipt of several calls at a time."""
+        waiting = [self._call(call, sending) for call in planned]
+        if len(waiting) == 1:
+            return await waiting[0]  # without a task of its own
         receipts: dict[int, Receipt] = {}
-        for answer in await asyncio.gather(*(self._call(call, sending) for call in planned)):
+        for answer in await asyncio.gather(*waiting):
             receipts |= answer
         return receipts
 

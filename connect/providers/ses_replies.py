@@ -128,7 +128,9 @@ def answered(entry: object, outgoing: Outgoing) -> Receipt:
     said = entry if isinstance(entry, dict) else {}
     words = str(said.get("Error") or "")
     status, reason = _told_apart(STATUSES.get(str(said.get("Status", "")), _IN_DOUBT), words)
-    return Receipt(status, reason, provider_id=str(said.get("MessageId") or ""), detail=hide(words, outgoing))
+    return Receipt(
+        status, reason, provider_id=str(said.get("MessageId") or ""), detail=hide(words, outgoing) if words else ""
+    )
 
 
 def refused(refusal: Refusal, outgoing: Outgoing) -> Receipt:
