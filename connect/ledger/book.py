@@ -67,15 +67,22 @@ class Book:
         return bundle
 
     def settle(self, outcomes: Sequence[Settled]) -> None:
+        bundle_of, last, state, states = self._bundles.get, None, 0, bytearray()
         for key, outcome, reason in outcomes:
-            bundle = self._bundles.get(key)
+            bundle = bundle_of(key)
             if bundle is None:
                 raise Unaccounted(_NOT_TO_SETTLE)
-            place, state = bundle.place_of(key), bundle.state_of((outcome.value, str(reason)))
-            if bundle.states[place] not in (IN_DOUBT, state):
+            if (bundle, outcome, reason) != last:  # most are like the one before
+                last, state, states = (
+                    (bundle, outcome, reason),
+                    bundle.state_of((str(outcome), str(reason))),
+                    bundle.states,
+                )
+                self._changed[bundle] = None
+            place = bundle.place_of(key)
+            if states[place] not in (IN_DOUBT, state):
                 raise Unaccounted(_NOT_TO_SETTLE)
-            bundle.states[place] = state
-            self._changed[bundle] = None
+            states[place] = state
 
     def withdraw(self, keys: Sequence[bytes]) -> None:
         for key in keys:

@@ -14,11 +14,12 @@ from sqlalchemy import Connection
 from connect.ledger import intents, runs, slices, tallies
 from connect.ledger.book import Book
 from connect.ledger.intents import Settled
-from connect.ledger.records import Call, Intent, Slice, Tally
+from connect.ledger.records import Call, Intent, Slice
 from connect.ledger.refusals import LeaseLost
 from connect.ledger.store import Ledger
 from connect.ledger.tables import microseconds
-from connect.ledger.writes import TallyKey, Writes, members_among, members_of
+from connect.ledger.tallies import TallyKey
+from connect.ledger.writes import Writes, members_among, members_of
 
 ENOUGH = 64
 """Deliveries that are worth a transaction of their own: with so many, nobody else is waited for."""
@@ -92,7 +93,7 @@ class Commits:
 
         A cursor of None stays where it is, for deliveries that are in no place, such as those of people who left.
         """
-        await self._write(Writes((), settled, withdrawn, passed, cursor, Counter(tallies)))
+        await self._write(Writes((), settled, withdrawn, passed, cursor, dict(tallies)))
 
     async def close(self) -> None:
         """Write what is waiting, and stop. Safe to call twice."""
@@ -193,9 +194,10 @@ class Commits:
         counted: Counter[TallyKey] = Counter()
         for writes in batch:
             writes.note(book, now)
-            counted.update(writes.tallies)
+            for tally, number in writes.tallies.items():
+                counted[tally] += number
         book.write(connection)
-        tallies.add(connection, self._slice.run_id, [Tally(*key, count) for key, count in counted.items()])
+        tallies.count(connection, self._slice.run_id, counted)
         if cursors and not book.has_moved:
             runs.made_progress(connection, self._slice.run_id)
             book.has_moved = True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
@@ -11,10 +11,7 @@ from connect.ledger.book import Book
 from connect.ledger.bundles import Members
 from connect.ledger.intents import Settled
 from connect.ledger.records import Call, Intent
-from connect.vocabulary import Channel, Outcome
-
-TallyKey = tuple[Channel, str, Outcome, str]
-"""Channel, arm, outcome, reason."""
+from connect.ledger.tallies import TallyKey
 
 
 @dataclass(slots=True)
@@ -26,7 +23,7 @@ class Writes:
     withdrawn: Sequence[bytes] = ()
     passed: Sequence[bytes] = ()
     cursor: str | None = None
-    tallies: Counter[TallyKey] = field(default_factory=Counter)
+    tallies: Mapping[TallyKey, int] = field(default_factory=dict)
 
     def deliveries(self) -> int:
         """How many it is about."""
