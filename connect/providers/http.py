@@ -206,6 +206,8 @@ def _unanswered(error: wire.PyreqwestError) -> Unanswered:
     if _BEFORE_WRITING in causes:
         untrusted = any(cause.startswith(_UNTRUSTED) for cause in causes)
         return NotWritten("untrusted_certificate" if untrusted else "unreachable")
+    if isinstance(error, wire.BuilderError):
+        return NotWritten("not_a_request")
     if isinstance(error, wire.RequestTimeoutError):
         return NoAnswer("timed_out_after_write")
     if isinstance(error, wire.DecodeError) and not isinstance(error, wire.BodyDecodeError):

@@ -53,7 +53,7 @@ def unanswered(failure: Unanswered) -> Receipt:
     return Receipt(status, reason)
 
 
-_SECONDS = re.compile(r"\d{1,9}(\.\d+)?")
+_SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]+)?")
 _LONGEST = timedelta(days=1)
 
 
@@ -64,7 +64,7 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> timedelta | None:
         return min(timedelta(seconds=float(text)), _LONGEST)
     try:
         until = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     until = until if until.tzinfo else until.replace(tzinfo=UTC)
     return min(max(until - now, timedelta()), _LONGEST)
