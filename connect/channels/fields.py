@@ -34,8 +34,9 @@ def several(field: str, rendered: str) -> tuple[Mailbox, ...]:
     """The mailboxes of a field that takes several."""
     if not rendered:
         return ()
-    found = mailboxes(line(field, rendered))
+    found = mailboxes(rendered)
     if found is None:
+        line(field, rendered)  # is it the line that is bad, or an address in it?
         raise Refused(Reason.invalid_email, field)
     if len(found) > MAX_RECIPIENTS:
         raise Refused(Reason.too_many_recipients, field)

@@ -100,7 +100,7 @@ class EmailForm:
         email = Email(sender, (to,), subject, message_id, text, html, cc, bcc, reply_to, headers, attachments)
         if self._folded is None:
             self._folded = fold(email, FIELDS - self._varies, len(self._headers(parts)))
-        object.__setattr__(email, "prepared", Prepared(self._folded, text_data, html_data))
+        email.prepared = Prepared(self._folded, text_data, html_data)
         return email
 
     def _readable(self, parts: EmailParts) -> Body:

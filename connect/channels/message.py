@@ -50,7 +50,7 @@ class Prepared(NamedTuple):
     html: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)  # frozen in spirit: freezing costs a microsecond
 class Email:
     """A rendered e-mail. Headers are (name, value) pairs beyond the ones that have a field here."""
 

@@ -64,7 +64,7 @@ def _country(code: str) -> _Country | None:
     names = COUNTRY_CODE_TO_REGION_CODE.get(int(code), ()) if not code.startswith("0") else ()
     if not names or "001" in names:
         return None
-    regions = [PhoneMetadata.metadata_for_region(name, None) for name in names]
+    regions: list[Any] = [PhoneMetadata.metadata_for_region(name, None) for name in names]
     prefixes = {region.national_prefix_for_parsing for region in regions} - {None, ""}
     special = "|".join(["0", *(f"(?:{prefix})" for prefix in sorted(prefixes))])
     return _Country(re.compile(special), tuple((_leading(region), _valid(region)) for region in regions))
