@@ -45,6 +45,7 @@ class Commits:
         self._ledger = ledger
         self._slice = slice
         self._linger = linger
+        self._line = ledger.line()
         self._book: Book | None = None
         self._said: list[_Waiting] = []
         """By callers of this turn of the event loop."""
@@ -141,6 +142,7 @@ class Commits:
             batch = self._take()
             callers = len(batch)
             self._write_batch([waiting for waiting in batch if not self._is_stuck(waiting)])
+        self._line.close()
 
     def _take(self) -> list[_Waiting]:
         with self._guard:
@@ -178,6 +180,7 @@ class Commits:
                 lambda connection: self._write_all(connection, batch, number),
                 happened=lambda connection, _: slices.last_write(connection, self._slice) == number,
                 wait=self._closing.wait,
+                line=self._line,
             )
         except LeaseLost as error:
             self.lost = True
