@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Protocol, cast
 
 _LONGEST_LINE = 8192
 """Octets. RFC 5321 4.5.3.1.5 says 512; some servers say more, none of them this much."""
@@ -117,8 +117,7 @@ class Wire(asyncio.Protocol):
             self.transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's is one in everything but its class
 
     def data_received(self, data: bytes) -> None:
         try:
