@@ -7,7 +7,7 @@ from pathlib import Path
 
 import duckdb
 
-from benchmarks import processes
+from benchmarks import cores, processes
 
 _GUESTS = """
 select i as id, 'guest' || i || '@mail.example' as email,
@@ -29,13 +29,14 @@ from range(%d) as people(i)
 def build(file: Path, count: int) -> None:
     """A warehouse with so many guests. In a process of its own: the memory of building must not be counted."""
     script = f"import duckdb; duckdb.connect({str(file)!r}).execute({'create table guests as ' + _query(count)!r})"
-    processes.measured([sys.executable, "-c", script], on=processes.cores.EVERY)
+    processes.measured([sys.executable, "-c", script], on=cores.EVERY)
 
 
 def some(count: int) -> list[dict[str, object]]:
     """Guests as rows."""
-    found = duckdb.sql(_query(count))
-    return [dict(zip(found.columns, row, strict=True)) for row in found.fetchall()]
+    found = duckdb.execute(_query(count))
+    names = [column[0] for column in found.description or ()]
+    return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
 
 def columns(rows: list[dict[str, object]]) -> dict[str, list[object]]:

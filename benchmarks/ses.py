@@ -27,7 +27,7 @@ _KEYS = {"access_key_id": "bench", "secret_access_key": "only for this benchmark
 
 
 def rows(size: Size) -> Iterator[Row]:
-    emails = [mime.email(parts, index) for index, parts in enumerate(mime.rendered("english", _MESSAGES))]
+    emails = mime.emails(mime.rendered("english", _MESSAGES))
     with Sink("http") as sink, cores.on(cores.CLIENT), asyncio.Runner(loop_factory=_loop) as runner:
         url = f"http://127.0.0.1:{sink.port}"
         bulk, single = (runner.run(_opened(url, bulk)) for bulk in (True, False))

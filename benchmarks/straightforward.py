@@ -85,7 +85,7 @@ def send_text_messages(warehouse: str, port: int) -> int:
     with requests.Session() as http:
         for guest in audience(warehouse):
             scope = {"user": guest, "url": {"unsubscribe_link": unsubscribe_link(guest)}}
-            message = {"to": guest["phone_number"], "body": body.render(**scope)}
+            message = {"to": str(guest["phone_number"]), "body": body.render(**scope)}
             answer = http.post(f"http://127.0.0.1:{port}/messages", json={"messages": [message]}, timeout=30)
             answer.raise_for_status()
             sent += 1
