@@ -156,23 +156,35 @@ def test_a_full_disk_says_what_to_do_and_loses_nothing(ledger, a_run):
     assert ledger.run(run.id) == run
 
 
-def test_only_one_of_many_that_open_it_at_once_makes_it(tmp_path):
-    path, ready, ledgers, errors = tmp_path / "state.db", threading.Barrier(6), [], []
+def open_at_once(paths: list[Path]) -> list[Ledger]:
+    """Each in a thread of its own, all at one instant."""
+    ready, ledgers, errors = threading.Barrier(len(paths)), [], []
 
-    def open_it() -> None:
+    def open_it(path: Path) -> None:
         ready.wait()
         try:
             ledgers.append(open_at(path))
-        except ConnectError as error:
+        except Exception as error:  # noqa: BLE001 — told below, by the test's own thread
             errors.append(error)
 
-    threads = [threading.Thread(target=open_it) for _ in range(6)]
+    threads = [threading.Thread(target=open_it, args=(path,)) for path in paths]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert errors == []
-    assert [ledger.runs() for ledger in ledgers] == [[]] * 6
+    return ledgers
+
+
+@pytest.mark.parametrize(
+    "names", [["one"] * 6, [f"ledger-{number}" for number in range(8)]], ids=["one", "each its own"]
+)
+def test_of_many_that_open_ledgers_at_once_each_gets_one_that_works(tmp_path, names):
+    ledgers = open_at_once([tmp_path / f"{name}.db" for name in names])
+    assert [ledger.runs() for ledger in ledgers] == [[]] * len(names)
+    assert {ledger.check().partition(" holds")[0] for ledger in ledgers} == {
+        f"the ledger {tmp_path / name}.db" for name in names
+    }
     for ledger in ledgers:
         ledger.close()
 
