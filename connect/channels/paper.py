@@ -26,9 +26,9 @@ class Paper:
     """What is written so far. Lines are appended to `lines` when they are full."""
 
     lines: list[str] = field(default_factory=list)
+    spaced: bool = True
+    """The line ends in space that may collapse, or has not begun: more space adds nothing."""
     _line: str = ""
-    _spaced: bool = True
-    """The line ends in space that may collapse, or has not begun."""
     _gap: int = 1000
     """How many blank lines there are above: at the top, as many as anybody could want."""
     _indents: list[int] = field(default_factory=list)
@@ -38,40 +38,41 @@ class Paper:
 
     def words(self, text: str) -> None:
         """Write text that flows: any run of space is one space."""
-        found = text.split()
-        if not found:
-            if text and not self._spaced:
+        if text.isspace():
+            if not self.spaced:
                 self._line += " "
-                self._spaced = True
+                self.spaced = True
             return
-        joined = " ".join(found)
-        if text[0].isspace() and not self._spaced:
+        joined = " ".join(text.split())
+        if text[0].isspace() and not self.spaced:
             joined = " " + joined
-        self._spaced = text[-1].isspace()
-        if self._spaced:
+        self.spaced = text[-1].isspace()
+        if self.spaced:
             joined += " "
         self._line = self._line + joined if self._line else self._beginning() + joined
 
     def verbatim(self, text: str) -> None:
         """Write text as it is, its line ends included."""
         self._line += self._beginning() + text.replace("\n", "\n" + " " * sum(self._indents))
-        self._spaced = False
+        self.spaced = False
 
     def open(self, style: Style, bullet: str, room: int) -> None:
         """Begin a block with so many blank lines above it."""
-        if not self.flush() and bullet:
+        if not (self._line and self.flush()) and bullet:
             self._lone_bullet()
         self._indents.append(style.indent)
         self._bullets.append(bullet)
-        self._blank(room)
+        if room > self._gap:
+            self._blank(room)
 
     def close(self, style: Style, bullet: str) -> None:
         """End the block that was opened last."""
-        if not self.flush() and bullet:
+        if not (self._line and self.flush()) and bullet:
             self._lone_bullet()
         self._indents.pop()
         self._bullets.pop()
-        self._blank(style.margin)
+        if style.margin > self._gap:
+            self._blank(style.margin)
 
     def line_break(self) -> None:
         if not self.flush():
@@ -80,7 +81,7 @@ class Paper:
 
     def flush(self) -> bool:
         """End the line, if there is anything on it."""
-        if self._spaced and self._line.endswith(" "):
+        if self.spaced and self._line.endswith(" "):
             self._line = self._line[:-1]
         if not self._line:
             return False
@@ -100,18 +101,17 @@ class Paper:
         return "\n".join(self.lines)
 
     def _new_line(self) -> None:
-        self._line, self._spaced, self._begun = "", True, False
+        self._line, self.spaced, self._begun = "", True, False
 
     def _blank(self, count: int) -> None:
-        if count > self._gap:
-            self.lines.append("\n" * (count - self._gap - 1))
-            self._gap = count
+        self.lines.append("\n" * (count - self._gap - 1))
+        self._gap = count
 
     def _beginning(self) -> str:
         if self._begun:
             return ""
         self._begun = True
-        bullet = self._next_bullet()
+        bullet = self._next_bullet() if any(self._bullets) else ""
         return " " * (sum(self._indents) - len(bullet)) + bullet
 
     def _lone_bullet(self) -> None:

@@ -80,24 +80,27 @@ class _Reader:
         left_out = None
         for event, element in walk:
             if event == "end":
-                if element is not left_out:
+                if element.tag in _KNOWN and element is not left_out:
                     self._end(element)
-                self._write(element.tail)
-            elif _is_unseen(element):
+                text = element.tail
+            elif element.tag in _UNSEEN or _is_hidden(element):
                 left_out = element
                 walk.skip_subtree()
+                continue
             else:
-                self._start(element)
-                self._write(element.text)
+                if element.tag in _KNOWN:
+                    self._start(element)
+                text = element.text
+            if text:
+                self._write(text)
         return self._paper.text()
 
-    def _write(self, text: str | None) -> None:
-        if not text:
-            return
+    def _write(self, text: str) -> None:
+        paper = self._paper
         if self._verbatim:
-            self._paper.verbatim(text)
-        else:
-            self._paper.words(text)
+            paper.verbatim(text)
+        elif not (paper.spaced and text.isspace()):
+            paper.words(text)
         if self._labels:
             self._labels[-1].append(text)
 
@@ -133,7 +136,9 @@ class _Reader:
             self._paper.words(f" <{target}>")
 
     def _image(self, image: Element, style: Style) -> tuple[Style, str]:
-        self._write(image.get("alt", "").strip())
+        description = image.get("alt", "").strip()
+        if description:
+            self._write(description)
         return style, ""
 
     def _line_break(self, element: Element, style: Style) -> tuple[Style, str]:
@@ -233,12 +238,15 @@ _ENDS: dict[str, Callable[[_Reader, Element], None]] = {
 }
 
 
-def _is_unseen(element: Element) -> bool:
-    if element.tag in _UNSEEN:
-        return True
+_KNOWN = frozenset([*_STYLES, *_STARTS])
+"""The elements that make a difference. All others are only what they hold."""
+
+
+def _is_hidden(element: Element) -> bool:
     style = element.get("style")
-    hidden = element.get("hidden") is not None or (style is not None and _HIDDEN.search(style) is not None)
-    return hidden and element.tag not in ("html", "body")
+    if style is not None and "none" in style.lower() and _HIDDEN.search(style):
+        return element.tag not in ("html", "body")
+    return element.get("hidden") is not None and element.tag not in ("html", "body")
 
 
 def _arranges(table: Element) -> bool:
