@@ -81,7 +81,7 @@ class Paper:
 
     def flush(self) -> bool:
         """End the line, if there is anything on it."""
-        if self.spaced and self._line.endswith(" "):
+        if self.spaced and self._line[-1:] == " ":
             self._line = self._line[:-1]
         if not self._line:
             return False
@@ -140,7 +140,8 @@ class Cell:
     paper: Paper = field(default_factory=Paper)
 
     def lines(self) -> list[str]:
-        return self.paper.text().split("\n")
+        text = self.paper.text()
+        return text.split("\n") if "\n" in text else [text]
 
 
 _ABOVE = {"top": 0, "bottom": 2}  # of two parts of the room that is left; a cell stands in the middle by default
@@ -159,6 +160,8 @@ def _table(rows: list[list[Cell]]) -> str:
 
 def _row(cells: list[Cell], contents: list[list[str]], widths: list[int]) -> str:
     height = max(map(len, contents), default=0)
+    if height == 1:
+        return "  ".join(map(_aligned, [lines[0] for lines in contents], [cell.align for cell in cells], widths))
     columns = [
         [_aligned(line, cell.align, width) for line in _centred(lines, cell.valign, height)]
         for cell, lines, width in zip(cells, contents, widths, strict=False)

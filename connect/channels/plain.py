@@ -72,6 +72,8 @@ class _Reader:
         self._lists: list[int | str] = []
         self._labels: list[list[str]] = []
         self._verbatim = 0
+        self._bullet = ""
+        """Of the list item that begins here."""
 
     def read(self, page: Element) -> str:
         from lxml.etree import iterwalk
@@ -107,24 +109,26 @@ class _Reader:
     def _start(self, element: Element) -> None:
         tag = element.tag
         around, style, bullet = self._paper, _STYLES.get(tag, INLINE), ""
-        if tag in _STARTS:
-            style, bullet = _STARTS[tag](self, element, style)
+        handler = _STARTS.get(tag)
+        if handler is not None:
+            style = handler(self, element, style)
+            bullet, self._bullet = self._bullet, ""
         if style.block:
             parent = self._open[-1][0]
-            self._paper.open(style, bullet, max(style.margin, parent.margin))
+            self._paper.open(style, bullet, style.margin or parent.margin)
         self._open.append((style, bullet, around))
 
     def _end(self, element: Element) -> None:
-        if element.tag in _ENDS:
-            _ENDS[element.tag](self, element)
-        style, bullet, around = self._open.pop()
+        handler = _ENDS.get(element.tag)
+        if handler is not None:
+            handler(self, element)
+        style, bullet, self._paper = self._open.pop()
         if style.block:
             self._paper.close(style, bullet)
-        self._paper = around
 
-    def _link(self, anchor: Element, style: Style) -> tuple[Style, str]:
+    def _link(self, anchor: Element, style: Style) -> Style:
         self._labels.append([])
-        return style, ""
+        return style
 
     def _link_end(self, anchor: Element) -> None:
         """The target behind the text, unless the text says it already."""
@@ -135,54 +139,56 @@ class _Reader:
         if target not in (label, f"mailto:{label}", f"tel:{label}"):
             self._paper.words(f" <{target}>")
 
-    def _image(self, image: Element, style: Style) -> tuple[Style, str]:
+    def _image(self, image: Element, style: Style) -> Style:
         description = image.get("alt", "").strip()
         if description:
             self._write(description)
-        return style, ""
+        return style
 
-    def _line_break(self, element: Element, style: Style) -> tuple[Style, str]:
+    def _line_break(self, element: Element, style: Style) -> Style:
         self._paper.line_break()
-        return style, ""
+        return style
 
-    def _quote(self, element: Element, style: Style) -> tuple[Style, str]:
+    def _quote(self, element: Element, style: Style) -> Style:
         self._write('"')
-        return style, ""
+        return style
 
     def _quote_end(self, element: Element) -> None:
         self._write('"')
 
-    def _pre(self, element: Element, style: Style) -> tuple[Style, str]:
+    def _pre(self, element: Element, style: Style) -> Style:
         self._verbatim += 1
-        return style, ""
+        return style
 
     def _pre_end(self, element: Element) -> None:
         self._verbatim -= 1
 
-    def _list(self, element: Element, style: Style) -> tuple[Style, str]:
+    def _list(self, element: Element, style: Style) -> Style:
         self._lists.append(1 if element.tag == "ol" else _BULLETS[len(self._lists) % len(_BULLETS)])
-        return style, ""
+        return style
 
     def _list_end(self, element: Element) -> None:
         self._lists.pop()
 
-    def _item(self, item: Element, style: Style) -> tuple[Style, str]:
+    def _item(self, item: Element, style: Style) -> Style:
         bullet = self._lists[-1] if self._lists else _BULLETS[0]
         if isinstance(bullet, str):
-            return style, bullet
+            self._bullet = bullet
+            return style
         given = item.get("value", "")
         number = int(given) if given.isdecimal() and len(given) < 10 else bullet
         self._lists[-1] = number + 1
-        return style, f"{number}. "
+        self._bullet = f"{number}. "
+        return style
 
-    def _table(self, table: Element, style: Style) -> tuple[Style, str]:
+    def _table(self, table: Element, style: Style) -> Style:
         """A table that only arranges the page becomes lines of text; one that holds data stays a table."""
         if _arranges(table):
             self._tables.append(_Table())
-            return BLOCK, ""
+            return BLOCK
         self._tables.append(_Table(around=self._paper))
         self._paper = Paper()
-        return style, ""
+        return style
 
     def _table_end(self, element: Element) -> None:
         table = self._tables.pop()
@@ -195,29 +201,29 @@ class _Reader:
         if table.rows:
             table.around.table(table.rows)
 
-    def _row(self, element: Element, style: Style) -> tuple[Style, str]:
+    def _row(self, element: Element, style: Style) -> Style:
         if not self._tables:
-            return style, ""
+            return style
         if self._tables[-1].around is None:
-            return BLOCK, ""
+            return BLOCK
         self._tables[-1].rows.append([])
-        return style, ""
+        return style
 
-    def _cell(self, element: Element, style: Style) -> tuple[Style, str]:
+    def _cell(self, element: Element, style: Style) -> Style:
         if not self._tables:
-            return style, ""
+            return style
         table = self._tables[-1]
         if table.around is None:
-            return BLOCK, ""
+            return BLOCK
         cell = Cell(element.get("align", ""), element.get("valign", ""))
         if not table.rows:
             table.rows.append([])
         table.rows[-1].append(cell)
         self._paper = cell.paper
-        return style, ""
+        return style
 
 
-_STARTS: dict[str, Callable[[_Reader, Element, Style], tuple[Style, str]]] = {
+_STARTS: dict[str, Callable[[_Reader, Element, Style], Style]] = {
     "a": _Reader._link,
     "br": _Reader._line_break,
     "img": _Reader._image,
@@ -244,9 +250,9 @@ _KNOWN = frozenset([*_STYLES, *_STARTS])
 
 def _is_hidden(element: Element) -> bool:
     style = element.get("style")
-    if style is not None and "none" in style.lower() and _HIDDEN.search(style):
-        return element.tag not in ("html", "body")
-    return element.get("hidden") is not None and element.tag not in ("html", "body")
+    if element.get("hidden") is None and (style is None or "none" not in style.lower() or not _HIDDEN.search(style)):
+        return False
+    return element.tag not in ("html", "body")
 
 
 def _arranges(table: Element) -> bool:
