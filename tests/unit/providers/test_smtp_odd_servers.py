@@ -17,7 +17,6 @@ import pytest
 
 from connect.channels.message import Mailbox, Outgoing
 from connect.errors import RunTrouble
-from connect.providers import smtp_transaction
 from connect.providers.interface import Account, Receipt, Status
 from connect.providers.smtp import Settings, Smtp
 from connect.redact import Secret
@@ -495,7 +494,6 @@ async def test_a_message_larger_than_the_server_takes_is_not_sent() -> None:
     assert len([line for line in server.lines if line.startswith("MAIL")]) == 1
 
 
-@pytest.mark.skipif(not smtp_transaction._KNOWS_EIGHT_BIT, reason="the encoder has no 8bit yet")
 @pytest.mark.parametrize("offers", [("PIPELINING", "8BITMIME"), ("PIPELINING",)])
 async def test_text_outside_ascii_is_8bit_only_where_it_may_be(offers: tuple[str, ...]) -> None:
     server = OddServer(offers=offers)
