@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from liquid.builtin.expressions import FilteredExpression, KeywordArgument, PositionalArgument, StringLiteral
+from liquid.builtin.expressions import FilteredExpression, KeywordArgument
 from liquid.builtin.expressions import Literal as LiteralExpression
 from liquid.builtin.expressions.filtered import Filter as FilterCall
 
+from connect.liquid.dates import compiled
 from connect.liquid.expressions import CallBeforeDefault
 from connect.liquid.filters import FILTERS, text_argument
 from connect.liquid.frames import Frame
+from connect.liquid.limits import LIST_ITEMS
+from connect.liquid.trouble import BadValue
 from connect.liquid.values import Values
 
 _METHODS = {
@@ -35,7 +38,14 @@ _DIRECT = frozenset(
 """These take text and give text, and can be called without their guard."""
 _SIGNS = {"plus": "+", "minus": "-", "times": "*"}
 _PLAIN = (str, int, float, Decimal)
-_WHOLE = "-1000000000 < {} < 1000000000"
+_NUMBER = "(type({0}) in SCALARS or type({1}) is int and -1000000000 < {1} < 1000000000)"
+_SCALAR = frozenset(
+    {
+        *("abs", "at_least", "at_most", "ceil", "date", "delimiter", "divided_by", "floor", "humanize", "minus"),
+        *("modulo", "money", "number", "plus", "precision", "round", "time_zone", "times"),
+    }
+)
+"""These may be called without their guard for numbers and dates."""
 
 
 class Calls:
@@ -54,23 +64,32 @@ class Calls:
             code = self._call(code, call, frame)
         return code
 
-    def joins_last(self, expression: FilteredExpression) -> bool:
-        """Whether literal text is put before or behind the value in the end, which needs no Markup when printed."""
-        if not expression.filters:
-            return False
+    def printed(self, expression: FilteredExpression, frame: Frame) -> str:
+        """What the expression prints, where there is a shorter way than through its value; else empty."""
+        if not expression.filters or isinstance(expression.left, LiteralExpression):
+            return ""
         last = expression.filters[-1]
-        return (
-            last.name in ("append", "prepend")
-            and not isinstance(expression.left, LiteralExpression)
-            and isinstance(last.args[0], PositionalArgument)
-            and isinstance(last.args[0].value, StringLiteral)
-        )
+        part = getattr(last.args[0].value, "value", None) if len(last.args) == 1 else None
+        if not isinstance(part, str) or isinstance(last.args[0], KeywordArgument):
+            return ""
+        before = FilteredExpression(expression.token, expression.left, expression.filters[:-1])
+        if last.name == "date":
+            return self._dated(before, last, part, frame)
+        if last.name in ("append", "prepend") and self._environment.autoescape:
+            return self._joined(before, last, part, frame)
+        return ""
 
-    def joined(self, expression: FilteredExpression, frame: Frame) -> str:
-        """What such an expression prints in HTML."""
-        calls = list(expression.filters or [])
-        last, part = calls[-1], getattr(calls[-1].args[0].value, "value", "")
-        before = FilteredExpression(expression.token, expression.left, calls[:-1])
+    def _dated(self, before: FilteredExpression, last: FilterCall, pattern: str, frame: Frame) -> str:
+        """Literal patterns are the template's own: what they print is not escaped."""
+        try:
+            prepared = self._constants.name(compiled(str(pattern)))
+        except BadValue:
+            return ""
+        first, name = self._values.once(self.filtered(before, frame))
+        return f"(dated({name}, {prepared}) if type({first}) in DATES else text({self._guarded(name, last, frame)}))"
+
+    def _joined(self, before: FilteredExpression, last: FilterCall, part: str, frame: Frame) -> str:
+        """In HTML, literal text before or behind a value: no Markup is made of the two."""
         first, name = self._values.once(self.filtered(before, frame))
         text = self._constants.name(str(part))
         both = f"escaped({name}) + {text}" if last.name == "append" else f"{text} + escaped({name})"
@@ -121,22 +140,42 @@ class Calls:
         """`result if it may be had this way`; empty where there is no short way."""
         if any(isinstance(argument, KeywordArgument) for argument in call.args):
             return ""
-        if call.name in _SIGNS:
+        if call.name in _SIGNS and type(getattr(call.args[0].value, "value", None)) is int:
             return self._arithmetic(first, name, call)
         if call.name in ("default", "fallback") and self._literal(call):
             blank = f" and not {name}.isspace()" if call.name == "fallback" else ""
             return f"{name} if type({first}) is str and {name}{blank}"
+        if call.name in _SCALAR:
+            return self._scalar(first, name, call, frame)
+        if call.name == "size":
+            return f"len({name}) if type({first}) is list and len({name}) <= {LIST_ITEMS}"
         given = [self._text_argument(argument.value, frame) for argument in call.args]
         result = self._text(name, call, [argument for argument, _ in given])
         tests = [f"type({first}) is str and len({name}) <= MOST_CHARACTERS", *(test for _, test in given if test)]
         return f"{result} if {' and '.join(tests)}" if result and all(argument for argument, _ in given) else ""
 
     def _arithmetic(self, first: str, name: str, call: FilterCall) -> str:
-        value = getattr(call.args[0].value, "value", None)
-        if type(value) is not int or abs(value) > 10**9:
+        """With a literal whole number."""
+        value = getattr(call.args[0].value, "value", 0)
+        if abs(value) > 10**9:
             return ""
         result = f"{name} {_SIGNS[call.name]} {self._constants.name(value)}"
-        return f"{result} if type({first}) is int and {_WHOLE.format(name)}"
+        known = f"{self._constants.name(FILTERS[call.name].function)}({name}, {self._constants.name(value)})"
+        # a conditional expression within another: whole numbers by Python, other numbers by the filter itself
+        return f"({result} if type({name}) is int else {known}) if {_NUMBER.format(first, name)}"
+
+    def _scalar(self, first: str, name: str, call: FilterCall, frame: Frame) -> str:
+        """Numbers and dates are never too large, nor is what these filters make of them."""
+        given, tests = [name], [_NUMBER.format(first, name)]
+        for argument in call.args:
+            if isinstance(argument.value, LiteralExpression):
+                given.append(self._constants.name(self._values.literal(argument.value)))
+                continue
+            begun, other = self._values.once(self._values.value(argument.value, frame))
+            given.append(other)
+            tests.append(_NUMBER.format(begun, other))
+        given += ["now=now"] if FILTERS[call.name].needs == "now" else []
+        return f"{self._constants.name(FILTERS[call.name].function)}({', '.join(given)}) if {' and '.join(tests)}"
 
     def _literal(self, call: FilterCall) -> bool:
         return all(isinstance(argument.value, LiteralExpression) for argument in call.args)

@@ -148,34 +148,36 @@ def _offset(at: datetime, colon: str) -> str:
     return f"{'-' if minutes < 0 else '+'}{hours:02}{colon}{rest:02}"
 
 
-_Piece = str | Callable[[datetime], str]
+Writer = tuple[str, tuple[Callable[[datetime], int | str], ...]]
+"""A printf pattern, and what is filled in."""
 
 
 @lru_cache(maxsize=256)
-def compiled(pattern: str) -> tuple[_Piece, ...]:
-    """The pattern's pieces: literal text, and functions of the date. Raises BadValue for an unknown directive."""
-    pieces: list[_Piece] = []
-    end = 0
+def compiled(pattern: str) -> Writer:
+    """The pattern, prepared for `dated`. Raises BadValue for an unknown directive."""
+    form, end = "", 0
+    parts: list[Callable[[datetime], int | str]] = []
     for found in _DIRECTIVE.finditer(pattern):
-        pieces.append(pattern[end : found.start()])
-        pieces += _directive(*found.groups())
+        written, more = _directive(*found.groups())
+        form += pattern[end : found.start()].replace("%", "%%") + written
+        parts += more
         end = found.end()
-    return (*pieces, pattern[end:])
+    return str(form + pattern[end:].replace("%", "%%")), tuple(parts)
 
 
-def _directive(flags: str, width: str, colon: str, letter: str) -> tuple[_Piece, ...]:
+def _directive(flags: str, width: str, colon: str, letter: str) -> Writer:
     if colon and letter != "z":
         raise BadValue("the date format has an unknown directive", "the colon belongs to %:z only")
     if letter in _SHORTHANDS:
         return compiled(_SHORTHANDS[letter])
     if colon:
-        return (lambda at: _offset(at, ":"),)
+        return "%s", (lambda at: _offset(at, ":"),)
     if letter not in _DIRECTIVES:
         raise BadValue("the date format has an unknown directive", "see the reference for `date`; a percent sign is %%")
-    return (_part(flags, width, _DIRECTIVES[letter]),)
+    return _part(flags, width, _DIRECTIVES[letter])
 
 
-def _part(flags: str, width: str, part: _Part) -> Callable[[datetime], str]:
+def _part(flags: str, width: str, part: _Part) -> Writer:
     value, default_width, default_padding = part
     padding = "0" if "0" in flags else " " if "_" in flags else default_padding
     wanted = int(width) if width else 0 if "-" in flags else default_width
@@ -184,7 +186,20 @@ def _part(flags: str, width: str, part: _Part) -> Callable[[datetime], str]:
         text = str(value(at)).rjust(wanted, padding)
         return text.upper() if "^" in flags else text.swapcase() if "#" in flags else text
 
-    return write
+    if "^" in flags or "#" in flags:
+        return "%s", (write,)
+    if padding == " " or not wanted:
+        return f"%{wanted or ''}s", (value,)
+    if default_width > 1:  # these are numbers, and never negative
+        return f"%0{wanted}d", (value,)
+    return "%s", (write,)
+
+
+def dated(value: datetime | date, prepared: Writer) -> str:
+    """What `date` prints of a date or time."""
+    at = value if isinstance(value, datetime) else datetime.combine(value, time.min)
+    form, parts = prepared
+    return form % tuple([part(at) for part in parts])
 
 
 def check_date_format(pattern: str) -> None:
@@ -192,15 +207,16 @@ def check_date_format(pattern: str) -> None:
 
 
 def strftime(at: datetime, pattern: str) -> str:
-    return "".join(piece if isinstance(piece, str) else piece(at) for piece in compiled(pattern))
+    return dated(at, compiled(pattern))
 
 
 def date_filter(value: object, pattern: object, *, now: object) -> str:
     """`user.ends_at | date: '%e %B'`. `'now'` and `'today'` are the run's fire time. Blank stays blank."""
-    if value in ("now", "today"):
-        value = now
-    if value is None or isinstance(value, Undefined) or (isinstance(value, str) and not value.strip()):
-        return ""
+    if not isinstance(value, date):
+        if value in ("now", "today"):
+            value = now
+        if value is None or isinstance(value, Undefined) or (isinstance(value, str) and not value.strip()):
+            return ""
     moment = read(value)
     at = moment if isinstance(moment, datetime) else datetime.combine(moment, time.min)
     text = strftime(at, str(text_of(pattern)))

@@ -9,6 +9,7 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Context, Decimal,
 from liquid import Undefined
 from markupsafe import Markup
 
+from connect.liquid import quick
 from connect.liquid.printing import text_of
 from connect.liquid.trouble import BadValue
 from connect.liquid.words import LARGEST, in_words
@@ -30,7 +31,7 @@ def number(value: object) -> Number:
     if isinstance(value, int):
         return value
     if isinstance(value, (float, Decimal)):
-        _bounded(Decimal(str(value)))
+        _bounded(_decimal(value))
         return value
     raise _NOT_A_NUMBER
 
@@ -54,7 +55,10 @@ def _bounded(value: Decimal) -> Decimal:
 
 def exact(value: object) -> Decimal:
     """The value as a Decimal: a float by its shortest text, so that 0.1 is 0.1."""
-    found = number(value)
+    return _decimal(number(value))
+
+
+def _decimal(found: Number) -> Decimal:
     return found if isinstance(found, Decimal) else Decimal(str(found))
 
 
@@ -68,19 +72,24 @@ def integer(value: object, what: str) -> int:
 
 def _like(result: Decimal, *operands: Number) -> Number:
     """Decimals stay Decimals; floats stay floats, as Liquid prints them."""
-    if any(isinstance(operand, Decimal) for operand in operands):
-        return result
+    for operand in operands:
+        if isinstance(operand, Decimal):
+            return result
     return float(result)
 
 
 def _arithmetic(
-    whole: Callable[[int, int], int], broken: Callable[[Decimal, Decimal], Decimal]
+    whole: Callable[[int, int], int],
+    broken: Callable[[Decimal, Decimal], Decimal],
+    short: Callable[[object, object], float | None] = quick.neither,
 ) -> Callable[[object, object], Number]:
     def apply(left: object, right: object) -> Number:
+        if (type(left) is float or type(right) is float) and (found := short(left, right)) is not None:
+            return found
         a, b = number(left), number(right)
         if isinstance(a, int) and isinstance(b, int):
             return whole(a, b)
-        return _like(broken(exact(a), exact(b)), a, b)
+        return _like(broken(_decimal(a), _decimal(b)), a, b)
 
     return apply
 
@@ -100,9 +109,9 @@ def _modulo(left: Decimal, right: Decimal) -> Decimal:
     return rest + right if rest and (rest < 0) != (right < 0) else rest
 
 
-plus = _arithmetic(lambda a, b: a + b, _EXACT.add)
-minus = _arithmetic(lambda a, b: a - b, _EXACT.subtract)
-times = _arithmetic(lambda a, b: a * b, _EXACT.multiply)
+plus = _arithmetic(lambda a, b: a + b, _EXACT.add, quick.plus)
+minus = _arithmetic(lambda a, b: a - b, _EXACT.subtract, quick.minus)
+times = _arithmetic(lambda a, b: a * b, _EXACT.multiply, quick.times)
 _quotient = _arithmetic(lambda a, b: a // b, _divide)
 _remainder = _arithmetic(lambda a, b: a % b, _modulo)
 
@@ -151,6 +160,8 @@ def _rounded(value: object, places: int) -> Decimal:
 
 def rounded(value: object, places: object = None) -> Number:
     """Halves away from zero, as in Ruby: 2.5 → 3."""
+    if short := quick.rounded(value, places):
+        return short / 10**places if places else short  # type: ignore[operator]
     digits = _places(places, "the number of digits")
     found = number(value)
     if digits == 0 or isinstance(found, int):
@@ -173,7 +184,16 @@ def precision(value: object, places: object) -> str:
     """`3.14159 | precision: 2` → `3.14`. Blank stays blank."""
     if _blank(value):
         return ""
+    if short := quick.rounded(value, places):
+        return _with_point(short, places)  # type: ignore[arg-type]
     return format(_rounded(value, _places(places, "the precision")), "f")
+
+
+def _with_point(number: int, places: int) -> str:
+    """12345 with 2 places → `123.45`."""
+    digits = str(abs(number)).rjust(places + 1, "0")
+    sign = "-" if number < 0 else ""
+    return f"{sign}{digits[:-places]}.{digits[-places:]}" if places else sign + digits
 
 
 def delimiter(value: object, mark: object = ",") -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, datetime, time
 from decimal import Decimal
+from typing import Any
 
 from liquid import Undefined
 from markupsafe import escape
@@ -53,7 +54,7 @@ def _own_text(value: object) -> str:
 
 def _plain_number(value: float | Decimal) -> str:
     text = str(value)
-    return format(Decimal(text), "f") if "e" in text.lower() else text
+    return format(Decimal(text), "f") if "e" in text or "E" in text else text
 
 
 def _instant(value: datetime) -> str:
@@ -63,6 +64,20 @@ def _instant(value: datetime) -> str:
         return written
     offset = value.strftime("%z")
     return f"{written} UTC" if offset == "+0000" else f"{written} {offset}"
+
+
+def _boolean(value: bool) -> str:
+    return "true" if value else "false"
+
+
+PRINTERS: dict[type, Callable[[Any], str]] = {
+    float: _plain_number,
+    Decimal: _plain_number,
+    bool: _boolean,
+    datetime: _instant,
+    date: date.isoformat,
+}
+"""What `text_of` makes of these types themselves; there is nothing to escape in it."""
 
 
 def _jsonable(value: object) -> object:

@@ -103,10 +103,10 @@ class Program:
         if count:
             block.text(f"str({count})")
         elif not filters and isinstance(value, LiteralExpression):
-            text: Any = self.values.constants.values["text"]
-            block.literal(str(text(self.values.literal(value))))
-        elif isinstance(expression, FilteredExpression) and self.escaping and self.calls.joins_last(expression):
-            block.text(self.calls.joined(expression, frame))
+            to_text: Any = self.values.constants.values["text"]
+            block.literal(str(to_text(self.values.literal(value))))
+        elif isinstance(expression, FilteredExpression) and (text := self.calls.printed(expression, frame)):
+            block.text(text)
         else:
             self.print_value(block, self.filtered(expression, frame))
 

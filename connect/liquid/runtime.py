@@ -21,9 +21,10 @@ from liquid.token import Token
 from markupsafe import Markup, escape
 
 from connect.liquid.context import State
+from connect.liquid.dates import dated
 from connect.liquid.expressions import comparable
 from connect.liquid.limits import LOOP_ITERATIONS, OUTPUT_BYTES, VALUE_CHARACTERS, measure
-from connect.liquid.printing import printed, text_of
+from connect.liquid.printing import PRINTERS, printed, text_of
 from connect.liquid.tags import random_limit
 from connect.liquid.trouble import NullMet, Skip
 from connect.liquid.undefined import Missing
@@ -42,8 +43,6 @@ if TYPE_CHECKING:
 OUTPUT_CHARACTERS = OUTPUT_BYTES // 4
 """More may be more than OUTPUT_BYTES: the interpreter decides."""
 _BOUND = 10**18
-_PLAIN = frozenset((bool, float, Decimal, date, datetime))
-"""What these print has nothing to escape in it, and is short."""
 _NOTHING = Token("", "", -1, "")
 
 
@@ -198,8 +197,8 @@ def _text(environment: Environment) -> Callable[[object], str]:
         kind = type(value)
         if kind is int and -_BOUND < value < _BOUND:  # type: ignore[operator]
             return str(value)
-        if kind in _PLAIN:
-            return text_of(value)
+        if kind in PRINTERS:
+            return PRINTERS[kind](value)
         measure(value)
         if kind is Markup:
             return value  # type: ignore[return-value]
@@ -256,6 +255,9 @@ def row_of(columns: Mapping[str, Sequence[object]], index: int) -> dict[str, obj
 
 
 _FIXED: dict[str, object] = {
+    "SCALARS": frozenset((float, Decimal, datetime, date)),
+    "DATES": frozenset((datetime, date)),
+    "dated": dated,
     "escaped": escaped,
     "joined": "".join,
     "truthy": truthy,

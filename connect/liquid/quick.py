@@ -1,0 +1,51 @@
+"""Arithmetic on ordinary floats, without Decimals and with their results.
+
+A float with at most four decimals and fifteen digits stands for exactly one such decimal, the one that it prints as.
+Its ten-thousandths are a whole number then, sums and products of those are exact, and Python divides whole numbers with
+one correct rounding: the same float that the Decimal would have become. Anything else, and every zero, which may be
+negative, is left alone.
+"""
+
+from __future__ import annotations
+
+_SCALE = 10_000
+_DIGITS = 10**15
+
+
+def _scaled(value: object) -> int:
+    """The number's ten-thousandths; 0 for what this module leaves alone."""
+    if type(value) is float and -1e11 < value < 1e11:
+        whole = round(value * _SCALE)
+        return whole if whole / _SCALE == value else 0
+    return value * _SCALE if type(value) is int and -_DIGITS < value < _DIGITS else 0
+
+
+def plus(left: object, right: object) -> float | None:
+    a, b = _scaled(left), _scaled(right)
+    return (a + b) / _SCALE if a and b else None
+
+
+def minus(left: object, right: object) -> float | None:
+    a, b = _scaled(left), _scaled(right)
+    return (a - b) / _SCALE if a and b else None
+
+
+def times(left: object, right: object) -> float | None:
+    if type(left) is float and type(right) is int and right and -1e11 < left < 1e11:
+        whole = round(left * _SCALE)
+        return whole * right / _SCALE if whole and whole / _SCALE == left else None
+    a, b = _scaled(left), _scaled(right)
+    return a * b / (_SCALE * _SCALE) if a and b else None
+
+
+def neither(left: object, right: object) -> float | None:
+    return None
+
+
+def rounded(value: object, places: object) -> int:
+    """The float times ten to the power of `places`, halves away from zero; 0 for what this module leaves alone."""
+    if type(value) is not float or type(places) is not int or not 0 <= places <= 4:
+        return 0
+    step: int = 10 ** (4 - places)
+    found = _scaled(value)
+    return (found + step // 2) // step if found > 0 else -((-found + step // 2) // step)
