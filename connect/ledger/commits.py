@@ -115,6 +115,8 @@ class Commits:
         if not self._said:
             loop.call_soon(self._hand_over)  # once for all that come in this turn of the loop
         self._said.append((writes, answer))
+        if writes.deliveries() >= ENOUGH:
+            self._hand_over()
         await answer
 
     def _hand_over(self) -> None:
