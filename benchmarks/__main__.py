@@ -1,6 +1,6 @@
 """`make bench`: one table of figures, as ratios within one run.
 
-    python -m benchmarks [--only NAME] [--json FILE]
+    python -m benchmarks [--only NAME] [--json FILE] [--quick]
 
 Absolute figures move with the machine and its load; trust the ratios.
 """
@@ -9,49 +9,73 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
-from collections.abc import Callable, Iterator
-from importlib.metadata import version
+from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 
-from benchmarks import memory
-from benchmarks.rows import Row
+from benchmarks.machine import machine
+from benchmarks.rows import Row, Rows
+from benchmarks.sizes import FULL, QUICK, Size
 
-BENCHMARKS: dict[str, Callable[[], Iterator[Row]]] = {
-    "memory": memory.rows,
-    "memory_1m": lambda: memory.rows((100_000, 1_000_000)),
+BENCHMARKS = {
+    "email_8bit": "end_to_end:email_8bit",
+    "email_base64": "end_to_end:email_base64",
+    "email_quoted": "end_to_end:email_quoted",
+    "sms": "end_to_end:sms",
+    "sms_bulk": "end_to_end:sms_bulk",
+    "render_html": "render:html",
+    "render_escaped": "render:escaped",
+    "render_sms": "render:sms",
+    "mime": "mime:rows",
+    "ses": "ses:rows",
+    "start": "startup:rows",
+    "first_message": "first_message:rows",
+    "memory": "memory:rows",
 }
-"""`memory_1m` is the short form, for when ten million rows take too long; it is run only when it is asked for."""
-
-_ONLY_WHEN_ASKED = {"memory_1m"}
+"""Name → "module:function" of this package; the function takes a Size and yields rows, each named after it."""
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks")
-    parser.add_argument("--only", choices=sorted(BENCHMARKS))
-    parser.add_argument("--json", type=Path)
-    options = parser.parse_args()
-    names = [options.only] if options.only else [name for name in BENCHMARKS if name not in _ONLY_WHEN_ASKED]
+def chosen(only: str) -> list[str]:
+    """The benchmarks whose names begin like this, or that have rows of this name."""
+    found = [name for name in BENCHMARKS if name.startswith(only)]
+    return found or [name for name in BENCHMARKS if only.startswith(name + "_")][-1:]
+
+
+def load(name: str) -> Rows:
+    module, _, function = BENCHMARKS[name].partition(":")
+    rows: Rows = getattr(import_module(f"benchmarks.{module}"), function)
+    return rows
+
+
+def measure(names: Sequence[str], size: Size) -> list[Row]:
+    """Everything of these benchmarks, shown as it is found."""
     found = []
-    print(f"{'name':<14} {'value':>12} {'unit':<12} {'ratio':>7}  to")
+    print(f"{'name':<28} {'value':>12} {'unit':<24} {'ratio':>7}  to")
     for name in names:
-        for row in BENCHMARKS[name]():
+        for row in load(name)(size):
             found.append(row)
-            print(f"{row.name:<14} {row.value:>12,.0f} {row.unit:<12} {row.ratio:>7.2f}  {row.ratio_to}", flush=True)
+            print(line(row), flush=True)
+    return found
+
+
+def line(row: Row) -> str:
+    ratio = f"{row.ratio:>7.2f}  {row.ratio_to}" if row.ratio_to else ""
+    return f"{row.name:<28} {row.value:>12,.0f} {row.unit:<24} {ratio}".rstrip()
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks")
+    parser.add_argument("--only", default="", help=f"what begins like this, of: {', '.join(BENCHMARKS)}")
+    parser.add_argument("--json", type=Path, help="write the rows here")
+    parser.add_argument("--quick", action="store_true", help="smaller audiences; start-up weighs on the figures")
+    options = parser.parse_args(arguments)
+    names = chosen(options.only)
+    if not names:
+        parser.error(f"there is no benchmark {options.only}; there are {', '.join(BENCHMARKS)}")
+    rows = measure(names, QUICK if options.quick else FULL)
     if options.json:
-        document = {"machine": _machine(), "rows": [vars(row) for row in found]}
+        document = {"machine": machine(), "rows": [vars(row) for row in rows]}
         options.json.write_text(json.dumps(document, indent=2) + "\n")
-
-
-def _machine() -> dict[str, object]:
-    packages = ("connect-campaigns", "duckdb", "pyarrow", "sqlalchemy", "python-liquid")
-    return {
-        "python": platform.python_version(),
-        "system": platform.platform(),
-        "cores": os.cpu_count(),
-        "versions": {name: version(name) for name in packages},
-    }
 
 
 if __name__ == "__main__":

@@ -63,8 +63,15 @@ class Evidence:
         return {self.people.of(address) for address in self.received.dropped}
 
     @property
+    def perhaps(self) -> set[int]:
+        """Who may be `unknown` in the end, besides."""
+        if self.scenario.whole_calls:
+            return self.people.parted
+        return set() if self.scenario.resends else self.doubts.possible
+
+    @property
     def unknown(self) -> set[int]:
-        """Who must be `unknown` in the end, those in `doubts.possible` aside."""
+        """Who must be `unknown` in the end, those in `perhaps` aside."""
         if self.scenario.resends:
             return self.people.gone | self.people.moved
         return self.doubts.certain | self.people.gone | self.people.moved | self.dropped
@@ -117,9 +124,7 @@ def account(evidence: Evidence) -> Account:
 
 def _lost(evidence: Evidence, delivered: Counter[int]) -> set[int]:
     """People who should have heard, did not, and whose delivery is not reported as in doubt."""
-    excused = evidence.people.left | evidence.unknown
-    if not evidence.scenario.resends:
-        excused |= evidence.doubts.possible
+    excused = evidence.people.left | evidence.unknown | evidence.perhaps
     return evidence.people.expected - delivered.keys() - excused
 
 
@@ -152,7 +157,7 @@ def violations(evidence: Evidence, found: Account) -> Iterator[str]:
 def _unknown_violations(evidence: Evidence, found: Account) -> Iterator[str]:
     """Sent, and those unknown that were delivered, are what the receiver counted: person by person."""
     certain, heard = evidence.unknown, evidence.delivered.keys()
-    possible = set() if evidence.scenario.resends else evidence.doubts.possible
+    possible = evidence.perhaps
     if not len(certain) <= found.unknown <= len(certain | possible):
         yield f"{found.unknown} are unknown, and {len(certain)} were left in doubt (perhaps {len(possible)} more)"
     told = found.of_those_delivered

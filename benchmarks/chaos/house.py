@@ -64,6 +64,9 @@ chaos_plain_1000 = connect.testing.http_provider:Http1000
 chaos_idempotent_1 = connect.testing.http_provider:HttpRemembered
 chaos_idempotent_100 = connect.testing.http_provider:HttpRemembered100
 chaos_idempotent_1000 = connect.testing.http_provider:HttpRemembered1000
+chaos_request_key_1 = connect.testing.http_provider:HttpRequestKey
+chaos_request_key_100 = connect.testing.http_provider:HttpRequestKey100
+chaos_request_key_1000 = connect.testing.http_provider:HttpRequestKey1000
 """
 
 
@@ -146,6 +149,7 @@ class House:
             secret=self._ring.open("run secret", run.secret),
             near={mark_of(intent.key) for intent in intents},
             in_doubt={mark_of(intent.key) for intent in intents if intent.outcome is None},
+            calls={mark_of(intent.key): intent.call for intent in intents if intent.outcome is None},
         )
 
     def tallies(self) -> list[Tally]:

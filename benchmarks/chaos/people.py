@@ -25,6 +25,8 @@ class Standing:
     """The marks of people who have an intent."""
     in_doubt: set[bytes]
     """Of those, the ones whose delivery has no outcome."""
+    calls: dict[bytes, int] = field(default_factory=dict)
+    """The call of each of these."""
 
 
 @dataclass
@@ -41,6 +43,9 @@ class People:
     """Those who left while their delivery was in doubt."""
     moved: set[int] = field(default_factory=set)
     """Those who changed their address while their delivery was in doubt."""
+    parted: set[int] = field(default_factory=set)
+    """Those whose delivery was in doubt together with one of somebody who left or changed their address: a receiver
+    that remembers calls by key can not be asked again about theirs."""
 
     @classmethod
     def settle(cls, file: Path, count: int) -> People:
@@ -78,8 +83,17 @@ class People:
         self.left |= leaving
         self.gone |= leaving & doubt
         self.moved |= moving & doubt
+        self.parted |= self._parted(standing, (leaving | moving) & doubt)
         self.expected -= {number for number in leaving - near if _ahead(number, standing)}
         self.expected |= {number for number in joining if _ahead(number, standing)}
+
+    def _parted(self, standing: Standing | None, changed: set[int]) -> set[int]:
+        """Everybody whose call can not be repeated exactly, now that these have changed."""
+        if standing is None or not changed:
+            return set()
+        marks = {person_mark(standing.secret, _key(number)) for number in changed}
+        broken = {standing.calls[mark] for mark in marks & standing.calls.keys()}
+        return self.of_marks({mark for mark, call in standing.calls.items() if call in broken}, standing.secret)
 
     def _write(self, leaving: set[int], moving: set[int], joining: range, place: int) -> None:
         with duckdb.connect(str(self.file)) as connection:

@@ -22,9 +22,11 @@ class Scenario:
     ledger: str = SQLITE
     churn: bool = True
     """People leave, join and change their address while nothing runs."""
+    whole_calls: bool = False
+    """What an idempotent receiver remembers is the key of a call, and not of each message."""
 
     def __str__(self) -> str:
-        kind = "idempotent" if self.idempotent else f"plain, {self.policy}"
+        kind = f"{self._kind}{'' if self.idempotent else f', {self.policy}'}"
         churn = "churn" if self.churn else "no churn"
         return f"{self.receiver} × {self.bulk}, {kind}, {self.ledger}, {churn}"
 
@@ -33,7 +35,13 @@ class Scenario:
         """The provider's name in the catalog."""
         if self.receiver == "smtp":
             return "smtp"
-        return f"chaos_{'idempotent' if self.idempotent else 'plain'}_{self.bulk}"
+        return f"chaos_{self._kind.replace(' ', '_')}_{self.bulk}"
+
+    @property
+    def _kind(self) -> str:
+        if self.whole_calls:
+            return "request key"
+        return "idempotent" if self.idempotent else "plain"
 
     @property
     def resends(self) -> bool:
@@ -63,6 +71,10 @@ def _http(bulk: int, ledger: str, *, idempotent: bool, policy: str = "skip", chu
     return Scenario("http", idempotent, bulk, policy, ledger, churn)
 
 
+def _request_key(bulk: int, ledger: str, *, churn: bool) -> Scenario:
+    return Scenario("http", True, bulk, "skip", ledger, churn, whole_calls=True)
+
+
 def _of_ledger(ledger: str) -> list[Scenario]:
     return [
         _http(1, ledger, idempotent=True),
@@ -73,6 +85,7 @@ def _of_ledger(ledger: str) -> list[Scenario]:
         _http(1000, ledger, idempotent=False),
         _http(1, ledger, idempotent=False, policy="resend"),
         Scenario("smtp", False, 1, "skip", ledger),
+        *(_request_key(bulk, ledger, churn=churn) for bulk in (1, 100, 1000) for churn in (True, False)),
     ]
 
 

@@ -44,7 +44,7 @@ def trial(
 ) -> Evidence:
     """Fire at a run, let it complete, and gather the evidence. Raises Trouble."""
     random = Random(f"{seed} {scenario}")
-    manners = manners or Manners(remembers=scenario.idempotent, seed=random.randrange(10**9))
+    manners = manners or _manners(scenario, random)
     with Receivers(manners) as receivers, ledger_at(scenario.ledger, root) as place:
         house = House(root, scenario, receivers, place.url)
         people = People.settle(root / "shop.duckdb", scenario.audience(len(faults)))
@@ -58,6 +58,11 @@ def trial(
         finally:
             range_.clear()
             house.close()
+
+
+def _manners(scenario: Scenario, random: Random) -> Manners:
+    whole = scenario.whole_calls
+    return Manners(remembers=scenario.idempotent and not whole, remembers_calls=whole, seed=random.randrange(10**9))
 
 
 class Range:

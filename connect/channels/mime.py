@@ -1,4 +1,4 @@
-"""The bytes of an e-mail (RFC 5322, MIME): a pure function of the e-mail and its date.
+"""The bytes of an e-mail (RFC 5322, MIME): a pure function of the e-mail, its date and what the server takes.
 
     multipart/mixed ── multipart/alternative ── text/plain
                     │                        └─ text/html
@@ -9,92 +9,124 @@ Levels that hold only one part are left out.
 
 from __future__ import annotations
 
-import binascii
 import hashlib
 import re
-from base64 import encodebytes
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime, timedelta
 from email.utils import format_datetime
+from functools import cache, lru_cache
 
+from connect.channels.bodies import base64_lines, transfer
 from connect.channels.headers import CRLF, address_field, field, parameters_field
-from connect.channels.message import Attachment, Email
+from connect.channels.message import Attachment, Email, Folded, Mailbox, Prepared
 
 # Fields that are written from the e-mail itself. A second one, smuggled in as a custom header, could add recipients.
 STRUCTURE = frozenset(
     {"from", "to", "cc", "bcc", "reply-to", "subject", "date", "message-id", "mime-version", "sender", "return-path"}
 )
+_NOTHING_KNOWN = Prepared(Folded(), None, None)
 
 
-def encode(email: Email, *, date: datetime | None = None) -> bytes:
-    """The whole message with CRLF line ends, of lines within 998 octets; the recipients in `bcc` are not in it.
+def encode(email: Email, *, date: datetime | None = None, eight_bit: bool = False) -> bytes:
+    """The whole message; the recipients in `bcc` are not in it.
 
+    All lines end in CRLF and have at most 998 octets; bodies are 8bit where `eight_bit` (the server offers 8BITMIME)
+    allows it. A line begins with a dot only where the bytes hold `CRLF.`, never the first one.
     Without `date` (aware) there is no Date header: a delivery that is rendered again must be byte for byte the same,
     so only the caller can know the date; submission servers add a missing one (RFC 6409 8.2).
     Raises ValueError for what `build_email` would have refused.
     """
-    head = "".join(_head(email, date))
-    return head.encode() + _body(email)
+    prepared = email.prepared or _NOTHING_KNOWN
+    head = "".join(_head(email, prepared.folded, date))
+    return b"".join([head.encode(), *_body(email, prepared, eight_bit)])
 
 
-def _head(email: Email, date: datetime | None) -> list[str]:
-    addressed = [("From", (email.sender,)), ("To", email.to), ("Cc", email.cc), ("Reply-To", email.reply_to)]
-    lines = [address_field(name, boxes) for name, boxes in addressed if boxes]
-    lines.append(field("Subject", email.subject))
-    if date is not None:
-        lines.append(field("Date", format_datetime(date)))
-    lines.append(field("Message-ID", f"<{email.message_id}>"))
-    lines += [_custom(name, value) for name, value in email.headers]
-    return [*lines, f"MIME-Version: 1.0{CRLF}"]
+def fold(email: Email, constant: Collection[str], customs: int) -> Folded:
+    """What all e-mails of a content share whose `constant` fields (those of `EmailParts`) are as in this one.
+
+    `customs` is how many of its headers are the content's own.
+    """
+    return Folded(
+        sender=_addresses("From", [email.sender]) if "sender" in constant else None,
+        cc=_addresses("Cc", email.cc) if "cc" in constant else None,
+        reply_to=_addresses("Reply-To", email.reply_to) if "reply_to" in constant else None,
+        subject=field("Subject", email.subject) if "subject" in constant else None,
+        custom="".join(_customs(email.headers[:customs])) if "headers" in constant else None,
+        customs=customs if "headers" in constant else 0,
+        attachments=tuple(map(_attachment, email.attachments)) if "attachments" in constant else None,
+    )
 
 
-def _custom(name: str, value: str) -> str:
+def _head(email: Email, folded: Folded, date: datetime | None) -> list[str]:
+    return [
+        _addresses("From", [email.sender]) if folded.sender is None else folded.sender,
+        _addresses("To", email.to),
+        _addresses("Cc", email.cc) if folded.cc is None else folded.cc,
+        _addresses("Reply-To", email.reply_to) if folded.reply_to is None else folded.reply_to,
+        field("Subject", email.subject) if folded.subject is None else folded.subject,
+        ""
+        if date is None
+        else _date_field(date.replace(microsecond=0) if date.microsecond else date, date.utcoffset()),
+        field("Message-ID", f"<{email.message_id}>"),
+        folded.custom or "",
+        *_customs(email.headers[folded.customs :]),
+        f"MIME-Version: 1.0{CRLF}",
+    ]
+
+
+def _addresses(name: str, boxes: Sequence[Mailbox]) -> str:
+    return address_field(name, boxes) if boxes else ""
+
+
+@lru_cache(maxsize=8)  # messages of the same second share it; equal instants differ in text by their offset
+def _date_field(date: datetime, offset: timedelta | None) -> str:
+    return field("Date", format_datetime(date))
+
+
+def _customs(headers: Iterable[tuple[str, str]]) -> list[str]:
+    return [field(_custom(name), value) for name, value in headers]
+
+
+@lru_cache(maxsize=256)
+def _custom(name: str) -> str:
     if name.lower() in STRUCTURE or name.lower().startswith("content-"):
         raise ValueError("a custom header takes the name of a field of the message")
-    return field(name, value)
+    return name
 
 
-def _body(email: Email) -> bytes:
-    """The outermost part, its own Content-* headers first."""
-    readable = _texts(email)
-    content = readable[0] if len(readable) == 1 else _multipart("alternative", readable, email.message_id)
+Part = list[bytes]
+"""A part in pieces: its own Content-* headers, a blank line, its content."""
+
+
+def _body(email: Email, prepared: Prepared, eight_bit: bool) -> Part:
+    """The outermost part."""
+    bodies = ("plain", email.text, prepared.text), ("html", email.html, prepared.html)
+    # The richest comes last (RFC 2046 5.1.4).
+    texts = [_text(subtype, text, data, eight_bit) for subtype, text, data in bodies if text is not None]
+    if len(texts) == 2:
+        readable = _multipart("alternative", texts, texts, email.message_id)
+    else:
+        readable = texts[0] if texts else _text("plain", "", b"", eight_bit)
     if not email.attachments:
-        return content
-    return _multipart("mixed", [content, *map(_attachment, email.attachments)], email.message_id)
+        return readable
+    files = prepared.folded.attachments
+    if files is None:
+        files = tuple(map(_attachment, email.attachments))
+    return _multipart("mixed", [readable, *([file] for file in files)], texts, email.message_id)
 
 
-def _texts(email: Email) -> list[bytes]:
-    """The readable parts, the richest last (RFC 2046 5.1.4)."""
-    parts = [("plain", email.text), ("html", email.html)]
-    return [_text(subtype, text) for subtype, text in parts if text is not None] or [_text("plain", "")]
+def _text(subtype: str, text: str, data: bytes | None, eight_bit: bool) -> Part:
+    if data is None:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+        data = text.encode(errors="replace")
+    encoding, body = transfer(text, data, eight_bit)
+    return [_text_head(subtype, encoding), body]
 
 
-_SEVEN_BIT = re.compile(rb"[\t\n\x20-\x7e]*")
-_LONG_LINE = re.compile(rb"[^\n]{999}")
-
-
-def _text(subtype: str, text: str) -> bytes:
-    data = text.replace("\r\n", "\n").replace("\r", "\n").encode(errors="replace")
-    encoding, body = _transfer(data)
+@cache
+def _text_head(subtype: str, encoding: str) -> bytes:
     head = f'Content-Type: text/{subtype}; charset="utf-8"{CRLF}Content-Transfer-Encoding: {encoding}{CRLF}{CRLF}'
-    return head.encode() + body
-
-
-def _transfer(data: bytes) -> tuple[str, bytes]:
-    """The text as lines that any server passes on, and how: as it is if it may be, else what is smaller."""
-    if _SEVEN_BIT.fullmatch(data) and not _LONG_LINE.search(data):
-        return "7bit", _crlf(data)
-    readable = _crlf(binascii.b2a_qp(data, istext=True))
-    packed = _base64(_crlf(data))
-    return ("quoted-printable", readable) if len(readable) <= len(packed) else ("base64", packed)
-
-
-def _crlf(data: bytes) -> bytes:
-    return data.replace(b"\n", b"\r\n")
-
-
-def _base64(data: bytes) -> bytes:
-    return _crlf(encodebytes(data))
+    return head.encode()
 
 
 def _attachment(attachment: Attachment) -> bytes:
@@ -104,7 +136,7 @@ def _attachment(attachment: Attachment) -> bytes:
         parameters_field("Content-Disposition", "attachment", [("filename", attachment.filename)]),
         CRLF,
     ]
-    return "".join(head).encode() + _base64(attachment.content)
+    return "".join(head).encode() + base64_lines(attachment.content)
 
 
 CONTENT_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+\-]{0,63}/[a-z0-9][a-z0-9!#$&^_.+\-]{0,63}", re.IGNORECASE)
@@ -130,20 +162,49 @@ def _is_utf8(data: bytes) -> bool:
     return True
 
 
-def _multipart(subtype: str, parts: Sequence[bytes], message_id: str) -> bytes:
-    boundary = _boundary(f"{message_id}/{subtype}", parts)
-    opening = f"--{boundary}{CRLF}".encode()
-    head = parameters_field("Content-Type", f"multipart/{subtype}", [("boundary", boundary)]) + CRLF
-    inside = b"".join(opening + part + b"\r\n" for part in parts)
-    return head.encode() + inside + f"--{boundary}--{CRLF}".encode()
+def _multipart(subtype: str, parts: Sequence[Part], texts: Sequence[Part], message_id: str) -> Part:
+    head, opening, closing = _frame(subtype, texts, message_id)
+    pieces = [head]
+    for part in parts:
+        pieces.append(opening)
+        pieces += part
+        pieces.append(b"\r\n")
+    pieces.append(closing)
+    return pieces
 
 
-def _boundary(seed: str, parts: Sequence[bytes]) -> str:
-    """A line that none of the parts has: the first of an endless row that follows from the seed."""
+def _frame(subtype: str, texts: Sequence[Part], message_id: str) -> tuple[bytes, bytes, bytes]:
+    """The lines around parts, with a boundary that no text has (what is base64 can not have one).
+
+    Nearly always the same one in all messages; else one that follows from the message, which nobody can foresee.
+    """
+    boundary, frame = _usual_frame(subtype)
     attempt = 0
-    while True:
-        digest = hashlib.blake2b(f"{seed}/{attempt}".encode(), digest_size=15).hexdigest()
-        boundary = f"=_{digest}"  # `=_` can not occur in quoted-printable or base64 (RFC 2045 6.7)
-        if not any(boundary.encode() in part for part in parts):
-            return boundary
+    while _is_in(boundary, texts):
         attempt += 1
+        boundary, frame = _boundary_and_frame(subtype, f"{message_id}/{subtype}/{attempt}")
+    return frame
+
+
+def _is_in(boundary: bytes, texts: Sequence[Part]) -> bool:
+    for _, body in texts:  # noqa: SIM110 (`any` takes as long as the search)
+        if boundary in body:
+            return True
+    return False
+
+
+@cache
+def _usual_frame(subtype: str) -> tuple[bytes, tuple[bytes, bytes, bytes]]:
+    return _boundary_and_frame(subtype, subtype)
+
+
+# Capitals, which texts have few of, are found to be absent in half the time of hex digits.
+_CAPITALS = str.maketrans("0123456789abcdef", "ABCDEFGHIJKLMNOP")
+
+
+def _boundary_and_frame(subtype: str, seed: str) -> tuple[bytes, tuple[bytes, bytes, bytes]]:
+    # `=_` can not occur in quoted-printable or base64 (RFC 2045 6.7).
+    boundary = "=_" + hashlib.blake2b(seed.encode(), digest_size=15).hexdigest().translate(_CAPITALS)
+    head = parameters_field("Content-Type", f"multipart/{subtype}", [("boundary", boundary)]) + CRLF
+    frame = (head.encode(), f"--{boundary}{CRLF}".encode(), f"--{boundary}--{CRLF}".encode())
+    return boundary.encode(), frame

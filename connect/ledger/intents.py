@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
@@ -15,140 +15,106 @@ from sqlalchemy import (
     LargeBinary,
     Text,
     Update,
-    and_,
     delete,
-    func,
-    or_,
     select,
+    type_coerce,
     update,
 )
 from sqlalchemy.types import TypeEngine
 
-from connect.ledger.many import Given, Insert, ManyRows, Row
-from connect.ledger.records import Intent, Slice, Tally
-from connect.ledger.refusals import Unaccounted
-from connect.ledger.tables import INTENTS, SLICES, microseconds
+from connect.ledger.bundles import Bundle
+from connect.ledger.many import Given, Insert, ManyRows
+from connect.ledger.records import Intent, Tally
+from connect.ledger.tables import INTENTS, SLICES
 from connect.vocabulary import Channel, Outcome, Reason
 
 Settled = tuple[bytes, Outcome, str]
 
-_NOT_TO_SETTLE = "a delivery was settled twice, or without having been released"
-_NOT_TO_WITHDRAW = "a delivery was withdrawn that is settled or was never released"
-
-_unsettled = INTENTS.c.outcome.is_(None)
-_released = ("sequence", "channel", "account", "call", "epoch", "released_at")
+_BITS = 32
+"""Of a row's id, for its number within the slice: rows of a slice are neighbours, and need no other index."""
 
 
-def _intending(given: Given) -> Insert:
-    """A delivery whose fate was in doubt may be released again; one that is settled never."""
-    insert = given.insert_into(INTENTS)
-    anew = {name: insert.excluded[name] for name in _released}
-    return insert.on_conflict_do_update(index_elements=INTENTS.primary_key, set_=anew, where=_unsettled)
+def first_id(slice_id: int) -> int:
+    """The lowest id of a bundle in this slice."""
+    return slice_id << _BITS
 
 
-def _settling(given: Given) -> Update:
-    like_this = and_(INTENTS.c.outcome == given["as_outcome"], INTENTS.c.reason == given["as_reason"])
-    outcome = {"outcome": given["as_outcome"], "reason": given["as_reason"]}
-    return update(INTENTS).where(_mine(given), or_(_unsettled, like_this)).values(outcome)
+def _inserting(given: Given) -> Insert:
+    return given.insert_into(INTENTS)
 
 
-def _withdrawing(given: Given) -> Delete:
-    return delete(INTENTS).where(_mine(given), _unsettled)
+def _updating(given: Given) -> Update:
+    change = {"states": given["new_states"], "endings": given["new_endings"]}
+    return update(INTENTS).where(INTENTS.c.id == given["of_id"]).values(change)
 
 
-def _passing(given: Given) -> Delete:
-    return delete(INTENTS).where(_mine(given))
+def _deleting(given: Given) -> Delete:
+    return delete(INTENTS).where(INTENTS.c.id == given["of_id"])
 
 
-def _mine(given: Given) -> ColumnElement[bool]:
-    return and_(INTENTS.c.slice_id == given["of_slice"], INTENTS.c.key == given["of_key"])
-
-
-_KEY: dict[str, TypeEngine[Any]] = {"of_slice": Integer(), "of_key": LargeBinary()}
-_INTEND = ManyRows(
+_ID: dict[str, TypeEngine[Any]] = {"of_id": BigInteger()}
+_INSERT = ManyRows(
     {
+        "id": BigInteger(),
         "slice_id": Integer(),
-        "key": LargeBinary(),
-        "sequence": BigInteger(),
         "channel": Text(),
         "account": Text(),
-        "call": BigInteger(),
-        "epoch": Integer(),
         "released_at": BigInteger(),
-        "reason": Text(),
+        "keys": LargeBinary(),
+        "sequences": LargeBinary(),
+        "calls": LargeBinary(),
+        "call_sizes": LargeBinary(),
+        "states": LargeBinary(),
+        "endings": Text(),
     },
-    _intending,
+    _inserting,
 )
-_SETTLE = ManyRows({**_KEY, "as_outcome": Text(), "as_reason": Text()}, _settling)
-_WITHDRAW = ManyRows(_KEY, _withdrawing)
-_PASS = ManyRows(_KEY, _passing)
+_UPDATE = ManyRows({**_ID, "new_states": LargeBinary(), "new_endings": Text()}, _updating)
+_DELETE = ManyRows(_ID, _deleting)
+_ROW = [type_coerce(INTENTS.c[name], kind) for name, kind in _INSERT.columns.items()]
 
 
-def intend(connection: Connection, slice: Slice, intents: Sequence[Intent], now: datetime) -> None:
-    own, epoch, released_at = slice.id, slice.epoch, microseconds(now)
-    rows: dict[bytes, Row] = {  # the last one counts, where one is released twice in a transaction
-        item.key: (own, item.key, item.sequence, str(item.channel), item.account, item.call, epoch, released_at, "")
-        for item in intents
-    }
-    _all_of(connection, _INTEND, list(rows.values()), "a settled delivery was to be sent again")
+def insert_rows(connection: Connection, slice_id: int, bundles: Sequence[Bundle]) -> None:
+    _INSERT.run(connection, [bundle.row(slice_id) for bundle in bundles])
 
 
-def settle(connection: Connection, slice: Slice, outcomes: Sequence[Settled]) -> None:
-    rows: dict[bytes, Row] = {}
-    for key, outcome, reason in outcomes:
-        row = (slice.id, key, str(outcome), str(reason))
-        if rows.setdefault(key, row) != row:
-            raise Unaccounted(_NOT_TO_SETTLE)
-    _all_of(connection, _SETTLE, list(rows.values()), _NOT_TO_SETTLE)
+def update_rows(connection: Connection, bundles: Sequence[Bundle]) -> None:
+    _UPDATE.run(connection, [(bundle.id, *bundle.change()) for bundle in bundles])
 
 
-def withdraw(connection: Connection, slice: Slice, keys: Sequence[bytes]) -> None:
-    if len(set(keys)) != len(keys):
-        raise Unaccounted(_NOT_TO_WITHDRAW)
-    _all_of(connection, _WITHDRAW, [(slice.id, key) for key in keys], _NOT_TO_WITHDRAW)
+def delete_rows(connection: Connection, bundles: Sequence[Bundle]) -> None:
+    _DELETE.run(connection, [(bundle.id,) for bundle in bundles])
 
 
-def pass_by(connection: Connection, slice: Slice, keys: Sequence[bytes]) -> None:
-    """Delete the intents that the cursor passes. Keys that never had one (skipped deliveries) are fine."""
-    _PASS.run(connection, [(slice.id, key) for key in keys])
+def bundles(connection: Connection, slice_id: int) -> list[Bundle]:
+    """What is near the air in a slice."""
+    mine = INTENTS.c.id.between(first_id(slice_id), first_id(slice_id + 1) - 1)
+    return _select(connection, mine)
 
 
 def read(connection: Connection, slice_id: int) -> list[Intent]:
-    query = select(INTENTS).where(INTENTS.c.slice_id == slice_id).order_by(INTENTS.c.sequence, INTENTS.c.key)
-    return [
-        Intent(
-            key=row.key,
-            sequence=row.sequence,
-            channel=Channel(row.channel),
-            account=row.account,
-            call=row.call,
-            outcome=Outcome(row.outcome) if row.outcome else None,
-            reason=row.reason,
-            released_at=row.released_at,
-        )
-        for row in connection.execute(query)
-    ]
+    """In the order of their sequence."""
+    found = [intent for bundle in bundles(connection, slice_id) for intent in bundle.intents()]
+    return sorted(found, key=lambda intent: (intent.sequence, intent.key))
 
 
 def left_over(connection: Connection, run_id: str) -> list[Tally]:
     """What a run that ends leaves near the air, counted: by outcome, or as in doubt."""
-    grouped = (INTENTS.c.channel, INTENTS.c.outcome, INTENTS.c.reason)
-    query = select(*grouped, func.count()).where(_of_run(run_id)).group_by(*grouped)
-    return [
-        Tally(Channel(channel), "", Outcome(outcome or "unknown"), reason if outcome else Reason.in_doubt, count)
-        for channel, outcome, reason, count in connection.execute(query)
-    ]
+    counts: Counter[tuple[Channel, Outcome, str]] = Counter()
+    for bundle in _select(connection, _of_run(run_id)):
+        for left in bundle.intents():
+            ended = (left.outcome, left.reason) if left.outcome else (Outcome.unknown, Reason.in_doubt)
+            counts[left.channel, *ended] += 1
+    return [Tally(channel, "", outcome, reason, count) for (channel, outcome, reason), count in counts.items()]
 
 
 def erase(connection: Connection, run_id: str) -> None:
     connection.execute(delete(INTENTS).where(_of_run(run_id)))
 
 
+def _select(connection: Connection, which: ColumnElement[bool]) -> list[Bundle]:
+    return [Bundle.read(row) for row in connection.execute(select(*_ROW).where(which).order_by(INTENTS.c.id))]
+
+
 def _of_run(run_id: str) -> ColumnElement[bool]:
     return INTENTS.c.slice_id.in_(select(SLICES.c.id).where(SLICES.c.run_id == run_id))
-
-
-def _all_of(connection: Connection, statement: ManyRows, rows: Sequence[Row], complaint: str) -> None:
-    """Run a statement for each row; every one must have hit its delivery."""
-    if statement.run(connection, rows) != len(rows):
-        raise Unaccounted(complaint)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -100,8 +101,23 @@ class Intent:
     channel: Channel
     account: str
     call: int
-    """Which call to the provider it is part of; a bulk call is repeated only with exactly its members."""
+    """Which call to the account it is part of; a bulk call is repeated only with exactly its members."""
     outcome: Outcome | None = None
     reason: str = ""
     released_at: datetime | None = None
     """Set by the ledger. A provider forgets idempotency keys after a time, and a resume must know."""
+    call_size: int = 0
+    """Set by the ledger: how many were released in this call. While as many of it are found, all in doubt, it is
+    whole. 0 where nobody knows, as after an upgrade."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call that is about to be made, as columns: at thousands a second an object for each delivery is too dear."""
+
+    number: int
+    """Never used again for other deliveries, in this slice and account."""
+    channel: Channel
+    account: str
+    keys: Sequence[bytes] = field(repr=False)
+    sequences: Sequence[int]

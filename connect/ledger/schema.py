@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,8 +12,11 @@ from connect.errors import UserError
 from connect.ledger.place import Place
 from connect.ledger.tables import META
 
-SCHEMA = "0002"
+SCHEMA = "0003"
 """The newest revision in migrations/versions. Revisions are numbered, so that newer ones compare as greater."""
+
+_ONE_MIGRATION = threading.Lock()
+"""Alembic keeps the migration that is going on in globals of its modules: one at a time in a process."""
 
 VERSION_TABLE = "connect_schema"
 """Alembic's table, under a name of ours: a user's database may hold an `alembic_version` already."""
@@ -63,7 +67,8 @@ def _upgrade(connection: Connection) -> None:
     config.set_main_option("script_location", str(Path(__file__).with_name("migrations")).replace("%", "%%"))
     config.attributes["connection"] = connection
     config.attributes["schema"] = _schema(connection)
-    command.upgrade(config, "head")
+    with _ONE_MIGRATION:
+        command.upgrade(config, "head")
 
 
 def _schema(connection: Connection) -> str | None:

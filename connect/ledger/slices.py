@@ -6,11 +6,25 @@ from dataclasses import fields
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, insert, or_, select, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Integer,
+    Row,
+    Text,
+    Update,
+    and_,
+    func,
+    insert,
+    select,
+    update,
+)
 
+from connect.ledger.many import Given, ManyRows
 from connect.ledger.owner import Owner
 from connect.ledger.records import START, Slice
-from connect.ledger.refusals import LeaseLost, SliceHeld, Unaccounted
+from connect.ledger.refusals import LeaseLost, SliceHeld
 from connect.ledger.tables import SLICES
 
 _NOBODY = ""
@@ -74,24 +88,47 @@ def fence(connection: Connection, slice: Slice) -> None:
         raise LeaseLost(slice.run_id)
 
 
-def fence_write(connection: Connection, slice: Slice, number: int) -> None:
-    """A fence that also remembers which write this is."""
-    if connection.execute(update(SLICES).where(_is(slice)).values(last_write=number)).rowcount != 1:
+def _noting(given: Given) -> Update:
+    mine = (SLICES.c.id == given["of_id"], SLICES.c.owner == given["by_owner"], SLICES.c.epoch == given["in_epoch"])
+    cursor = func.coalesce(given["new_cursor"], SLICES.c.cursor)
+    changes = {"last_write": given["number"], "cursor": cursor}
+    return update(SLICES).where(*mine, SLICES.c.last_write == given["after"]).values(changes)
+
+
+_NOTE = ManyRows(
+    {
+        "number": BigInteger(),
+        "new_cursor": Text(),
+        "of_id": Integer(),
+        "by_owner": Text(),
+        "in_epoch": Integer(),
+        "after": BigInteger(),
+    },
+    _noting,
+)
+
+
+def note_write(connection: Connection, slice: Slice, number: int, *, after: int, cursor: str | None) -> bool:
+    """A fence that also remembers which write this is, and moves the cursor, unless it is None.
+
+    False if the slice is not its own any more, or `after` was not the last write: somebody else has written.
+    """
+    return _NOTE.run(connection, [(number, cursor, slice.id, slice.owner, slice.epoch, after)]) == 1
+
+
+def standing(connection: Connection, slice: Slice) -> tuple[int, str | None]:
+    """Which write was the last, and the cursor. It holds the slice; raises LeaseLost."""
+    query = select(SLICES.c.last_write, SLICES.c.cursor).where(_is(slice)).with_for_update(key_share=True)
+    found = connection.execute(query).first()
+    if found is None:
         raise LeaseLost(slice.run_id)
+    return found[0], found[1]
 
 
 def last_write(connection: Connection, slice: Slice) -> int:
     """Which write was the last. It waits for one that is under way."""
     query = select(SLICES.c.last_write).where(SLICES.c.id == slice.id).with_for_update(key_share=True)
     return int(connection.execute(query).scalar_one())
-
-
-def advance(connection: Connection, slice: Slice, cursor: str) -> None:
-    """Move the cursor; it may stay, and never goes back."""
-    forwards = or_(SLICES.c.cursor.is_(None), SLICES.c.cursor <= cursor)
-    moved = connection.execute(update(SLICES).where(_is(slice), forwards).values(cursor=cursor))
-    if moved.rowcount != 1:
-        raise Unaccounted("the cursor was to go backwards")
 
 
 def _is(slice: Slice) -> ColumnElement[bool]:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from connect.clock import Clock
@@ -71,9 +71,9 @@ class SQLiteFile(Place):
         return engine
 
     def chance(self, error: BaseException | None) -> Chance:
-        name = str(getattr(error.orig, "sqlite_errorname", "")) if isinstance(error, DBAPIError) else ""
-        busy = name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
-        return Chance.at_once if busy or isinstance(error, IntegrityError) else Chance.none
+        said = error.orig if isinstance(error, DBAPIError) else error  # the driver's own, where it was asked directly
+        again = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_CONSTRAINT")
+        return Chance.at_once if str(getattr(said, "sqlite_errorname", "")).startswith(again) else Chance.none
 
     def one_at_a_time(self, connection: Connection) -> None:
         """BEGIN IMMEDIATE has seen to it."""
@@ -130,4 +130,4 @@ def _prepare(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
 def _begin(connection: Connection) -> None:
     statement = connection.get_execution_options().get("ledger_begin", "BEGIN IMMEDIATE")
     if statement:
-        connection.exec_driver_sql(statement)
+        connection.connection.cursor().execute(statement)

@@ -22,7 +22,7 @@ from connect.ledger.records import Intent, NewRun, RunRecord, Slice, StateChange
 from connect.ledger.refusals import RunExists
 from connect.ledger.schema import ensure, touch
 from connect.ledger.tables import EPOCH
-from connect.ledger.transactions import Transactions
+from connect.ledger.transactions import Line, Transactions
 from connect.vocabulary import Mode, RunState
 
 T = TypeVar("T")
@@ -75,9 +75,14 @@ class Ledger:
         work: Callable[[Connection], T],
         happened: Callable[[Connection, T], bool] = lambda connection, result: False,
         wait: Callable[[float], object] = time.sleep,
+        line: Line | None = None,
     ) -> T:
         """Do this in one transaction, and again where that is safe: see `Transactions.do`."""
-        return self._transactions.do(work, happened, wait)
+        return self._transactions.do(work, happened, wait, line)
+
+    def line(self) -> Line:
+        """A connection for one who writes all the time; to be closed."""
+        return self._transactions.line()
 
     # Runs
 

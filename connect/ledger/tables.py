@@ -31,6 +31,11 @@ def microseconds(instant: datetime) -> int:
     return (instant - EPOCH) // timedelta(microseconds=1)
 
 
+def instant(microseconds: int) -> datetime:
+    """The other way round."""
+    return EPOCH + timedelta(microseconds=microseconds)
+
+
 class Instant(TypeDecorator[datetime]):
     """An aware datetime as whole microseconds since 1970: exact, and in order on every engine."""
 
@@ -41,7 +46,7 @@ class Instant(TypeDecorator[datetime]):
         return None if value is None else microseconds(value)
 
     def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
-        return None if value is None else EPOCH + timedelta(microseconds=value)
+        return None if value is None else instant(value)
 
 
 METADATA = MetaData()
@@ -110,21 +115,22 @@ SLICES = Table(
     Column("last_write", BigInteger, nullable=False, server_default="0"),  # drawn anew by each
 )
 
+# One row for up to a hundred intents that were released together, as columns of bytes: see `connect.ledger.bundles`.
 INTENTS = Table(
     "intents",
     METADATA,
-    Column("slice_id", ForeignKey("slices.id"), primary_key=True),
-    Column("key", LargeBinary(16), primary_key=True),
-    Column("sequence", BigInteger, nullable=False),
+    # The slice's id, and a number within it: one b-tree, in which a slice's rows are neighbours.
+    Column("id", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=False),
+    Column("slice_id", ForeignKey("slices.id"), nullable=False),
     Column("channel", String(8), nullable=False),
     Column("account", Text, nullable=False),
-    Column("call", BigInteger, nullable=False),
-    Column("epoch", Integer, nullable=False),
     Column("released_at", Instant, nullable=False),
-    Column("outcome", String(8)),
-    Column("reason", Text, nullable=False),
-    # One b-tree instead of two: half the pages to write for each intent.
-    sqlite_with_rowid=False,
+    Column("keys", LargeBinary, nullable=False),  # 16 bytes each
+    Column("sequences", LargeBinary, nullable=False),  # 8 bytes each, little-endian, as are the next
+    Column("calls", LargeBinary, nullable=False),
+    Column("call_sizes", LargeBinary, nullable=False),  # 4 bytes each
+    Column("states", LargeBinary, nullable=False),  # 1 byte each
+    Column("endings", Text, nullable=False),  # JSON: outcome and reason for states from 2
 )
 
 TALLIES = Table(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from sqlalchemy import BigInteger, Connection, Text, select
 
@@ -11,6 +11,9 @@ from connect.ledger.many import Given, Insert, ManyRows, Row
 from connect.ledger.records import Tally
 from connect.ledger.tables import TALLIES
 from connect.vocabulary import Channel, Outcome
+
+TallyKey = tuple[Channel, str, Outcome, str]
+"""Channel, arm, outcome, reason."""
 
 _KEYS = ("run_id", "channel", "arm", "outcome", "reason")
 
@@ -25,13 +28,21 @@ _ADD = ManyRows({**{name: Text() for name in _KEYS}, "count": BigInteger()}, _ad
 
 
 def add(connection: Connection, run_id: str, tallies: Iterable[Tally]) -> None:
-    counts: Counter[tuple[str, ...]] = Counter()
+    counts: Counter[TallyKey] = Counter()
     for tally in tallies:
-        if tally.count < 0:
-            raise ValueError("a delivery that was counted stays counted")
-        counts[tally.channel.value, tally.arm, tally.outcome.value, str(tally.reason)] += tally.count
+        counts[tally.channel, tally.arm, tally.outcome, tally.reason] += tally.count
+    count(connection, run_id, counts)
+
+
+def count(connection: Connection, run_id: str, counts: Mapping[TallyKey, int]) -> None:
+    """So many more deliveries ended so."""
+    rows: list[Row] = []
     # Sorted: two who count for one run then wait for each other's rows, and never both for both.
-    rows: list[Row] = [(run_id, *key, count) for key, count in sorted(counts.items()) if count]
+    for (channel, arm, outcome, reason), number in sorted(counts.items()):
+        if number < 0:
+            raise ValueError("a delivery that was counted stays counted")
+        if number:
+            rows.append((run_id, str(channel), arm, str(outcome), str(reason), number))
     _ADD.run(connection, rows)
 
 

@@ -20,6 +20,31 @@ WAITS = (0.1, 0.4, 1.0, 2.0, 4.0, 8.0)
 """Seconds between the tries of one whose database is gone: a restart or a fail-over takes about as long."""
 
 
+class Line:
+    """A connection that is kept for one thread after the other: to fetch one costs more than what is done with it."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._connection: Connection | None = None
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """One transaction. After trouble of any kind, the next one gets another connection."""
+        if self._connection is None:
+            self._connection = self._engine.connect()
+        try:
+            with self._connection.begin():
+                yield self._connection
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+
 class Transactions:
     """What is done with a ledger's database. Safe to use from several threads at once."""
 
@@ -27,10 +52,13 @@ class Transactions:
         self._place = place
         self._engine = engine
 
+    def line(self) -> Line:
+        return Line(self._engine)
+
     @contextmanager
-    def write(self) -> Iterator[Connection]:
+    def write(self, line: Line | None = None) -> Iterator[Connection]:
         """One transaction that writes. Raises OutsideError for locks, full disks and databases that are gone."""
-        with self._place.trouble(), self._engine.begin() as connection:
+        with self._place.trouble(), line.begin() if line else self._engine.begin() as connection:
             yield connection
 
     @contextmanager
@@ -55,6 +83,7 @@ class Transactions:
         work: Callable[[Connection], T],
         happened: Callable[[Connection, T], bool] = lambda connection, result: False,
         wait: Callable[[float], object] = time.sleep,
+        line: Line | None = None,
     ) -> T:
         """Do this in one transaction, and again if somebody was in the way, or the database was gone and comes back.
 
@@ -66,7 +95,7 @@ class Transactions:
         tries, waits = TRIES, iter(WAITS)
         while True:
             try:
-                return self._do_once(work, happened, doubts)
+                return self._do_once(work, happened, doubts, line)
             except OutsideError as error:
                 tries, delay = tries - 1, self._pause(error, tries, waits)
                 if delay is None:
@@ -74,9 +103,13 @@ class Transactions:
             wait(delay)
 
     def _do_once(
-        self, work: Callable[[Connection], T], happened: Callable[[Connection, T], bool], doubts: list[T]
+        self,
+        work: Callable[[Connection], T],
+        happened: Callable[[Connection, T], bool],
+        doubts: list[T],
+        line: Line | None,
     ) -> T:
-        with self.write() as connection:
+        with self.write(line) as connection:
             if doubts and happened(connection, doubts[-1]):
                 return doubts[-1]
             doubts.clear()

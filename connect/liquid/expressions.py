@@ -100,7 +100,7 @@ class Loop(LoopExpression):
         return super()._to_iter(obj, context)
 
 
-def _comparable(left: object, right: object) -> tuple[object, object]:
+def comparable(left: object, right: object) -> tuple[object, object]:
     """Both sides as epoch seconds if one is a date or time; text beside one is read as a date."""
     if isinstance(left, date) or isinstance(right, date):
         with suppress(BadValue):
@@ -112,7 +112,7 @@ class Less(LtExpression):
     __slots__ = ()
 
     def evaluate(self, context: RenderContext) -> object:
-        left, right = _comparable(self.left.evaluate(context), self.right.evaluate(context))
+        left, right = comparable(self.left.evaluate(context), self.right.evaluate(context))
         return _lt(self.token, left, right)
 
 
@@ -120,7 +120,7 @@ class Greater(GtExpression):
     __slots__ = ()
 
     def evaluate(self, context: RenderContext) -> object:
-        left, right = _comparable(self.left.evaluate(context), self.right.evaluate(context))
+        left, right = comparable(self.left.evaluate(context), self.right.evaluate(context))
         return _lt(self.token, right, left)
 
 
@@ -128,7 +128,7 @@ class AtMost(LeExpression):
     __slots__ = ()
 
     def evaluate(self, context: RenderContext) -> object:
-        left, right = _comparable(self.left.evaluate(context), self.right.evaluate(context))
+        left, right = comparable(self.left.evaluate(context), self.right.evaluate(context))
         return _le(left, right)
 
 
@@ -136,7 +136,7 @@ class AtLeast(GeExpression):
     __slots__ = ()
 
     def evaluate(self, context: RenderContext) -> object:
-        left, right = _comparable(self.left.evaluate(context), self.right.evaluate(context))
+        left, right = comparable(self.left.evaluate(context), self.right.evaluate(context))
         return _le(right, left)
 
 

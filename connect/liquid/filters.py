@@ -238,7 +238,7 @@ def guarded(filter_: Filter, environment: Environment) -> Function:
         admit(left, arguments)
         measure(left)
         if text:
-            left, arguments = text_of(left), tuple(map(_text_argument, arguments))
+            left, arguments = text_of(left), tuple(map(text_argument, arguments))
         return function(left, *arguments, **keywords, **fixed)
 
     return _contained(call)
@@ -259,7 +259,7 @@ def _admit(*, refuse_nulls: bool, text: bool) -> Callable[[object, tuple[object,
     return admit
 
 
-def _text_argument(value: object) -> object:
+def text_argument(value: object) -> object:
     """Numbers stay numbers (`truncate: 20`); everything else becomes text (`append: user.middle_name`)."""
     return value if isinstance(value, int) and not isinstance(value, bool) else text_of(value)
 

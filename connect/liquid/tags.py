@@ -118,6 +118,14 @@ class SkipTag(Tag):
         return SkipNode(token, text)
 
 
+def random_limit(value: object) -> int:
+    """The highest number that may be drawn. Raises BadValue."""
+    limit = integer(value, "the argument of `random`")
+    if not 0 <= limit <= _HIGHEST_RANDOM:
+        raise BadValue("the argument of `random` must be between 0 and 2**53")
+    return limit
+
+
 class RandomNode(Node):
     __slots__ = ("highest",)
 
@@ -135,12 +143,9 @@ class RandomNode(Node):
         if isinstance(value, Missing):
             raise NameLacking(value.token)
         try:
-            limit = integer(value, "the argument of `random`")
-            if not 0 <= limit <= _HIGHEST_RANDOM:
-                raise BadValue("the argument of `random` must be between 0 and 2**53")
+            return random_limit(value)
         except BadValue as bad:
             raise _placed(bad, self.token) from None
-        return limit
 
     def expressions(self) -> Iterable[Expression]:
         yield self.highest

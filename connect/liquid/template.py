@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from difflib import get_close_matches
+from functools import cached_property
+from typing import Any
 
 from liquid import BoundTemplate, Node, Token
 from liquid.exceptions import ContextDepthError, LiquidError, LoopIterationLimitError, ResourceLimitError, StopRender
 
 from connect.errors import Problem
+from connect.liquid.compiler import Compiled, Render, compile_template
 from connect.liquid.context import OBJECTS, Buffer, Context, State
+from connect.liquid.environment import Environment
 from connect.liquid.limits import OUTPUT_BYTES
 from connect.liquid.names import Name
+from connect.liquid.reads import Reads
 from connect.liquid.source import place, written_name
 from connect.liquid.trouble import FilterTrouble, NameLacking, NullMet, Refusal, Skip, TooLarge
 from connect.project.text import Text
@@ -26,6 +31,47 @@ class Template:
         self.text = text
         self.names = names
         self._bound = bound
+        self._once: tuple[Compiled | None] | None = None
+
+    @cached_property
+    def _reads(self) -> Reads:
+        assert isinstance(self._bound.env, Environment)
+        return Reads.of(self._bound.nodes, self._bound.env)
+
+    @property
+    def columns(self) -> frozenset[str] | None:
+        """The names below `user` that it may read, in whatever it renders too; None if it may need the whole row."""
+        return None if self._reads.whole else frozenset(self._reads.columns)
+
+    @property
+    def constant(self) -> bool:
+        """Within one run it renders the same for everyone."""
+        return self._reads.constant
+
+    @property
+    def compiled(self) -> Compiled | None:
+        """The template as Python, made at its first use; None if it is left to the interpreter."""
+        if self._once is None:
+            self._once = (compile_template(self._bound, self._reads),)
+        return self._once[0]
+
+    def over(self, columns: Mapping[str, Sequence[object]], scope: Mapping[str, object]) -> Render:
+        """Bound to a batch: (row, random seed, the row's `url`) → the text, which raises as `render` does.
+
+        columns: the user's, at least those that `columns` names, or all. scope: what is the same for all rows.
+        """
+
+        def user_at(row: int) -> object:
+            return {name: values[row] for name, values in columns.items()}
+
+        def again(row: int, seed: bytes, url: object) -> str:
+            return self._interpreted({**scope, "user": user_at(row), "url": url}, seed)
+
+        code = self.compiled
+        if code is None:
+            return again
+        absent = _Always(code.undefined)
+        return code.bind(lambda name: columns.get(name, absent), user_at, scope, again)
 
     def render(self, scope: Mapping[str, object], *, random_seed: bytes = b"") -> str:
         """The text for one person. Equal scope and seed give equal text. Raises Skip or Refusal, nothing else.
@@ -33,6 +79,28 @@ class Template:
         scope: any of user, event, campaign, run, params, url, now; other keys are not seen. random_seed: the message
         key, from which `{% random %}` draws.
         """
+        code = self.compiled
+        if code is None:
+            return self._interpreted(scope, random_seed)
+        absent = code.undefined
+        user: Any = scope.get("user", absent)
+
+        def column(name: str) -> tuple[object]:
+            try:
+                return (user[name],)
+            except (KeyError, TypeError, IndexError):
+                return (absent,)
+
+        def again(row: int, seed: bytes, url: object) -> str:
+            return self._interpreted(scope, seed)
+
+        try:
+            render = code.bind(column, lambda row: user, scope, again)
+        except Exception:  # noqa: BLE001 - whatever the row does when it is asked, the interpreter says what comes of it
+            render = again
+        return render(0, random_seed, scope.get("url", absent))
+
+    def _interpreted(self, scope: Mapping[str, object], random_seed: bytes) -> str:
         try:
             return self._render(scope, random_seed)
         except (Skip, Refusal):  # a refusal of its own: what the scope computes, such as links, may refuse a person
@@ -53,6 +121,19 @@ class Template:
         if len(text) * 4 > OUTPUT_BYTES and len(text.encode()) > OUTPUT_BYTES:
             raise TooLarge("the output is longer than 2 MB", self._bound.nodes[0].token)
         return text
+
+
+class _Always(Sequence[object]):
+    """A column that the data does not have."""
+
+    def __init__(self, value: object) -> None:
+        self._value = value
+
+    def __getitem__(self, row: Any) -> Any:
+        return self._value
+
+    def __len__(self) -> int:
+        return 0
 
 
 def _write(node: Node, context: Context, buffer: Buffer) -> None:

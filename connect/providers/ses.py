@@ -1,16 +1,20 @@
 """Amazon SES, API v2: up to 50 individually rendered messages in one call.
 
-SES has no idempotency key. Botocore repeats a call by itself on time-outs and 500s, which sends twice; so its
-retries are off, and a call that was written and not answered is `ambiguous`.
+SES has no idempotency key, so nothing is repeated, and a call that was written and not answered is `ambiguous`.
+Region, endpoint and credentials are found by boto3; calls that send are signed here and go through the one HTTP client,
+because botocore spends 2 ms on each (and repeats it on time-outs and 500s, which sends twice).
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
+from urllib.parse import urlsplit
 
 import boto3
 import botocore.exceptions as aws
@@ -19,7 +23,8 @@ from pydantic import model_validator
 
 from connect.channels.message import Email, Outgoing
 from connect.errors import Disposition, Problem, RunTrouble
-from connect.providers import ses_replies
+from connect.providers import http_replies, ses_replies
+from connect.providers.http import Client, NotWritten, Options, Unanswered
 from connect.providers.interface import (
     Account,
     Capabilities,
@@ -27,7 +32,10 @@ from connect.providers.interface import (
     Receipt,
     Status,
 )
-from connect.providers.ses_calls import MOST_BYTES, MOST_ENTRIES, Call, calls, single
+from connect.providers.ses_calls import MOST_BYTES, MOST_ENTRIES, PATHS, Call, calls, single
+from connect.providers.ses_credentials import NoKeys, Renewing
+from connect.providers.ses_replies import Refusal
+from connect.providers.ses_signing import Place, Signer
 from connect.redact import Secret
 from connect.vocabulary import Channel
 
@@ -69,15 +77,13 @@ class Ses:
         assert isinstance(account.settings, Settings)
         self._account = account
         self._settings = account.settings
-        self._client: SESV2Client | None = None
-        self._threads: ThreadPoolExecutor | None = None
+        self._door: _Door | None = None
 
     async def open(self) -> None:
         _keep_quiet()
-        self._threads = ThreadPoolExecutor(self._account.concurrency, thread_name_prefix=f"ses-{self._account.name}")
         try:
-            self._client = await self._in_thread(_client, self._account, self._settings)
-        except (aws.BotoCoreError, ValueError) as error:
+            self._door = await asyncio.to_thread(_opened, self._account, self._settings)
+        except (aws.BotoCoreError, ValueError, OSError) as error:
             raise _trouble(_CREDENTIALS, str(error)) from None
 
     async def send(self, batch: Sequence[Outgoing]) -> list[Receipt]:
@@ -87,72 +93,98 @@ class Ses:
             if not _ascii_addresses(outgoing)
         }
         rest = [member for member in range(len(batch)) if member not in receipts]
-        planned = calls(batch, rest, self._settings.configuration_set, self._settings.bulk)
-        for answer in await asyncio.gather(*(self._call(call, batch) for call in planned)):
-            receipts |= answer
+        sending = _Sending(batch, asyncio.get_running_loop().time() + self._account.timeout.total_seconds())
+        receipts |= await self._all(calls(batch, rest, self._settings.configuration_set, self._settings.bulk), sending)
         return [receipts[member] for member in range(len(batch))]
 
     async def check(self) -> str:
-        if self._client is None:
+        if self._door is None:
             await self.open()
-        assert self._client is not None
+        assert self._door is not None
         try:
-            return _standing(await self._in_thread(self._client.get_account))
+            return _standing(await asyncio.to_thread(self._door.boto.get_account))
         except aws.ClientError as error:
             return _unable_to_say(error)
         except aws.BotoCoreError as error:
             raise _trouble(_UNREACHABLE, type(error).__name__) from None
 
     async def close(self) -> None:
-        client, self._client = self._client, None
-        threads, self._threads = self._threads, None
-        if client is not None:
-            client.close()
-        if threads is not None:
-            await asyncio.to_thread(threads.shutdown)
+        door, self._door = self._door, None
+        if door is not None:
+            door.boto.close()
+            await door.client.close()
 
-    async def _call(self, call: Call, batch: Sequence[Outgoing]) -> dict[int, Receipt]:
-        """Member → receipt of one call."""
-        members = [batch[member] for member in call.members]
-        try:
-            answer = await self._in_thread(self._ask, call)
-        except aws.ClientError as error:
-            if len(members) > 1 and ses_replies.refuses_one(error):
-                return await self._one_by_one(call, batch)
-            receipts = [ses_replies.refused(error, outgoing) for outgoing in members]
-        except aws.BotoCoreError as error:
-            receipts = [ses_replies.broken(error, outgoing) for outgoing in members]
-        else:
-            receipts = _receipts(call, answer, members)
-        return dict(zip(call.members, receipts, strict=True))
-
-    async def _one_by_one(self, call: Call, batch: Sequence[Outgoing]) -> dict[int, Receipt]:
-        """SES refused a bulk call whole, over something in it: each message alone shows which one it was."""
-        alone = [single(batch[member], member, self._settings.configuration_set) for member in call.members]
+    async def _all(self, planned: Iterable[Call], sending: _Sending) -> dict[int, Receipt]:
+        """Member → receipt of several calls at a time."""
+        waiting = [self._call(call, sending) for call in planned]
+        if len(waiting) == 1:
+            return await waiting[0]  # without a task of its own
         receipts: dict[int, Receipt] = {}
-        for answer in await asyncio.gather(*(self._call(one, batch) for one in alone)):
+        for answer in await asyncio.gather(*waiting):
             receipts |= answer
         return receipts
 
-    def _ask(self, call: Call) -> dict[str, Any]:
-        assert self._client is not None
-        answer: Any
-        if call.operation == "SendEmail":
-            answer = self._client.send_email(**call.request)
+    async def _call(self, call: Call, sending: _Sending) -> dict[int, Receipt]:
+        """Member → receipt of one call."""
+        members = [sending.batch[member] for member in call.members]
+        try:
+            answer = await self._ask(call, sending.deadline)
+        except Unanswered as failure:
+            return dict.fromkeys(call.members, http_replies.unanswered(failure))
+        except NoKeys as error:
+            return dict.fromkeys(call.members, ses_replies.unsigned(str(error)))
+        if not isinstance(answer, Refusal):
+            receipts = _receipts(call, answer, members)
+        elif len(members) > 1 and ses_replies.refuses_one(answer):
+            return await self._one_by_one(call, sending)
         else:
-            answer = self._client.send_bulk_email(**call.request)
-        return dict(answer)
+            receipts = [ses_replies.refused(answer, outgoing) for outgoing in members]
+        return dict(zip(call.members, receipts, strict=True))
 
-    async def _in_thread(self, function: Any, *arguments: Any) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
+    async def _one_by_one(self, call: Call, sending: _Sending) -> dict[int, Receipt]:
+        """SES refused a bulk call whole, over something in it: each message alone shows which one it was."""
+        name = self._settings.configuration_set
+        return await self._all([single(sending.batch[member], member, name) for member in call.members], sending)
+
+    async def _ask(self, call: Call, deadline: float) -> dict[str, Any] | Refusal:
+        """One call. Raises NoKeys where it can not be signed, Unanswered where there is no reply."""
+        door = self._door
+        if door is None:
+            raise NotWritten("client_closed")
+        path = door.prefix + PATHS[call.operation]
+        headers = door.signer.headers(path, call.body, await door.credentials.keys(), datetime.now(UTC))
+        return ses_replies.read(await door.client.post(door.origin + path, call.body, headers, deadline=deadline))
+
+
+@dataclass(frozen=True, slots=True)
+class _Sending:
+    """One `send`: what is to be sent, and the instant of the loop's clock after which nothing more is written."""
+
+    batch: Sequence[Outgoing]
+    deadline: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Door:
+    """An open account."""
+
+    client: Client
+    signer: Signer
+    credentials: Renewing
+    origin: str
+    prefix: str
+    """Of every path, where the endpoint has one."""
+    boto: SESV2Client
+    """For what is asked rarely."""
 
 
 def _receipts(call: Call, answer: dict[str, Any], members: Sequence[Outgoing]) -> list[Receipt]:
     """One receipt for each message; an entry that SES says nothing of is in doubt."""
     if call.operation == "SendEmail":
-        return [Receipt(Status.accepted, provider_id=answer.get("MessageId", ""))]
-    entries = list(answer.get("BulkEmailEntryResults", []))
-    entries += [{}] * (len(members) - len(entries))
+        return [Receipt(Status.accepted, provider_id=str(answer.get("MessageId", "")))]
+    results = answer.get("BulkEmailEntryResults")
+    entries: list[object] = results if isinstance(results, list) else []
+    entries = entries + [None] * (len(members) - len(entries))
     return [ses_replies.answered(entry, outgoing) for entry, outgoing in zip(entries, members, strict=False)]
 
 
@@ -164,25 +196,40 @@ def _ascii_addresses(outgoing: Outgoing) -> bool:
     return all(mailbox.address.isascii() for mailbox in mailboxes)
 
 
-def _client(account: Account, settings: Settings) -> SESV2Client:
-    """A client that asks once. Raises when there is no region or no credentials."""
+def _opened(account: Account, settings: Settings) -> _Door:
+    """Everything that is needed to send. Raises when there is no region or no credentials."""
     source = boto3.Session(
         aws_access_key_id=_revealed(settings.access_key_id),
         aws_secret_access_key=_revealed(settings.secret_access_key),
         aws_session_token=_revealed(settings.session_token),
         region_name=settings.region,
     )
-    if source.get_credentials() is None:
+    credentials = source.get_credentials()
+    if credentials is None:
         raise aws.NoCredentialsError
     seconds = account.timeout.total_seconds()
     config = Config(
         retries={"total_max_attempts": 1},
         connect_timeout=min(seconds, 10),
         read_timeout=seconds,
-        max_pool_connections=account.concurrency,
         user_agent_extra="connect-campaigns",
     )
-    return source.client("sesv2", endpoint_url=settings.endpoint_url, config=config)
+    boto = source.client("sesv2", endpoint_url=settings.endpoint_url, config=config)
+    url = urlsplit(boto.meta.endpoint_url)
+    place = Place.of(boto.meta.endpoint_url, boto.meta.region_name, _SERVICE)
+    bundle = source._session.get_config_variable("ca_bundle")  # AWS_CA_BUNDLE, or the profile's
+    return _Door(
+        Client(Options(account.timeout, account.concurrency, ca_file=Path(bundle) if bundle else None)),
+        Signer(place),
+        Renewing(credentials),
+        f"{url.scheme}://{url.netloc}",
+        url.path.rstrip("/"),
+        boto,
+    )
+
+
+_SERVICE = "ses"
+"""The name that signatures for the API `sesv2` bear."""
 
 
 def _revealed(secret: Secret | None) -> str | None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
-
-import botocore.exceptions as aws
+from dataclasses import dataclass, field
+from typing import Any
 
 from connect.channels.message import Outgoing
+from connect.providers.http import Reply
 from connect.providers.interface import Receipt, Status, hide
 
 Meaning = tuple[Status, str]
@@ -91,64 +93,62 @@ _BY_WORDS: list[tuple[re.Pattern[str], set[Status], Meaning]] = [
 
 _IN_DOUBT: Meaning = (Status.ambiguous, "unrecognised_answer")
 
-NOT_WRITTEN: tuple[type[aws.BotoCoreError], ...] = (
-    aws.EndpointConnectionError,
-    aws.ConnectTimeoutError,
-    aws.ProxyConnectionError,
-)
-"""There was no connection, so nothing was written."""
 
-NO_CREDENTIALS: tuple[type[aws.BotoCoreError], ...] = (
-    aws.NoCredentialsError,
-    aws.PartialCredentialsError,
-    aws.CredentialRetrievalError,
-    aws.TokenRetrievalError,
-    aws.ProfileNotFound,
-    aws.NoRegionError,
-)
-"""The request could not be signed, so nothing was written."""
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An error that SES answered a whole call with."""
+
+    code: str
+    words: str = field(repr=False)
+    http_status: int
 
 
-def answered(entry: dict[str, str], outgoing: Outgoing) -> Receipt:
+def read(reply: Reply) -> dict[str, Any] | Refusal:
+    """The output of an operation, or why there is none."""
+    answer = _object(reply.body)
+    if 200 <= reply.status < 300 and answer is not None:
+        return answer
+    answer = answer or {}
+    # In the header with a link behind it, in the body with a namespace before it (AWS's REST-JSON protocol).
+    code = str(reply.headers.get("x-amzn-errortype") or answer.get("code") or answer.get("__type") or "")
+    words = str(answer.get("message") or answer.get("Message") or "")
+    return Refusal(code.partition(":")[0].rpartition("#")[2], words, reply.status)
+
+
+def _object(body: bytes) -> dict[str, Any] | None:
+    try:
+        answer = json.loads(body)
+    except ValueError:
+        return None
+    return answer if isinstance(answer, dict) else None
+
+
+def answered(entry: object, outgoing: Outgoing) -> Receipt:
     """The receipt of one entry of a bulk call."""
-    words = entry.get("Error") or ""
-    status, reason = _told_apart(STATUSES.get(entry.get("Status", ""), _IN_DOUBT), words)
-    return Receipt(status, reason, provider_id=entry.get("MessageId", ""), detail=hide(words, outgoing))
+    said = entry if isinstance(entry, dict) else {}
+    words = str(said.get("Error") or "")
+    status, reason = _told_apart(STATUSES.get(str(said.get("Status", "")), _IN_DOUBT), words)
+    return Receipt(
+        status, reason, provider_id=str(said.get("MessageId") or ""), detail=hide(words, outgoing) if words else ""
+    )
 
 
-def refused(error: aws.ClientError, outgoing: Outgoing) -> Receipt:
+def refused(refusal: Refusal, outgoing: Outgoing) -> Receipt:
     """The receipt of a message whose call was answered with an error."""
-    code, words, http_status = _parts(error)
-    meaning = ERRORS.get(code) or HTTP_STATUSES.get(http_status) or _unknown(http_status)
-    status, reason = _told_apart(meaning, words)
-    return Receipt(status, reason, detail=hide(f"{code}: {words}", outgoing))
+    known = ERRORS.get(refusal.code) or HTTP_STATUSES.get(refusal.http_status)
+    status, reason = _told_apart(known or _unknown(refusal.http_status), refusal.words)
+    return Receipt(status, reason, detail=hide(f"{refusal.code}: {refusal.words}", outgoing))
 
 
-def broken(error: aws.BotoCoreError, outgoing: Outgoing) -> Receipt:
-    """The receipt of a message whose call got no answer. Botocore's own words may quote the request: they stay out."""
-    name = type(error).__name__
-    if isinstance(error, NOT_WRITTEN) or _untrusted(error):
-        return Receipt(Status.transient, "unreachable", detail=name)
-    if isinstance(error, NO_CREDENTIALS):
-        return Receipt(Status.config, "authentication_failed", detail=name)
-    if isinstance(error, aws.ParamValidationError):
-        return Receipt(Status.rejected_content, "bad_request", detail=name)
-    if isinstance(error, aws.ReadTimeoutError):
-        return Receipt(Status.ambiguous, "timed_out_after_write", detail=name)
-    return Receipt(Status.ambiguous, "connection_lost_after_write", detail=name)
+def unsigned(error: str) -> Receipt:
+    """The receipt of a message whose call could not be signed, so that nothing was written."""
+    return Receipt(Status.config, "authentication_failed", detail=error)
 
 
-def refuses_one(error: aws.ClientError) -> bool:
+def refuses_one(refusal: Refusal) -> bool:
     """Whether the error may be about one entry of a bulk call, whose others are innocent: nothing was accepted."""
-    code, words, _ = _parts(error)
-    status, _reason = _told_apart(ERRORS.get(code, _IN_DOUBT), words)
+    status, _reason = _told_apart(ERRORS.get(refusal.code, _IN_DOUBT), refusal.words)
     return status in (Status.rejected_content, Status.rejected_recipient)
-
-
-def _parts(error: aws.ClientError) -> tuple[str, str, int]:
-    answer = error.response
-    http_status = int(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-    return answer.get("Error", {}).get("Code", ""), answer.get("Error", {}).get("Message", ""), http_status
 
 
 def _unknown(http_status: int) -> Meaning:
@@ -161,8 +161,3 @@ def _told_apart(meaning: Meaning, words: str) -> Meaning:
         if meaning[0] in statuses and pattern.search(words):
             return better
     return meaning
-
-
-def _untrusted(error: aws.BotoCoreError) -> bool:
-    """A certificate that was not accepted: the request was not written."""
-    return isinstance(error, aws.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error)

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import ClassVar, Self
 
-from aiosmtplib import SMTPException
 from pydantic import Field, model_validator
 
 from connect.channels.message import Outgoing
@@ -25,8 +24,10 @@ from connect.providers.interface import (
     Status,
     hide,
 )
-from connect.providers.smtp_connections import Connection, Connections, NotReady, Obstacle, Target
-from connect.providers.smtp_transaction import Transaction
+from connect.providers.smtp_connections import Connections
+from connect.providers.smtp_pipeline import Pipeline
+from connect.providers.smtp_session import Auth, NotReady, Obstacle, Target
+from connect.providers.smtp_transaction import Submission
 from connect.redact import Secret
 from connect.vocabulary import Channel
 
@@ -48,6 +49,8 @@ class Settings(ProviderSettings):
     security: Security = Security.starttls
     username: str | None = None
     password: Secret | None = None
+    auth: Auth = Auth.auto
+    """How to sign in. With `xoauth2` the password is an access token."""
     local_hostname: str | None = None
     """The name this machine says in EHLO; its own full name if not given."""
     verify: bool = True
@@ -69,59 +72,58 @@ class Settings(ProviderSettings):
 
 
 class Smtp:
-    """One message in one transaction, over at most `concurrency` connections."""
+    """One message in one transaction; two at a time on a connection where the server knows PIPELINING."""
 
     Settings: ClassVar[type[ProviderSettings]] = Settings
-    capabilities: ClassVar[Capabilities] = Capabilities(channels=frozenset({Channel.email}), default_concurrency=4)
+    capabilities: ClassVar[Capabilities] = Capabilities(channels=frozenset({Channel.email}), default_concurrency=8)
 
     def __init__(self, account: Account, clock: Clock = SystemClock()) -> None:
         assert isinstance(account.settings, Settings)
         self._clock = clock
         self._target = _target(account, account.settings)
         self._seconds = account.timeout.total_seconds()
-        self._connections = Connections(self._target, account.concurrency, account.settings.messages_per_connection)
+        self._connections = Connections(
+            self._target, account.concurrency, account.settings.messages_per_connection, self._seconds
+        )
 
     async def open(self) -> None:
-        self._connections.give_back(await self._proven())
+        self._connections.changed(await self._proven())
 
     async def send(self, batch: Sequence[Outgoing]) -> list[Receipt]:
+        if len(batch) == 1:
+            return [await self._send(batch[0])]
         return list(await asyncio.gather(*(self._send(outgoing) for outgoing in batch)))
 
     async def check(self) -> str:
-        connection = await self._proven()
-        cipher = connection.client.get_transport_info("cipher")
-        self._connections.give_back(connection)
-        how = f"over {cipher[1]}" if cipher else "in clear"
+        pipeline = await self._proven()
+        cipher = pipeline.wire.cipher
+        self._connections.changed(pipeline)
+        how = f"over {cipher}" if cipher else "in clear"
         signed_in = ", signed in" if self._target.username else ", without signing in"
         return f"{self._target.host}:{self._target.port} answers {how}{signed_in}"
 
     async def close(self) -> None:
         await self._connections.close(min(self._seconds, 5))
 
-    async def _proven(self) -> Connection:
+    async def _proven(self) -> Pipeline:
         """A connection that got through TLS and AUTH, or RunTrouble with the remedy."""
         try:
-            async with asyncio.timeout(self._seconds):
-                return await self._connections.fresh()
+            return await self._connections.fresh()
         except TimeoutError:
             raise _trouble(self._target, NotReady(Obstacle.unreachable, "no answer in time")) from None
         except NotReady as obstacle:
             raise _trouble(self._target, obstacle) from None
 
     async def _send(self, outgoing: Outgoing) -> Receipt:
-        transaction = Transaction(outgoing, self._connections, self._clock.now())
-        async with self._connections.room():
-            try:
-                async with asyncio.timeout(self._seconds):
-                    return await transaction.run()
-            except TimeoutError:
-                return transaction.broken("timed_out")
-            except NotReady as obstacle:
-                return _not_ready(obstacle, outgoing)
-            except (OSError, SMTPException) as error:
-                return transaction.broken("connection_lost", str(error))
-            finally:
-                transaction.settle()
+        answer = asyncio.get_running_loop().create_future()
+        date = self._clock.now().replace(microsecond=0)
+        submission = Submission(outgoing, date, self._connections.eight_bit, answer)
+        try:
+            return await self._connections.carry(submission)
+        except TimeoutError:
+            return Receipt(Status.transient, "timed_out")
+        except NotReady as obstacle:
+            return _not_ready(obstacle, outgoing)
 
 
 def _target(account: Account, settings: Settings) -> Target:
@@ -132,6 +134,7 @@ def _target(account: Account, settings: Settings) -> Target:
         starttls=settings.security is Security.starttls,
         username=settings.username or "",
         password=settings.password.reveal() if settings.password else "",
+        auth=settings.auth,
         local_hostname=settings.local_hostname,
         verify=settings.verify,
         ca_file=account.root / settings.ca_file if settings.ca_file else None,
@@ -161,7 +164,10 @@ _REMEDIES: dict[Obstacle, tuple[str, str]] = {
         "check `security` (`starttls` is usually port 587, `tls` 465) and that `host` is the name in the server's "
         "certificate; for a certificate of your own give `ca_file`",
     ),
-    Obstacle.sign_in: ("smtp-auth", "check `username` and `password`; many providers want an SMTP password of its own"),
+    Obstacle.sign_in: (
+        "smtp-auth",
+        "check `username`, `password` and `auth`; many providers want an SMTP password of its own",
+    ),
 }
 
 

@@ -1,197 +1,290 @@
-"""One message in one SMTP transaction, and exactly what is known of it when the connection breaks."""
+"""One message in one SMTP transaction: what to say, and exactly what is known of it after each reply.
+
+It reads and writes nothing itself. With PIPELINING (RFC 2920) the whole envelope is said at once, DATA last; without,
+a command at a time. Copies change that: whether they go depends on the recipient, so DATA waits for the answers.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import inspect
 import re
-from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
-
-from aiosmtplib import SMTP, SMTPServerDisconnected
+from enum import Enum, auto
 
 from connect.channels import mime
-from connect.channels.message import Email, Mailbox, Outgoing
+from connect.channels.message import Email, Outgoing
 from connect.providers.interface import Receipt, Status, hide
-from connect.providers.smtp_connections import Connection, Connections
 from connect.providers.smtp_replies import Reply, Stage, queue_id, refusal
+from connect.providers.smtp_session import Offers
+
+_KNOWS_EIGHT_BIT = "eight_bit" in inspect.signature(mime.encode).parameters
 
 
-class _Refused(Exception):
-    def __init__(self, stage: Stage, reply: Reply) -> None:
-        super().__init__(reply.code)
-        self.stage = stage
-        self.reply = reply
+class Submission:
+    """One message that somebody waits for: rendered to bytes once, carried by whichever connection has room.
+
+    Raises what `mime.encode` raises.
+    """
+
+    __slots__ = ("answer", "assigned", "content", "date", "email", "outgoing")
+
+    def __init__(self, outgoing: Outgoing, date: datetime, eight_bit: bool, answer: asyncio.Future[Receipt]) -> None:
+        assert isinstance(outgoing.message, Email)
+        self.outgoing = outgoing
+        self.email = outgoing.message
+        self.date = date
+        self.content = _encoded(self.email, date, eight_bit)
+        self.answer = answer
+        self.assigned = False
+        """Whether a connection carries it, or is being opened for it."""
+
+    def settle(self, receipt: Receipt) -> None:
+        if not self.answer.done():
+            self.answer.set_result(receipt)
+
+
+def _encoded(email: Email, date: datetime, eight_bit: bool) -> bytes:
+    if _KNOWS_EIGHT_BIT:
+        return mime.encode(email, date=date, eight_bit=eight_bit)  # type: ignore[call-arg,unused-ignore]
+    return mime.encode(email, date=date)
+
+
+class Move(Enum):
+    """What comes next."""
+
+    wait = auto()  # for the next reply
+    say = auto()  # `words`
+    content = auto()  # `content`, which ends in the final dot
+    settled = auto()  # there is a receipt
+
+
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    stage: Stage
+    reply: Reply
 
 
 class Transaction:
-    """MAIL FROM, RCPT TO, DATA. Run it once; then `settle`, whatever happened."""
+    """One try at one submission, on one connection."""
 
-    def __init__(self, outgoing: Outgoing, connections: Connections, date: datetime) -> None:
-        assert isinstance(outgoing.message, Email)
-        self._outgoing = outgoing
-        self._email = outgoing.message
-        self._date = date
-        self._connections = connections
-        self._connection: Connection | None = None
-        self._waiting = False
-        """A reply is due: a connection that is left now would hand it to the next message."""
-        self._written = False
-        """The final dot is written: from here on, silence says nothing."""
-        self._completed = False
+    __slots__ = (
+        "_answered",
+        "_commands",
+        "_lone_dot",
+        "_pipelining",
+        "_refused",
+        "_refused_mail",
+        "_said",
+        "_welcome",
+        "content",
+        "receipt",
+        "started",
+        "submission",
+        "words",
+        "written",
+    )
 
-    async def run(self) -> Receipt:
-        """Send the message. Raises NotReady, OSError or SMTPException when there is no connection, or it breaks."""
-        content = _stuffed(mime.encode(self._email, date=self._date))
-        utf8 = _needs_smtputf8(self._email)
-        self._connection = await self._connections.take()
-        if utf8 and not self._client.supports_extension("smtputf8"):
-            return Receipt(Status.rejected_content, "smtputf8_unsupported")
-        try:
-            await self._mail(self._mail_options(utf8, len(content)))
-            left_out = await self._recipients()
-            return self._accepted(await self._data(content), left_out)
-        except _Refused as refused:
-            return refusal(refused.stage, refused.reply, self._outgoing)
+    def __init__(self, submission: Submission, offers: Offers) -> None:
+        self.submission = submission
+        self.words = b""
+        self.receipt: Receipt | None = None
+        self.started = 0.0
+        """When its first byte was written, on the loop's clock; 0 before."""
+        self.written = False
+        """The final dot was given to the network: from here on, silence says nothing."""
+        self._answered = 0
+        self._welcome = False
+        self._refused: _Refusal | None = None
+        self._refused_mail = False
+        self._lone_dot = False
+        self._pipelining = offers.pipelining
+        self._said = 0
+        self._commands: list[bytes] = []
+        self.content = b""
+        self._prepare(offers)
+
+    @property
+    def answered(self) -> bool:
+        """Whether the server said anything about this message."""
+        return self._answered > 0
+
+    @property
+    def said(self) -> bool:
+        """Whether the first of it was written."""
+        return self._said > 0
+
+    @property
+    def abandoned(self) -> bool:
+        """Nobody waits for its receipt any more."""
+        return self.submission.answer.done()
+
+    @property
+    def clean(self) -> bool:
+        """Whether the server is done with it: after the final dot's reply no RSET is needed."""
+        return self._answered > len(self._commands)
+
+    def opening(self) -> bytes:
+        """What is said first."""
+        return self._say()
+
+    def reply(self, code: int, text: bytes) -> Move:
+        """Hear the next reply to what was said. A 421 settles it: the server is leaving (RFC 5321 3.8)."""
+        place = self._answered
+        self._answered = place + 1
+        last = len(self._commands) - 1
+        if place > last:
+            return self._ended(code, text)
+        if place == last:
+            return self._data(code, text)
+        if not 200 <= code < 300:
+            self._note(place, code, text)
+        elif 0 < place <= len(self.submission.email.to):
+            self._welcome = True
+        return self._settle(self._refusal()) if code == 421 else self._more()
 
     def broken(self, reason: str, text: str = "") -> Receipt:
         """The receipt of a message whose connection broke: in doubt once the final dot is written."""
-        detail = hide(text, self._outgoing)
-        if self._written:
+        if self.receipt is not None:
+            return self.receipt
+        if self._turned_away():
+            return self._refusal()
+        detail = hide(text, self.submission.outgoing)
+        if self.written:
             return Receipt(Status.ambiguous, f"{reason}_after_data", detail=detail)
         return Receipt(Status.transient, reason, detail=detail)
 
-    def settle(self) -> None:
-        """Give the connection back, or close it where a reply is still due."""
-        if self._connection is None:
+    def _prepare(self, offers: Offers) -> None:
+        """The commands and the content, or the receipt where the server can not take such a message."""
+        submission = self.submission
+        email, content = submission.email, submission.content
+        utf8 = _needs_smtputf8(email)
+        if utf8 and not offers.smtputf8:
+            self.receipt = Receipt(Status.rejected_content, "smtputf8_unsupported")
             return
-        if self._waiting:
-            self._client.close()
-        self._connection.dirty = not self._completed
-        self._connections.give_back(self._connection)
+        eight_bit = not content.isascii()
+        if eight_bit and not (offers.eight_bit or utf8):
+            content, eight_bit = _encoded(email, submission.date, eight_bit=False), False
+        if offers.size and len(content) > offers.size:
+            self.receipt = Receipt(Status.rejected_content, "message_too_large")
+            return
+        self.content = _stuffed(content)
+        self._commands = _envelope(email, _options(offers, len(content), eight_bit and offers.eight_bit, utf8))
 
-    @property
-    def _client(self) -> SMTP:
-        assert self._connection is not None
-        return self._connection.client
+    def _say(self) -> bytes:
+        """The next commands, as many as may be written at once."""
+        start, end = self._said, len(self._commands)
+        if not self._pipelining:
+            end = start + 1
+        elif start == 0 and _has_copies(self.submission.email):
+            end -= 1
+        self._said = end
+        return b"".join(self._commands[start:end])
 
-    def _mail_options(self, utf8: bool, size: int) -> list[bytes]:
-        options = [f"SIZE={size}".encode()] if self._client.supports_extension("size") else []
-        return [*options, b"SMTPUTF8"] if utf8 else options
+    def _note(self, place: int, code: int, text: bytes) -> None:
+        """A refusal of MAIL or RCPT: the first one counts."""
+        self._refused_mail = self._refused_mail or place == 0
+        if self._refused is None:
+            self._refused = _Refusal(Stage.rcpt if place else Stage.mail, _reply(code, text))
 
-    async def _mail(self, options: list[bytes]) -> None:
-        """MAIL FROM. Where the server closed a kept connection meanwhile, a new one is taken: nothing was said yet."""
-        assert self._connection is not None
-        kept = self._connection.used
-        try:
-            reply = await self._mail_from(options)
-        except SMTPServerDisconnected:
-            if not kept:
-                raise
-            reply = Reply(421, "")
-        if kept and reply.code == 421:
-            self._client.close()
-            self._waiting = False
-            self._connection = await self._connections.fresh()
-            reply = await self._mail_from(options)
-        if not reply.accepted:
-            raise _Refused(Stage.mail, reply)
+    def _turned_away(self) -> bool:
+        """Nobody gets this message: the sender was refused, or every recipient in `to`. Copies alone are not sent."""
+        return self._refused_mail or (not self._welcome and self._answered > len(self.submission.email.to))
 
-    async def _mail_from(self, options: list[bytes]) -> Reply:
-        return await self._command(b"MAIL", b"FROM:" + _path(self._email.sender), *options)
+    def _refusal(self) -> Receipt:
+        assert self._refused is not None
+        return refusal(self._refused.stage, self._refused.reply, self.submission.outgoing)
 
-    async def _recipients(self) -> Reply | None:
-        """Offer every recipient; returns the first refusal, if the message goes all the same.
+    def _more(self) -> Move:
+        if self._answered < self._said:
+            return Move.wait
+        if self._turned_away():
+            return self._settle(self._refusal())
+        self.words = self._say()
+        return Move.say
 
-        The delivery is to `to`: where nobody in it is accepted, nobody gets a copy either.
+    def _data(self, code: int, text: bytes) -> Move:
+        """The reply to DATA. A server that says 354 without a recipient waits for content, and gets none.
+
+        (RFC 2920 3.1.)
         """
-        refused = await self._offer(self._email.to)
-        if len(refused) == len(self._email.to):
-            raise _Refused(Stage.rcpt, refused[0])
-        refused += await self._offer((*self._email.cc, *self._email.bcc))
-        return refused[0] if refused else None
+        turned_away = self._turned_away()
+        if code == 354 and turned_away:
+            self.receipt, self._lone_dot, self.content = self._refusal(), True, b".\r\n"
+        if code == 354:
+            return Move.content
+        if turned_away:
+            return self._settle(self._refusal())
+        return self._settle(refusal(Stage.data, _reply(code, text), self.submission.outgoing))
 
-    async def _offer(self, mailboxes: tuple[Mailbox, ...]) -> list[Reply]:
-        """RCPT TO for each; returns the refusals."""
-        refused = []
-        for mailbox in mailboxes:
-            reply = await self._command(b"RCPT", b"TO:" + _path(mailbox))
-            if reply.code == 421:
-                raise _Refused(Stage.rcpt, reply)
-            if not reply.accepted:
-                refused.append(reply)
-        return refused
+    def _ended(self, code: int, text: bytes) -> Move:
+        """The reply to the content."""
+        if self._lone_dot:
+            return Move.settled
+        if not 200 <= code < 300:
+            return self._settle(refusal(Stage.data, _reply(code, text), self.submission.outgoing))
+        if not self.written:
+            return self._settle(self.broken("connection_lost", "accepted before it was sent"))
+        return self._settle(self._accepted(text.decode(errors="replace")))
 
-    async def _data(self, content: bytes) -> Reply:
-        """DATA, the content and the final dot. Every byte before the dot is given to the network before it."""
-        start = await self._command(b"DATA")
-        if start.code != 354:
-            raise _Refused(Stage.data, start)
-        reply = await self._content(content)
-        if reply.code == 421:
-            self._client.close()
-        if not reply.accepted:
-            raise _Refused(Stage.data, reply)
-        self._completed = True
-        return reply
-
-    async def _content(self, content: bytes) -> Reply:
-        """As aiosmtplib's `data`, which does not tell whether the final dot was written; hence its protocol."""
-        protocol = self._client.protocol
-        if protocol is None:
-            raise SMTPServerDisconnected("connection lost")
-        self._waiting = True
-        *body, last = _chunks(content)
-        for chunk in body:
-            protocol.write(chunk)
-            await protocol._drain_helper()
-            await asyncio.sleep(0)  # lets a connection that broke say so, before more is written into it
-        protocol.write(last + b".\r\n")  # raises before it writes, when the connection is gone
-        self._written = True
-        response = await protocol.read_response()
-        self._waiting = False
-        return Reply(response.code, response.message)
-
-    async def _command(self, *words: bytes) -> Reply:
-        self._waiting = True
-        response = await self._client.execute_command(*words)
-        self._waiting = False
-        return Reply(response.code, response.message)
-
-    def _accepted(self, reply: Reply, left_out: Reply | None) -> Receipt:
-        assert self._connection is not None
-        self._connection.carried += 1
-        provider_id = queue_id(reply.text)
+    def _accepted(self, text: str) -> Receipt:
+        provider_id, left_out = queue_id(text), self._refused
         if left_out is None:
             return Receipt(Status.accepted, provider_id=provider_id)
-        detail = hide(f"{left_out.code} {left_out.text}", self._outgoing)
+        detail = hide(f"{left_out.reply.code} {left_out.reply.text}", self.submission.outgoing)
         return Receipt(Status.accepted, "some_recipients_refused", provider_id=provider_id, detail=detail)
 
+    def _settle(self, receipt: Receipt) -> Move:
+        self.receipt = receipt
+        return Move.settled
 
-def _path(mailbox: Mailbox) -> bytes:
-    return b"<" + mailbox.address.encode() + b">"
+
+def _reply(code: int, text: bytes) -> Reply:
+    return Reply(code, text.decode(errors="replace"))
+
+
+def _has_copies(email: Email) -> bool:
+    return bool(email.cc or email.bcc)
+
+
+def _envelope(email: Email, options: str) -> list[bytes]:
+    """MAIL, a RCPT for each recipient (those of `to` first), DATA."""
+    commands = [f"MAIL FROM:<{email.sender.address}>{options}\r\n".encode()]
+    for mailboxes in (email.to, email.cc, email.bcc):
+        commands += [f"RCPT TO:<{mailbox.address}>\r\n".encode() for mailbox in mailboxes]
+    commands.append(b"DATA\r\n")
+    return commands
+
+
+def _options(offers: Offers, size: int, eight_bit: bool, utf8: bool) -> str:
+    given = f" SIZE={size}" if offers.size is not None else ""
+    if eight_bit:
+        given += " BODY=8BITMIME"
+    return given + " SMTPUTF8" if utf8 else given
 
 
 def _needs_smtputf8(email: Email) -> bool:
     """An address outside ASCII, in the envelope or in a header, needs a server that knows RFC 6531."""
-    mailboxes = (email.sender, *email.to, *email.cc, *email.bcc, *email.reply_to)
-    return not all(mailbox.address.isascii() for mailbox in mailboxes)
+    if not email.sender.address.isascii():
+        return True
+    for mailboxes in (email.to, email.cc, email.bcc, email.reply_to):
+        for mailbox in mailboxes:
+            if not mailbox.address.isascii():
+                return True
+    return False
 
 
-_LINE_END = re.compile(rb"\r\n|\r|\n")
-_LEADING_DOT = re.compile(rb"^\.", re.MULTILINE)
+_LEADING_DOT = re.compile(rb"\n\.")  # twice as fast as `in`, at 8 KB
 
 
 def _stuffed(content: bytes) -> bytes:
-    """Content as DATA wants it: lines end in CRLF, the last one too, and no line can be taken for the final dot."""
-    lines = _LINE_END.sub(b"\r\n", content)
-    ended = lines if lines.endswith(b"\r\n") else lines + b"\r\n"
-    return _LEADING_DOT.sub(b"..", ended)
+    """Content as DATA wants it, with the final dot: no line of it can be taken for that (RFC 5321 4.5.2).
 
-
-_CHUNK = 65536
-
-
-def _chunks(content: bytes) -> Iterator[bytes]:
-    """At least one chunk; nearly every message is one."""
-    for start in range(0, len(content) or 1, _CHUNK):
-        yield content[start : start + _CHUNK]
+    Line ends are CRLF already; a bare LF, which some servers would take for one, could still not smuggle a dot.
+    """
+    if _LEADING_DOT.search(content):
+        content = content.replace(b"\n.", b"\n..")
+    if content.startswith(b"."):
+        content = b"." + content
+    return content + (b".\r\n" if content.endswith(b"\r\n") else b"\r\n.\r\n")

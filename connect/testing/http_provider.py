@@ -1,12 +1,12 @@
 """A provider that posts JSON to `connect.testing.receivers`, for tests and for `make chaos`.
 
-Six adapters: calls of 1, 100 and 1,000 messages, each for a receiver that remembers keys and for one that does not.
-They are registered as entry points by those who use them.
+Nine adapters: calls of 1, 100 and 1,000 messages, each for a receiver that remembers the key of every message, for one
+that remembers the key of a call, and for one that remembers nothing. They are registered as entry points by those who
+use them.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,6 +14,9 @@ from datetime import timedelta
 from typing import ClassVar
 
 from connect.channels.message import Email, Outgoing
+from connect.identity import call_key
+from connect.providers.http import Client, Options, Reply, Unanswered
+from connect.providers.http_replies import unanswered
 from connect.providers.interface import (
     Account,
     Capabilities,
@@ -23,8 +26,6 @@ from connect.providers.interface import (
     Status,
 )
 from connect.vocabulary import Channel
-
-_Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class Settings(ProviderSettings):
@@ -47,60 +48,46 @@ class Http:
 
     def __init__(self, account: Account) -> None:
         assert isinstance(account.settings, Settings)
-        self._settings = account.settings
-        self._seconds = account.timeout.total_seconds()
-        self._idle: list[_Connection] = []
+        self._url = f"http://{account.settings.host}:{account.settings.port}"
+        self._options = Options(account.timeout, account.concurrency)
+        self._client: Client | None = None
 
     async def open(self) -> None:
         """Connections are made as they are needed."""
 
     async def send(self, batch: Sequence[Outgoing]) -> list[Receipt]:
+        body = json.dumps({"messages": [_item(outgoing) for outgoing in batch]}).encode()
         try:
-            connection = await self._connection()
-        except OSError:
-            return [Receipt(Status.transient, "unreachable")] * len(batch)
-        try:
-            async with asyncio.timeout(self._seconds):
-                receipts = await _post(connection, batch)
-        except (OSError, TimeoutError, asyncio.IncompleteReadError):
-            connection[1].transport.abort()
-            return [Receipt(Status.ambiguous, "no_answer")] * len(batch)
-        except BaseException:
-            connection[1].transport.abort()
-            raise
-        self._idle.append(connection)
-        return receipts
+            reply = await self._opened().post(f"{self._url}/messages", body, self._headers(batch))
+        except Unanswered as failure:
+            return [unanswered(failure)] * len(batch)
+        return _receipts(reply, len(batch))
 
-    async def _connection(self) -> _Connection:
-        while self._idle:
-            reader, writer = self._idle.pop()
-            if not (reader.at_eof() or writer.is_closing()):
-                return reader, writer
-        return await asyncio.open_connection(self._settings.host, self._settings.port, limit=64 << 20)
+    def _headers(self, batch: Sequence[Outgoing]) -> dict[str, str]:
+        headers = {"content-type": "application/json"}
+        if self.capabilities.idempotency is Idempotency.request_key:
+            headers["idempotency-key"] = call_key([outgoing.key for outgoing in batch]).hex()
+        return headers
+
+    def _opened(self) -> Client:
+        if self._client is None:
+            self._client = Client(self._options)
+        return self._client
 
     async def check(self) -> str:
-        self._idle.append(await self._connection())
-        return f"{self._settings.host}:{self._settings.port} answers"
+        await self._opened().request("GET", f"{self._url}/deliveries", b"", {})
+        return f"{self._url} answers"
 
     async def close(self) -> None:
-        for _, writer in self._idle:
-            writer.transport.abort()
-        self._idle.clear()
-        await asyncio.sleep(0)  # lets the transports hear that they are closed
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()
 
 
-async def _post(connection: _Connection, batch: Sequence[Outgoing]) -> list[Receipt]:
-    """One call. OSError, TimeoutError and IncompleteReadError mean that nobody knows what became of it."""
-    reader, writer = connection
-    body = json.dumps({"messages": [_item(outgoing) for outgoing in batch]}).encode()
-    writer.write(f"POST /messages HTTP/1.1\r\nhost: receiver\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body)
-    await writer.drain()
-    head = await reader.readuntil(b"\r\n\r\n")
-    status, length = int(head.split(None, 2)[1]), int(head.lower().rpartition(b"content-length:")[2])
-    answer = json.loads(await reader.readexactly(length))
-    if status != 200:
-        return [Receipt(Status.transient, f"http_{status}")] * len(batch)
-    return [_RESULTS[result] for result in answer["results"]]
+def _receipts(reply: Reply, count: int) -> list[Receipt]:
+    if reply.status != 200:
+        return [Receipt(Status.transient, f"http_{reply.status}")] * count
+    return [_RESULTS[result] for result in json.loads(reply.body)["results"]]
 
 
 def _item(outgoing: Outgoing) -> dict[str, str | None]:
@@ -110,7 +97,9 @@ def _item(outgoing: Outgoing) -> dict[str, str | None]:
     return {"key": outgoing.key.hex(), "to": message.to, "body": message.body}
 
 
-_REMEMBERED = replace(Http.capabilities, idempotency=Idempotency.message_key, idempotency_lifetime=timedelta(hours=24))
+_LIFETIME = timedelta(hours=24)
+_REMEMBERED = replace(Http.capabilities, idempotency=Idempotency.message_key, idempotency_lifetime=_LIFETIME)
+_REQUEST_KEY = replace(Http.capabilities, idempotency=Idempotency.request_key, idempotency_lifetime=_LIFETIME)
 
 
 class Http100(Http):
@@ -133,3 +122,17 @@ class HttpRemembered100(Http):
 
 class HttpRemembered1000(Http):
     capabilities: ClassVar[Capabilities] = replace(_REMEMBERED, max_batch=1000)
+
+
+class HttpRequestKey(Http):
+    """To a receiver that remembers one key for each call, and the whole of its body."""
+
+    capabilities: ClassVar[Capabilities] = _REQUEST_KEY
+
+
+class HttpRequestKey100(Http):
+    capabilities: ClassVar[Capabilities] = replace(_REQUEST_KEY, max_batch=100)
+
+
+class HttpRequestKey1000(Http):
+    capabilities: ClassVar[Capabilities] = replace(_REQUEST_KEY, max_batch=1000)

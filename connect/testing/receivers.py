@@ -32,6 +32,8 @@ class Manners:
     """Takes the call, and cuts the connection instead of answering."""
     remembers: bool = False
     """A message with a known key and the same body is answered again, and not delivered again."""
+    remembers_calls: bool = False
+    """So is a whole call, by the key in its `Idempotency-Key` (HTTP only), once anything of it was taken."""
     seed: int = 0
 
 
@@ -44,9 +46,9 @@ class Received:
     keys: dict[str, str]
     """Message key in hex → the address that it was delivered to."""
     repeats: int
-    """Messages that were known by their key, and answered again."""
+    """Messages that were known by their key or their call's, and answered again."""
     other_bodies: int
-    """Known keys that came with another body or address: refused."""
+    """Messages whose key, or whose call's, was known with another body or address: refused."""
     dropped: list[str]
     """Addresses of messages that were never answered, because of `drops`; nearly all of them were delivered."""
 

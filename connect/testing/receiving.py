@@ -1,6 +1,7 @@
 """The inside of `connect.testing.receivers`: what the process runs.
 
     POST /messages      {"messages": [{"key": hex, "to": …, "body": …}]} → {"results": ["accepted" | "later" | …]}
+                        with an Idempotency-Key, where calls are remembered
     GET  /deliveries    how many
     GET  /tallies       everything, as `connect.testing.receivers.Received`
 
@@ -46,20 +47,39 @@ class Counting:
         self._people: Counter[str] = Counter()
         self._keys: dict[str, str] = {}
         self._bodies: dict[str, bytes] = {}
+        self._calls: dict[str, tuple[bytes, list[str]]] = {}
         self._repeats = self._other_bodies = self.deliveries = 0
         self._dropped: list[str] = []
 
-    async def take(self, messages: list[Arriving]) -> list[str]:
-        """What becomes of each message of a call."""
+    async def take(self, messages: list[Arriving], call: str = "") -> list[str]:
+        """What becomes of each message of a call, which may have a key of its own."""
         await asyncio.sleep(self._manners.latency / 2)
         if self._chance(self._manners.unavailable):
             raise Unavailable
         drops = self._chance(self._manners.drops)
-        results = [self._one(message) for message in messages]
+        results = self._whole(messages, call) if call and self._manners.remembers_calls else self._each(messages)
         if drops:
             self._dropped += [message.to for message in messages]
             raise Dropped
         await asyncio.sleep(self._manners.latency / 2)
+        return results
+
+    def _each(self, messages: list[Arriving]) -> list[str]:
+        return [self._one(message) for message in messages]
+
+    def _whole(self, messages: list[Arriving], call: str) -> list[str]:
+        """A call whose key is known is answered as before; one of which nothing was taken is not remembered."""
+        digest = _digest("\n".join(f"{message.key}\n{message.to}\n{message.body}" for message in messages))
+        before, results = self._calls.get(call, (digest, None))
+        if before != digest:
+            self._other_bodies += len(messages)
+            return ["other_body"] * len(messages)
+        if results is not None:
+            self._repeats += len(messages)
+            return results
+        results = self._each(messages)
+        if "accepted" in results:
+            self._calls[call] = digest, results
         return results
 
     def _chance(self, share: float) -> bool:
@@ -67,7 +87,7 @@ class Counting:
 
     def _one(self, message: Arriving) -> str:
         if self._manners.remembers:
-            digest = hashlib.blake2b(f"{message.to}\n{message.body}".encode(), digest_size=8).digest()
+            digest = _digest(f"{message.to}\n{message.body}")
             known = self._bodies.get(message.key)
             if known is not None:
                 return self._again(known == digest)
@@ -91,6 +111,10 @@ class Counting:
         return Received(dict(self._people), self._keys, self._repeats, self._other_bodies, self._dropped)
 
 
+def _digest(text: str) -> bytes:
+    return hashlib.blake2b(text.encode(), digest_size=8).digest()
+
+
 class Http:
     """As much of HTTP/1.1 as its one client speaks."""
 
@@ -100,8 +124,9 @@ class Http:
     async def __call__(self, reader: StreamReader, writer: StreamWriter) -> None:
         try:
             while line := await reader.readline():
-                body = await reader.readexactly(await _content_length(reader))
-                status, answer = await self._answer(line.split()[1].decode(), body)
+                headers = await _headers(reader)
+                body = await reader.readexactly(int(headers.get("content-length", "0")))
+                status, answer = await self._answer(line.split()[1].decode(), body, headers.get("idempotency-key", ""))
                 head = f"HTTP/1.1 {status}\r\ncontent-length: {len(answer)}\r\n\r\n"
                 writer.write(head.encode() + answer)
                 await writer.drain()
@@ -110,25 +135,25 @@ class Http:
         finally:
             writer.transport.abort()
 
-    async def _answer(self, path: str, body: bytes) -> tuple[str, bytes]:
+    async def _answer(self, path: str, body: bytes, call: str) -> tuple[str, bytes]:
         if path == "/deliveries":
             return "200 OK", str(self._counting.deliveries).encode()
         if path == "/tallies":
             return "200 OK", json.dumps(self._counting.tallies().__dict__).encode()
         messages = [Arriving(**message) for message in json.loads(body)["messages"]]
         try:
-            return "200 OK", json.dumps({"results": await self._counting.take(messages)}).encode()
+            return "200 OK", json.dumps({"results": await self._counting.take(messages, call)}).encode()
         except Unavailable:
             return "503 Service Unavailable", b"{}"
 
 
-async def _content_length(reader: StreamReader) -> int:
-    """Reads the header fields; the only one of interest is how long the body is."""
-    length = 0
+async def _headers(reader: StreamReader) -> dict[str, str]:
+    """The header fields, with names in lower case."""
+    headers: dict[str, str] = {}
     while (line := await reader.readline()) not in (b"\r\n", b""):
-        name, _, value = line.partition(b":")
-        length = int(value) if name.lower() == b"content-length" else length
-    return length
+        name, _, value = line.decode().partition(":")
+        headers[name.lower()] = value.strip()
+    return headers
 
 
 class Smtp:

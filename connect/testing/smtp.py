@@ -90,13 +90,22 @@ class SmtpServer:
     username = "campaigns"
     password = "correct horse"  # not a secret: it opens nothing but this server
 
-    def __init__(self, *, starttls: bool = True, tls: bool = False, auth: bool = True, smtputf8: bool = True) -> None:
+    def __init__(
+        self,
+        *,
+        starttls: bool = True,
+        tls: bool = False,
+        auth: bool = True,
+        smtputf8: bool = True,
+        pipelining: bool = True,
+    ) -> None:
         self._state = _State()
         self._certificates = tempfile.TemporaryDirectory()
         self.ca_file = Path(self._certificates.name, "ca.pem")
         context = _certificate(self.ca_file)
         self._controller = _Controller(
             self._state,
+            pipelining,
             hostname="127.0.0.1",
             port=0,
             ssl_context=context if tls else None,
@@ -167,15 +176,25 @@ def _certificate(ca_file: Path) -> ssl.SSLContext:
 
 
 class _Handler:
-    """aiosmtpd calls this once the final dot was read."""
+    """What aiosmtpd calls: for its answer to EHLO, and once the final dot was read."""
+
+    def __init__(self, pipelining: bool) -> None:
+        self._pipelining = pipelining
+
+    async def handle_EHLO(
+        self, server: _Scripted, session: Session, envelope: Envelope, hostname: str, responses: list[str]
+    ) -> list[str]:
+        session.host_name = hostname
+        # It reads line by line from a buffer, and so can do it, but does not say so.
+        return [*responses[:-1], "250-PIPELINING", responses[-1]] if self._pipelining else responses
 
     async def handle_DATA(self, server: _Scripted, session: Session, envelope: Envelope) -> str:
         return await server.ended(session, envelope)
 
 
 class _Controller(Controller):
-    def __init__(self, state: _State, **options: Any) -> None:
-        super().__init__(_Handler(), **options)
+    def __init__(self, state: _State, pipelining: bool, **options: Any) -> None:
+        super().__init__(_Handler(pipelining), **options)
         self._state = state
 
     def factory(self) -> Protocol:

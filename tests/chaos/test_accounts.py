@@ -175,3 +175,21 @@ def test_every_fault_is_dealt() -> None:
     assert set(dealt(10, Random(1))) == set(Fault)
     assert len(dealt(7, Random(1))) == 7
     assert dealt(10, Random(1)) == dealt(10, Random(1))
+
+
+def test_a_call_that_changed_takes_its_mates_with_it(tmp_path: Path) -> None:
+    """Whoever shared a call with somebody who left may stay unknown; whoever did not may not."""
+    people = People.settle(tmp_path / "shop.duckdb", 200)
+    calls = {mark(number): 1 + number % 20 for number in range(1, 201)}
+    people.churn(Standing(None, SALT, SECRET, set(calls), set(calls), calls), Random(3))
+    broken = {1 + number % 20 for number in people.gone | people.moved}
+    assert people.gone | people.moved
+    assert people.parted == {number for number in range(1, 201) if 1 + number % 20 in broken}
+
+
+def test_whose_call_changed_may_be_unknown_and_nobody_else() -> None:
+    whole = replace(PLAIN, idempotent=True, whole_calls=True)
+    found = evidence(scenario=whole)
+    assert "2 are unknown, and 0 were left in doubt (perhaps 0 more)" in told(found)[1]
+    found.people.parted.update({1, 2})
+    assert told(found)[1] == []

@@ -15,7 +15,16 @@ from connect.providers.interface import Account, Idempotency, Status
 from connect.providers.smtp import Settings as SmtpSettings
 from connect.providers.smtp import Smtp
 from connect.testing import an_email
-from connect.testing.http_provider import Http, Http1000, HttpRemembered, HttpRemembered100, Settings
+from connect.testing.http_provider import (
+    Http,
+    Http1000,
+    HttpRemembered,
+    HttpRemembered100,
+    HttpRequestKey,
+    HttpRequestKey100,
+    HttpRequestKey1000,
+    Settings,
+)
 from connect.testing.receivers import Manners, Receivers
 
 KIND = Manners(latency=0, unavailable=0, later=0, drops=0)
@@ -115,3 +124,33 @@ def test_what_the_adapters_say_of_themselves() -> None:
     assert [adapter.capabilities.max_batch for adapter in (Http, Http1000, HttpRemembered100)] == [1, 1000, 100]
     assert Http.capabilities.idempotency is Idempotency.none
     assert HttpRemembered.capabilities.idempotency is Idempotency.message_key
+    keyed = [HttpRequestKey, HttpRequestKey100, HttpRequestKey1000]
+    assert {adapter.capabilities.idempotency for adapter in keyed} == {Idempotency.request_key}
+    assert [adapter.capabilities.max_batch for adapter in keyed] == [1, 100, 1000]
+
+
+async def test_one_that_remembers_calls_answers_a_whole_call_again() -> None:
+    batch, other = [an_email(1), an_email(2)], an_email(2, text="something else")
+    changed = [batch[0], replace(batch[1], message=other.message)]
+    with Receivers(replace(KIND, remembers_calls=True)) as receivers:
+        async with sending(HttpRequestKey100, receivers.http_port) as provider:
+            for _ in range(2):
+                assert statuses(await provider.send(batch)) == [Status.accepted] * 2
+            assert statuses(await provider.send(changed)) == [Status.undecidable] * 2
+            assert statuses(await provider.send(batch[:1])) == [Status.accepted], "another call"
+        received = receivers.tallies()
+    assert (received.deliveries, received.repeats, received.other_bodies) == (3, 2, 2)
+
+
+async def test_a_call_that_was_dropped_is_remembered_and_one_of_which_nothing_was_taken_is_not() -> None:
+    batch = [an_email(1)]
+    for manners, status, deliveries in [
+        (Manners(latency=0, unavailable=0, later=0, drops=1, remembers_calls=True), Status.ambiguous, 1),
+        (Manners(latency=0, unavailable=0, later=1, drops=0, remembers_calls=True), Status.transient, 0),
+    ]:
+        with Receivers(manners) as receivers:
+            async with sending(HttpRequestKey, receivers.http_port) as provider:
+                for _ in range(2):
+                    assert statuses(await provider.send(batch)) == [status]
+            received = receivers.tallies()
+        assert (received.deliveries, received.repeats) == (deliveries, deliveries)

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import event
 
 from connect.errors import Disposition, OutsideError
-from connect.ledger import intents as intents_module
+from connect.ledger import writes as writes_module
 from connect.ledger.commits import Commits
 from connect.ledger.owner import Owner
 from connect.ledger.records import Intent, Slice, Tally
@@ -47,13 +47,13 @@ async def commits(ledger, slice) -> AsyncIterator[Commits]:
 
 @pytest.fixture
 def stored(url, slice, clock) -> Callable[[], list[Intent]]:
-    """The slice's intents as another process finds them, without the instant."""
+    """The slice's intents as another process finds them, without what the ledger adds."""
 
     def read() -> list[Intent]:
         other = Ledger.open(url, project="acme", target="dev", clock=clock)
         found = other.intents(slice.id)
         other.close()
-        return [dataclasses.replace(each, released_at=None) for each in found]
+        return [dataclasses.replace(each, released_at=None, call_size=0) for each in found]
 
     return read
 
@@ -149,7 +149,8 @@ async def test_a_delivery_in_doubt_may_be_released_again(ledger, slice, commits,
     await commits.intend([intent(1, call=1)])
     clock.pass_time(seconds=30)
     await commits.intend([intent(1, call=2)])
-    assert ledger.intents(slice.id) == [dataclasses.replace(intent(1, call=2), released_at=clock.now())]
+    again = dataclasses.replace(intent(1, call=2), released_at=clock.now(), call_size=1)
+    assert ledger.intents(slice.id) == [again]
 
 
 async def test_settling_the_same_again_changes_nothing(commits, stored):
@@ -333,7 +334,7 @@ async def test_a_cancelled_caller_takes_nobody_with_it(ledger, slice, stored):
 
 async def test_a_mistake_inside_the_ledger_is_raised_where_it_is_awaited(commits, stored, monkeypatch):
     with monkeypatch.context() as broken:
-        broken.setattr(intents_module, "intend", lambda *_: 1 / 0)
+        broken.setattr(writes_module.Writes, "note", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             await commits.intend([intent(1)])
     await commits.intend([intent(2)])

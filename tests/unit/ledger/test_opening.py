@@ -9,9 +9,11 @@ import threading
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import event
+from sqlalchemy import create_engine, event, inspect, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateTable
 
@@ -19,8 +21,8 @@ from connect.clock import SystemClock
 from connect.errors import ConnectError, OutsideError, UserError
 from connect.ledger import schema
 from connect.ledger.store import Ledger
-from connect.ledger.tables import METADATA
-from connect.vocabulary import RunState
+from connect.ledger.tables import METADATA, instant
+from connect.vocabulary import Outcome, RunState
 
 
 def open_at(path: Path | str, project: str = "acme", target: str = "dev") -> Ledger:
@@ -154,23 +156,35 @@ def test_a_full_disk_says_what_to_do_and_loses_nothing(ledger, a_run):
     assert ledger.run(run.id) == run
 
 
-def test_only_one_of_many_that_open_it_at_once_makes_it(tmp_path):
-    path, ready, ledgers, errors = tmp_path / "state.db", threading.Barrier(6), [], []
+def open_at_once(paths: list[Path]) -> list[Ledger]:
+    """Each in a thread of its own, all at one instant."""
+    ready, ledgers, errors = threading.Barrier(len(paths)), [], []
 
-    def open_it() -> None:
+    def open_it(path: Path) -> None:
         ready.wait()
         try:
             ledgers.append(open_at(path))
-        except ConnectError as error:
+        except Exception as error:  # noqa: BLE001 — told below, by the test's own thread
             errors.append(error)
 
-    threads = [threading.Thread(target=open_it) for _ in range(6)]
+    threads = [threading.Thread(target=open_it, args=(path,)) for path in paths]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert errors == []
-    assert [ledger.runs() for ledger in ledgers] == [[]] * 6
+    return ledgers
+
+
+@pytest.mark.parametrize(
+    "names", [["one"] * 6, [f"ledger-{number}" for number in range(8)]], ids=["one", "each its own"]
+)
+def test_of_many_that_open_ledgers_at_once_each_gets_one_that_works(tmp_path, names):
+    ledgers = open_at_once([tmp_path / f"{name}.db" for name in names])
+    assert [ledger.runs() for ledger in ledgers] == [[]] * len(names)
+    assert {ledger.check().partition(" holds")[0] for ledger in ledgers} == {
+        f"the ledger {tmp_path / name}.db" for name in names
+    }
     for ledger in ledgers:
         ledger.close()
 
@@ -195,7 +209,7 @@ def test_the_migrations_make_exactly_the_tables(ledger):
 def test_the_migrations_make_tables_without_rowid(ledger):
     with ledger.read() as connection:
         found = connection.exec_driver_sql("SELECT name FROM pragma_table_list WHERE wr").scalars().all()
-    assert set(found) == {"intents", "tallies"}
+    assert set(found) == {"tallies"}
 
 
 def test_the_newest_migration_is_the_schema_that_the_program_knows():
@@ -229,3 +243,59 @@ def test_doctor_hears_of_damage(url, ledger, a_run, tmp_path):
         damaged.check()
     assert code(error) == "ledger-unavailable"
     damaged.close()
+
+
+def make_as_of(revision: str, url: str) -> None:
+    """A ledger as an older version of the program left it."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(schema.__file__).with_name("migrations")))
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+        config.attributes |= {"connection": connection, "schema": inspect(connection).default_schema_name}
+        command.upgrade(config, revision)
+        connection.exec_driver_sql("INSERT INTO meta VALUES ('project', 'acme'), ('target', 'dev')")
+    engine.dispose()
+
+
+def test_what_was_near_the_air_before_an_upgrade_is_known_after_it(url, rig):
+    if rig.engine == "sqlite":
+        Path(url.removeprefix("sqlite:///")).parent.mkdir()
+    make_as_of("0002", url)
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO runs (id, target, mode, campaign, fire_time, manual, state, reason, digest, campaign_json,"
+            " started_at, recoveries) VALUES ('r', 'dev', 'live', 'c', 0, true, 'stopped', '', '', '{}', 0, 0)"
+        )
+        connection.exec_driver_sql(
+            "INSERT INTO slices (id, run_id, low, owner, epoch, lease_until) VALUES (7, 'r', '', '', 1, 0)"
+        )
+        for number in range(250):
+            channel, outcome = ("email", "sms")[number % 2], ("failed", "sent", None)[number % 3]
+            connection.execute(
+                text("INSERT INTO intents VALUES (7, :key, :number, :channel, 'a', :call, 1, 5, :outcome, :reason)"),
+                {
+                    "key": number.to_bytes(16, "big"),
+                    "number": number,
+                    "channel": channel,
+                    "call": number // 10,
+                    "outcome": outcome,
+                    "reason": "mailbox_full" if outcome == "failed" else "",
+                },
+            )
+    engine.dispose()
+    ledger = open_at(url)
+    found = ledger.intents(7)
+    assert [(each.key, each.sequence, each.call) for each in found] == [
+        (number.to_bytes(16, "big"), number, number // 10) for number in range(250)
+    ]
+    assert [each.channel.value for each in found[:2]] == ["email", "sms"]
+    assert [(each.outcome, each.reason) for each in found[:3]] == [
+        (Outcome.failed, "mailbox_full"),
+        (Outcome.sent, ""),
+        (None, ""),
+    ]
+    assert {(each.account, each.call_size, each.released_at) for each in found} == {("a", 0, instant(5))}
+    ledger.close()

@@ -1,0 +1,27 @@
+"""How much of everything is measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Size:
+    people: int = 100_000
+    """In the audience of a whole run."""
+    script: int = 2_000
+    """In the audience of the straightforward script, whose start-up is small beside its rate."""
+    seconds: float = 0.4
+    """Of CPU, for each turn of something that is measured in this process."""
+    rounds: int = 5
+    starts: int = 9
+    """How often a command is started."""
+    memory: tuple[int, ...] = (100_000, 1_000_000, 10_000_000)
+    """Audiences whose peak memory is compared."""
+
+
+FULL = Size()
+QUICK = Size(10_000, 500, 0.1, 3, 3, (100_000, 1_000_000))
+"""For a look while working on something: start-up weighs on these figures."""
+TINY = Size(200, 20, 0.0, 1, 1, (100, 1_000))
+"""For the tests, which only want to know that everything still runs."""

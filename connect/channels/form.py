@@ -1,0 +1,152 @@
+"""An e-mail content as a form to fill in: what is the same for everybody is checked and folded once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields
+from functools import cache, partial
+from operator import attrgetter
+from typing import TypeVar
+
+from connect.channels.fields import (
+    CORRELATION_HEADER,
+    MAX_RECIPIENTS,
+    attached,
+    check_size,
+    custom,
+    line,
+    mended,
+    one,
+    several,
+)
+from connect.channels.message import Attachment, Email, Folded, Mailbox, Prepared
+from connect.channels.mime import fold
+from connect.channels.parts import Bad, EmailParts, Refused, UnsubscribeHeaders
+from connect.channels.plain import text_from_html
+from connect.channels.preheader import with_preheader
+from connect.channels.unsubscribe import unsubscribe_headers
+from connect.vocabulary import Reason
+
+T = TypeVar("T")
+Step = Callable[[EmailParts], T]
+Body = tuple[str, bytes] | tuple[None, None]
+"""The text of a body, and its UTF-8."""
+
+FIELDS = frozenset(field.name for field in fields(EmailParts))
+
+
+class EmailForm:
+    """Builds one content's e-mails. `constant` holds what is the same for everybody, `varies` names the other fields.
+
+    Checks are made in one order, whichever fields vary: an e-mail with two faults is refused for the same one.
+    """
+
+    def __init__(self, constant: EmailParts, varies: frozenset[str]) -> None:
+        self._constant, self._varies = constant, varies
+        self._raw_html: Step[str | None] = self._step(attrgetter("html"), "html")
+        self._raw_text: Step[str | None] = self._step(attrgetter("text"), "text")
+        self._raw_attachments: Step[tuple[Attachment, ...]] = self._step(attrgetter("attachments"), "attachments")
+        self._preheader = self._step(_preheader, "preheader")
+        self._sender = self._step(_sender, "sender")
+        self._to = self._step(_to, "to")
+        self._subject = self._step(_subject, "subject")
+        self._text = self._step(self._readable, "text", "html")
+        self._html = self._step(self._page, "html", "preheader")
+        self._cc = self._step(_cc, "cc")
+        self._bcc = self._step(_bcc, "bcc")
+        self._reply_to = self._step(_reply_to, "reply_to")
+        self._headers = self._step(_headers, "headers")
+        self._attachments = self._step(_attachments, "attachments")
+        self._folded: Folded | None = None
+
+    def __reduce__(self) -> tuple[type[EmailForm], tuple[EmailParts, frozenset[str]]]:
+        return EmailForm, (self._constant, self._varies)
+
+    def build(
+        self,
+        parts: EmailParts,
+        *,
+        message_key: bytes,
+        correlation_id: str,
+        unsubscribe: UnsubscribeHeaders | None,
+    ) -> Email | Bad:
+        """As `build_email`; of `parts`, only the fields that vary are read."""
+        try:
+            return self._build(parts, correlation_id, unsubscribe)
+        except Refused as refused:
+            return refused.bad
+
+    def _step(self, check: Step[T], *names: str) -> Step[T]:
+        """The check for each person where one of these fields varies; else its result, or its refusal, for all."""
+        if not self._varies.isdisjoint(names):
+            return check
+        once = cache(partial(check, self._constant))
+        return lambda parts: once()
+
+    def _build(self, parts: EmailParts, correlation_id: str, unsubscribe: UnsubscribeHeaders | None) -> Email:
+        sender = self._sender(parts)
+        # Before text is made from HTML, which takes seconds for megabytes; and again with that text.
+        check_size(self._raw_html(parts), self._raw_text(parts), self._raw_attachments(parts))
+        to, subject = self._to(parts), self._subject(parts)
+        text, text_data = self._text(parts)
+        html, html_data = self._html(parts)
+        cc, bcc, reply_to = self._cc(parts), self._bcc(parts), self._reply_to(parts)
+        headers = (*self._headers(parts), *unsubscribe_headers(unsubscribe), (CORRELATION_HEADER, correlation_id))
+        attachments = self._attachments(parts)
+        if (cc or bcc) and 1 + len(cc) + len(bcc) > MAX_RECIPIENTS:
+            raise Refused(Reason.too_many_recipients, "cc" if cc else "bcc")
+        check_size(html, text, attachments)
+        message_id = f"{correlation_id}@{sender.address.rpartition('@')[2]}"
+        email = Email(sender, (to,), subject, message_id, text, html, cc, bcc, reply_to, headers, attachments)
+        if self._folded is None:
+            self._folded = fold(email, FIELDS - self._varies, len(self._headers(parts)))
+        email.prepared = Prepared(self._folded, text_data, html_data)
+        return email
+
+    def _readable(self, parts: EmailParts) -> Body:
+        """The text for people who do not see HTML: the content's own, else made from its page."""
+        text = self._raw_text(parts)
+        if text is not None:
+            return mended(text)
+        html = self._raw_html(parts)
+        return (None, None) if html is None else mended(text_from_html(mended(html)[0]))
+
+    def _page(self, parts: EmailParts) -> Body:
+        html = self._raw_html(parts)
+        return (None, None) if html is None else mended(with_preheader(html, self._preheader(parts)))
+
+
+def _sender(parts: EmailParts) -> Mailbox:
+    return one("from", parts.sender, Reason.invalid_email)
+
+
+def _to(parts: EmailParts) -> Mailbox:
+    return one("to", parts.to, Reason.no_address)
+
+
+def _subject(parts: EmailParts) -> str:
+    return line("subject", parts.subject)
+
+
+def _preheader(parts: EmailParts) -> str:
+    return line("preheader", parts.preheader)
+
+
+def _cc(parts: EmailParts) -> tuple[Mailbox, ...]:
+    return several("cc", parts.cc)
+
+
+def _bcc(parts: EmailParts) -> tuple[Mailbox, ...]:
+    return several("bcc", parts.bcc)
+
+
+def _reply_to(parts: EmailParts) -> tuple[Mailbox, ...]:
+    return several("reply_to", parts.reply_to)
+
+
+def _headers(parts: EmailParts) -> tuple[tuple[str, str], ...]:
+    return custom(parts.headers)
+
+
+def _attachments(parts: EmailParts) -> tuple[Attachment, ...]:
+    return tuple(map(attached, parts.attachments))

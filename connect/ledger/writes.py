@@ -1,0 +1,68 @@
+"""What a caller wants written, all of it or nothing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+
+from connect.ledger.book import Book
+from connect.ledger.bundles import Members
+from connect.ledger.intents import Settled
+from connect.ledger.records import Call, Intent
+from connect.ledger.tallies import TallyKey
+
+
+@dataclass(slots=True)
+class Writes:
+    """Done in the order of these fields."""
+
+    released: Sequence[Members] = ()
+    settled: Sequence[Settled] = ()
+    withdrawn: Sequence[bytes] = ()
+    passed: Sequence[bytes] = ()
+    cursor: str | None = None
+    tallies: Mapping[TallyKey, int] = field(default_factory=dict)
+
+    def deliveries(self) -> int:
+        """How many it is about."""
+        released = sum(len(members.keys) for members in self.released)
+        return released + len(self.settled) + len(self.withdrawn) + len(self.passed)
+
+    def note(self, book: Book, now: int) -> None:
+        """Write it into the book. Raises Unaccounted."""
+        for members in self.released:
+            book.release(members, now)
+        book.settle(self.settled)
+        book.withdraw(self.withdrawn)
+        book.pass_by(self.passed)
+        if self.cursor is not None:
+            book.advance(self.cursor)
+
+
+def members_of(call: Call) -> Members:
+    keys, count = list(call.keys), len(call.keys)
+    calls, sizes = [call.number] * count, [count] * count
+    return Members(call.channel.value, call.account, keys, list(call.sequences), calls, sizes)
+
+
+def members_among(intents: Iterable[Intent]) -> list[Members]:
+    """Of one account and channel each, in order. Where a delivery is in it twice, the last one counts."""
+    once = list({intent.key: intent for intent in intents}.values())
+    sizes = Counter([(intent.account, intent.call) for intent in once])
+    found = []
+    for (account, channel), some in groupby(once, lambda intent: (intent.account, intent.channel)):
+        group = list(some)
+        calls = [intent.call for intent in group]
+        found.append(
+            Members(
+                channel.value,
+                account,
+                keys=[intent.key for intent in group],
+                sequences=[intent.sequence for intent in group],
+                calls=calls,
+                call_sizes=[sizes[account, call] for call in calls],
+            )
+        )
+    return found

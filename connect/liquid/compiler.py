@@ -1,0 +1,122 @@
+"""A template's parse tree as one Python function over columns.
+
+The function is made once for each template and bound once for each batch of rows. It prints what the interpreter
+prints; where anything goes wrong in it, or is too large for it, the interpreter renders that row again and so defines
+every error. Some templates are left to the interpreter as a whole: those that render themselves, that ask for objects
+by names which only the data knows, that give an object's name to something else, or use a loop as a value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from liquid import BoundTemplate
+
+from connect.liquid.calls import Calls
+from connect.liquid.environment import Environment
+from connect.liquid.frames import Frame
+from connect.liquid.nodes import write_all
+from connect.liquid.program import Program
+from connect.liquid.reads import Reads
+from connect.liquid.runtime import for_environment, keeper
+from connect.liquid.statements import WRITERS
+from connect.liquid.values import Values
+from connect.liquid.writing import Block, Constants, NotCompiled
+
+Render = Callable[[int, bytes, object], str]
+"""(row, random seed, the row's `url`) → the text."""
+_MANY = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A template as Python. `columns` and `objects` are what `_bind` takes, in order."""
+
+    columns: tuple[str, ...]
+    objects: tuple[str, ...]
+    undefined: object
+    source: str
+    _bind: Callable[..., Render]
+
+    def bind(
+        self,
+        column: Callable[[str], Sequence[object]],
+        user_at: Callable[[int], object],
+        scope: Mapping[str, object],
+        again: Render,
+    ) -> Render:
+        """For a batch: `column` gives a column's values, `user_at` a whole row, `again` renders by interpreter."""
+        columns = [column(name) for name in self.columns]
+        objects = [scope.get(name, self.undefined) for name in self.objects]
+        return self._bind(*columns, *objects, user_at, scope.get("now"), again)
+
+
+def compile_template(template: BoundTemplate, reads: Reads) -> Compiled | None:
+    """None where the interpreter has to do it."""
+    try:
+        return _compiled(template, reads)
+    except (NotCompiled, SyntaxError, RecursionError, MemoryError):
+        return None  # Python's own limits on nesting are lower than Liquid's
+
+
+def _compiled(template: BoundTemplate, reads: Reads) -> Compiled:
+    assert isinstance(template.env, Environment)
+    constants = Constants(for_environment(template.env))
+    values = Values(template.env, constants, reads.whole)
+    program = Program(
+        values, Calls(values), template.env.static_context(), WRITERS, reads.continues, reads.prints > _MANY
+    )
+    frame = Frame(constants)
+    frame.collect(template.nodes, program.static)
+    body = Block(constants)
+    write_all(program, template.nodes, body, frame)
+    constants.values |= {"keep": keeper(program.kept_bytes()), "MOST_KEPT": program.kept_bytes() // 5}
+    source = _source(program, frame, body)
+    names: dict[str, Any] = dict(constants.values)
+    exec(compile(source, "<liquid>", "exec"), names)
+    objects = tuple(name for name in values.objects if name not in ("user", "url"))
+    return Compiled(tuple(values.columns), objects, names["U"], source, names["bind"])
+
+
+def _source(program: Program, frame: Frame, body: Block) -> str:
+    values = program.values
+    shared = [variable for name, variable in values.objects.items() if name not in ("user", "url")]
+    columns = {variable: f"{variable}s" for variable in values.columns.values()}
+    lines = [f"{variable} = {column}[row]" for variable, column in columns.items()]
+    lines += [f"{values.objects['user']} = user_at(row)"] if "user" in values.objects else []
+    lines += [f"{values.objects['url']} = url"] if "url" in values.objects else []
+    lines += ["state = State(now, seed)"] if program.draws else []
+    lines += _text(program, frame, body)
+    return "\n".join(
+        [
+            f"def bind({', '.join((*columns.values(), *shared, 'user_at', 'now', 'again'))}):",
+            " def render(row, seed, url):",
+            "  try:",
+            *(f"   {line}" for line in lines),
+            "  except Skip:",
+            "   raise",
+            "  except Exception:",
+            "   pass",  # so that the interpreter's error does not carry this one along, which may hold a value
+            "  return again(row, seed, url)",
+            " return render",
+        ]
+    )
+
+
+def _text(program: Program, frame: Frame, body: Block) -> list[str]:
+    entry = frame.entry()
+    if not body.lines and not entry:
+        written = [f"text_ = {body.joined(body.pieces)}"]
+        return [*written, "if len(text_) > MOST_OUTPUT: raise GiveUp", "return text_"]
+    program.flush(body)
+    return [
+        "parts = []",
+        "size = rounds = 0",
+        *entry,
+        *body.lines,
+        "text_ = joined(parts)",
+        "captured(size, text_)",
+        "return text_",
+    ]

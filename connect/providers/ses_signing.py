@@ -1,0 +1,83 @@
+"""AWS's signature of a request (Signature Version 4), for a JSON POST whose keys change rarely.
+
+Botocore's own signer gives the same signature (a test compares them) and takes ten times as long: it takes every
+request apart again. The algorithm: docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from dataclasses import dataclass, field
+from datetime import datetime
+from urllib.parse import quote, urlsplit
+
+from connect.redact import Secret
+
+CONTENT_TYPE = "application/json"
+_ALGORITHM = "AWS4-HMAC-SHA256"
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Credentials as they are now; temporary ones bring a token."""
+
+    access_key_id: str = field(repr=False)
+    secret: Secret
+    token: Secret | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where requests go, as far as a signature covers it."""
+
+    host: str
+    region: str
+    service: str
+
+    @classmethod
+    def of(cls, url: str, region: str, service: str) -> Place:
+        """The host as the Host header will have it: in lower case, with a port that is not the scheme's own."""
+        parts = urlsplit(url)
+        default = parts.port is None or parts.port == _DEFAULT_PORTS.get(parts.scheme)
+        name = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
+        return cls(name if default else f"{name}:{parts.port}", region, service)
+
+
+class Signer:
+    """Signs requests to one place; remembers the signing key of the day."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._day_key: tuple[str, Keys, bytes] | None = None
+
+    def headers(self, path: str, body: bytes, keys: Keys, now: datetime) -> dict[str, str]:
+        """The header fields of a POST of this body at this time (aware, UTC)."""
+        instant = now.strftime("%Y%m%dT%H%M%SZ")
+        scope = f"{instant[:8]}/{self._place.region}/{self._place.service}/aws4_request"
+        fields = {"content-type": CONTENT_TYPE, "host": self._place.host, "x-amz-date": instant}
+        if keys.token:
+            fields["x-amz-security-token"] = keys.token.reveal()
+        names = ";".join(fields)
+        request = _canonical(path, fields, names, body)
+        text = f"{_ALGORITHM}\n{instant}\n{scope}\n{hashlib.sha256(request.encode()).hexdigest()}"
+        signature = hmac.digest(self._key(instant[:8], keys), text.encode(), "sha256").hex()
+        del fields["host"]  # the client writes it
+        credential = f"Credential={keys.access_key_id}/{scope}"
+        fields["authorization"] = f"{_ALGORITHM} {credential}, SignedHeaders={names}, Signature={signature}"
+        return fields
+
+    def _key(self, day: str, keys: Keys) -> bytes:
+        if self._day_key is None or self._day_key[:2] != (day, keys):
+            key = f"AWS4{keys.secret.reveal()}".encode()
+            for part in (day, self._place.region, self._place.service, "aws4_request"):
+                key = hmac.digest(key, part.encode(), "sha256")
+            self._day_key = day, keys, key
+        return self._day_key[2]
+
+
+def _canonical(path: str, fields: dict[str, str], names: str, body: bytes) -> str:
+    """The request as it is signed; the fields are in alphabetical order already."""
+    lines = "".join(f"{name}:{value}\n" for name, value in fields.items())
+    return f"POST\n{quote(path, safe='/-_.~')}\n\n{lines}\n{names}\n{hashlib.sha256(body).hexdigest()}"

@@ -1,0 +1,290 @@
+"""Messages on one connection: at most two at a time, every reply matched to its message.
+
+    ◀── 354 ── content of A, final dot, envelope of B ──▶       one write
+    ◀── 250 for A, 250 250 354 for B ── content of B, …         one read
+
+So a message costs one round trip. While A's reply is awaited, nothing of B but its envelope is written, and A's reply
+comes before B's: whatever breaks, it is known which of the two may have been accepted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import deque
+from typing import Protocol
+
+from connect.providers.smtp_session import Offers
+from connect.providers.smtp_transaction import Move, Submission, Transaction
+from connect.providers.smtp_wire import Wire
+
+_CHUNK = 65536
+"""A larger message leaves in pieces, so that a connection that breaks in the middle is known to have done so."""
+_GOODBYE_SECONDS = 2.0
+
+_HAD_ENOUGH = re.compile(rb"too many (messages|mails|transactions|e-?mails)", re.IGNORECASE)
+"""A server that will take no more on this connection says so at MAIL, with 421 or (OpenSMTPD) with 452."""
+
+
+class Harbour(Protocol):
+    """Where a connection belongs."""
+
+    def changed(self, pipeline: Pipeline) -> None:
+        """It has more or less room now."""
+
+    def gone(self, pipeline: Pipeline) -> None:
+        """It carries nothing any more."""
+
+    def elsewhere(self, submission: Submission) -> None:
+        """Nothing was said about this message, and it is not its fault: another connection may carry it."""
+
+
+class Pipeline:
+    """One connection that carries messages, one after the other."""
+
+    def __init__(self, wire: Wire, offers: Offers, harbour: Harbour, most: int, seconds: float) -> None:
+        self.wire = wire
+        self.offers = offers
+        self._harbour = harbour
+        self._left = most
+        """How many messages it may still take."""
+        self._seconds = seconds
+        self._flights: deque[Transaction] = deque()
+        self._content: memoryview | bytes | None = None
+        """What is due of the first message's content."""
+        self._used = False
+        """A message was carried to its end."""
+        self._dirty = False
+        """A transaction was left open: RSET before the next one."""
+        self._resetting = False
+        self._leaving = False
+        self._over = False
+        self._flushing = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._loop = asyncio.get_running_loop()
+        wire.listener = self
+
+    @property
+    def idle(self) -> bool:
+        return not self._flights
+
+    @property
+    def has_room(self) -> bool:
+        """Whether it takes another message now: one, and with PIPELINING a second behind it."""
+        if self._over or self._leaving or self._left <= 0:
+            return False
+        return len(self._flights) < (2 if self.offers.pipelining else 1)
+
+    def take(self, submission: Submission) -> None:
+        """Carry this message. It leaves with the next write."""
+        transaction = Transaction(submission, self.offers)
+        if transaction.receipt is not None:
+            submission.settle(transaction.receipt)
+            return
+        if self._over:
+            submission.settle(transaction.broken("connection_lost"))
+            return
+        self._left -= 1
+        self._flights.append(transaction)
+        self._harbour.changed(self)
+        self._soon()
+
+    def abandon(self, submission: Submission) -> bool:
+        """Nobody waits for this message any more. False when it is not here.
+
+        Its reply must not reach the next one, so the connection ends; at once, unless that would put another in doubt.
+        """
+        if not any(each.submission is submission for each in self._flights):
+            return False
+        self._left = 0
+        self._used = True  # it ends because we end it: the other message may move
+        self._harbour.changed(self)
+        if not any(each.written and not each.abandoned for each in self._flights):
+            self._break("connection_lost")
+        return True
+
+    def leave(self) -> None:
+        """Say goodbye, when nothing is in the air; else close at once."""
+        if self._over or self._leaving:
+            return
+        if self._flights or not self.wire.usable or self.wire.paused:
+            self._break("connection_lost")
+            return
+        self._leaving = True
+        self._harbour.changed(self)
+        self.wire.write(b"QUIT\r\n")
+        self._stop_timer()
+        self._timer = self._loop.call_later(min(_GOODBYE_SECONDS, self._seconds), self._break, "connection_lost")
+
+    def cut(self) -> None:
+        """Close at once, whatever is in the air."""
+        self._break("connection_lost")
+
+    # What comes in
+
+    def replied(self, code: int, text: bytes) -> None:
+        if self._over:
+            return
+        if not self._flights:  # goodbye; or a server that says unasked that it leaves
+            self._break("connection_lost")
+        elif self._resetting:
+            self._reset(code)
+        else:
+            self._match(self._flights[0], code, text)
+
+    def writable(self) -> None:
+        self._soon()
+
+    def lost(self, error: Exception | None) -> None:
+        self._break("connection_lost", str(error or ""))
+
+    def _match(self, flight: Transaction, code: int, text: bytes) -> None:
+        """A reply to the oldest message that is in the air."""
+        if self._used and not flight.answered and _had_enough(code, text):
+            self._break("connection_lost")
+            return
+        move = flight.reply(code, text)
+        if move is Move.content:
+            self._content = flight.content
+            self._soon()
+        elif move is Move.say:
+            self._soon()
+        elif move is Move.settled:
+            self._land(flight, code)
+
+    def _reset(self, code: int) -> None:
+        self._resetting = False
+        if not 200 <= code < 300:
+            self._break("connection_lost")
+        else:
+            self._soon()
+
+    def _land(self, flight: Transaction, code: int) -> None:
+        """The oldest message has its receipt. Where the server leaves, or was not given all of it, nothing follows."""
+        assert flight.receipt is not None
+        self._flights.popleft()
+        self._used = True
+        self._dirty = not flight.clean
+        cut_short = flight.clean and not flight.written
+        abandoned = flight.abandoned or any(each.abandoned for each in self._flights)
+        flight.submission.settle(flight.receipt)
+        if code == 421 or cut_short or abandoned:
+            self._break("connection_lost")
+        elif self._left <= 0 and not self._flights:
+            self.leave()
+        else:
+            self._harbour.changed(self)
+            self._soon()
+
+    # What goes out
+
+    def _soon(self) -> None:
+        """Write after whoever was just answered could bring the next message, so that one write carries both."""
+        if not self._flushing and not self._over:
+            self._flushing = True
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._flushing = False
+        if self._over or not self._flights:
+            return
+        self._start_clock(self._flights[0])
+        if self.wire.paused or self._resetting or not self.wire.usable:
+            return  # `writable`, the reply, or `lost` will follow
+        out = [*self._first_words(), *self._next_words()]
+        if out:
+            self.wire.write(out[0] if len(out) == 1 else b"".join(out))
+
+    def _first_words(self) -> list[bytes | memoryview]:
+        """What the oldest message has to say: its envelope, more of it, or its content."""
+        flight = self._flights[0]
+        if self._content is not None:
+            return self._piece(flight)
+        if not flight.said:
+            return self._opening(flight)
+        words, flight.words = flight.words, b""
+        return [words] if words else []
+
+    def _next_words(self) -> list[bytes | memoryview]:
+        """The envelope of the second message, once the final dot of the first is on its way."""
+        if len(self._flights) < 2 or not self._flights[0].written or self._flights[1].said:
+            return []
+        flight = self._flights[1]
+        self._start_clock(flight)
+        return self._opening(flight)
+
+    def _opening(self, flight: Transaction) -> list[bytes | memoryview]:
+        if not self._dirty:
+            return [flight.opening()]
+        self._dirty, self._resetting = False, True
+        if self.offers.pipelining:
+            return [b"RSET\r\n", flight.opening()]
+        return [b"RSET\r\n"]
+
+    def _piece(self, flight: Transaction) -> list[bytes | memoryview]:
+        """The content, or the next piece of it. Every byte before the final dot is given to the network before it."""
+        content = self._content
+        assert content is not None
+        if len(content) <= _CHUNK:
+            self._content = None
+            flight.written = True
+            return [content]
+        rest = memoryview(content)
+        self._content = rest[_CHUNK:]
+        self._soon()  # which lets a connection that broke say so, before more is written into it
+        return [rest[:_CHUNK]]
+
+    # Time
+
+    def _start_clock(self, flight: Transaction) -> None:
+        if flight.started:
+            return
+        flight.started = self._loop.time()
+        if self._timer is None:
+            self._timer = self._loop.call_later(self._seconds, self._look)
+
+    def _look(self) -> None:
+        """One timer for the connection, and not one for each message: the oldest is the first to be late."""
+        self._timer = None
+        if not self._flights:
+            return
+        now = self._loop.time()
+        left = (self._flights[0].started or now) + self._seconds - now
+        if left <= 0.001:
+            self._break("timed_out")
+        else:
+            self._timer = self._loop.call_later(left, self._look)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    # The end
+
+    def _break(self, reason: str, text: str = "") -> None:
+        """Close, and say of every message what is known of it."""
+        if self._over:
+            return
+        self._over = True
+        self._stop_timer()
+        self.wire.abort()
+        flights, self._flights = self._flights, deque()
+        self._harbour.gone(self)
+        for flight in (each for each in flights if not each.abandoned):
+            if self._may_move(flight, reason):
+                self._harbour.elsewhere(flight.submission)
+            else:
+                flight.submission.settle(flight.broken(reason, text))
+            self._used, reason = False, "connection_lost"  # for the second: it ended in the middle of the first
+
+    def _may_move(self, flight: Transaction, reason: str) -> bool:
+        """A message that the server said nothing about, on a connection that had worked and ended between two messages.
+
+        A new connection is tried once only: there, nothing was carried yet.
+        """
+        return self._used and reason != "timed_out" and not flight.answered
+
+
+def _had_enough(code: int, text: bytes) -> bool:
+    return code == 421 or (400 <= code < 500 and _HAD_ENOUGH.search(text) is not None)
