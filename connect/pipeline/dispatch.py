@@ -418,12 +418,12 @@ class Lane:
             self._retrying = asyncio.create_task(self._retry_on())
 
     async def _retry_on(self) -> None:
-        """Put what waits for its next try in front of the others, when it is due."""
+        """Put what waits for its next try behind the others, when it is due: who was never tried comes first."""
         while self._later and not self._halted.is_set():
             self._sooner.clear()
             await self._until(self._sooner, self._later.next_due - self._clock.monotonic())
             if not self._halted.is_set() and (due := self._later.take(self._clock.monotonic())):
-                self._queue.appendleft(due)
+                self._queue.append(due)
                 self._releasable.set()
 
     async def _until(self, event: asyncio.Event, seconds: float) -> None:
