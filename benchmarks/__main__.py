@@ -72,9 +72,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     names = chosen(options.only)
     if not names:
         parser.error(f"there is no benchmark {options.only}; there are {', '.join(BENCHMARKS)}")
-    rows = measure(names, QUICK if options.quick else FULL)
+    size = QUICK if options.quick else FULL
+    rows = measure(names, size)
     if options.json:
-        document = {"machine": machine(), "rows": [vars(row) for row in rows]}
+        document = {"machine": machine(), "size": vars(size), "rows": [vars(row) for row in rows]}
         options.json.write_text(json.dumps(document, indent=2) + "\n")
 
 

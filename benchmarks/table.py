@@ -18,12 +18,14 @@ def table(document: dict[str, Any]) -> str:
     """The rows, and below them where they were measured."""
     lines = ["| row | value | unit | ratio | to |", "|---|---:|---|---:|---|"]
     lines += [_row(row) for row in document["rows"]]
-    return "\n".join([*lines, "", _measured_on(document["machine"])])
+    whole = f"Whole runs wrote to {document['size']['people']:,} people, the script to {document['size']['script']:,}."
+    return "\n".join([*lines, "", f"{_measured_on(document['machine'])} {whole}"])
 
 
 def _row(row: dict[str, Any]) -> str:
-    ratio = f"{row['ratio']:,.2f} | `{row['ratio_to']}`" if row["ratio_to"] else "|"
-    return f"| `{row['name']}` | {row['value']:,.0f} | {row['unit']} | {ratio} |"
+    compared = [f"{row['ratio']:,.2f}", f"`{row['ratio_to']}`"] if row["ratio_to"] else ["", ""]
+    cells = [f"`{row['name']}`", f"{row['value']:,.0f}", row["unit"], *compared]
+    return "|" + "|".join(f" {cell} " if cell else " " for cell in cells) + "|"
 
 
 def _measured_on(machine: dict[str, Any]) -> str:

@@ -22,7 +22,7 @@ def one(field: str, rendered: str | Mailbox, when_blank: Reason) -> Mailbox:
     """The only mailbox in a field that takes one."""
     if isinstance(rendered, Mailbox):
         return rendered
-    found = several(field, rendered)
+    found = mailboxes(rendered) or several(field, rendered)
     if not found:
         raise Refused(when_blank, field)
     if len(found) > 1:

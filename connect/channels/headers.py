@@ -39,17 +39,18 @@ def is_name(name: str) -> bool:
 
 def field(name: str, value: str) -> str:
     """One unstructured field with its CRLF; a parser reads exactly `value` back. Raises ValueError when unsafe."""
-    if value.isascii() and value.isprintable() and is_name(name) and _fits(name, value):
+    # Printable ASCII on one line stands as it is: a tenth of the time of finding so by `_plain` and `_folded`.
+    if (
+        (len(name) + len(value) <= _WIDTH - 2 or (" " not in value and len(value) <= _LONGEST_TOKEN))
+        and value.isascii()
+        and value.isprintable()
+        and value[:1] != " " != value[-1:]
+        and "=?" not in value
+        and is_name(name)
+    ):
         return f"{name}: {value}\r\n"
     _refuse(name, value)
     return _folded(name, _tokens(value) if _plain(value) else encoded_words(value, _room(name)))
-
-
-def _fits(name: str, value: str) -> bool:
-    """Whether printable ASCII stands as it is and on one line: what `_plain` and `_folded` take far longer to find."""
-    if value[:1] == " " or value[-1:] == " " or "=?" in value:
-        return False
-    return len(name) + len(value) <= _WIDTH - 2 or (len(value) <= _LONGEST_TOKEN and " " not in value)
 
 
 def address_field(name: str, boxes: Sequence[Mailbox]) -> str:

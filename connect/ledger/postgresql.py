@@ -28,15 +28,10 @@ _UNANSWERED = {"tcp_user_timeout": 15_000, "application_name": "connect"}
 
 # A suspended process must not keep its locks: whoever takes its slice over would wait for them for ever. Our
 # transactions take milliseconds. A setting of the server that waits for more than the disk (remote_apply) stays.
-# Every row is found by its key: plans made from the statistics of a table that is empty one minute and full the next
-# read all of it (measured: a delete of 4,000 intents takes six times as long).
 _SETTINGS = """
 SELECT set_config('lock_timeout', '{busy}ms', false),
        set_config('idle_in_transaction_session_timeout', '10s', false),
        set_config('statement_timeout', '30s', false),
-       set_config('enable_seqscan', 'off', false),
-       set_config('enable_hashjoin', 'off', false),
-       set_config('enable_mergejoin', 'off', false),
        CASE WHEN current_setting('synchronous_commit') IN ('off', 'local', 'remote_write')
             THEN set_config('synchronous_commit', 'on', false) END
 """

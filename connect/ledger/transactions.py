@@ -40,9 +40,13 @@ class Line:
             raise
 
     def close(self) -> None:
+        """Really: the engine may have been disposed of, and nobody would close it later."""
         connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
+        if connection is None:
+            return
+        if not connection.invalidated:
+            connection.detach()
+        connection.close()
 
 
 class Transactions:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from liquid.builtin.expressions import FilteredExpression, KeywordArgument
+from liquid.builtin.expressions import FilteredExpression, KeywordArgument, PositionalArgument, StringLiteral
 from liquid.builtin.expressions import Literal as LiteralExpression
 from liquid.builtin.expressions.filtered import Filter as FilterCall
 
@@ -53,6 +53,28 @@ class Calls:
         for call in calls:
             code = self._call(code, call, frame)
         return code
+
+    def joins_last(self, expression: FilteredExpression) -> bool:
+        """Whether literal text is put before or behind the value in the end, which needs no Markup when printed."""
+        if not expression.filters:
+            return False
+        last = expression.filters[-1]
+        return (
+            last.name in ("append", "prepend")
+            and not isinstance(expression.left, LiteralExpression)
+            and isinstance(last.args[0], PositionalArgument)
+            and isinstance(last.args[0].value, StringLiteral)
+        )
+
+    def joined(self, expression: FilteredExpression, frame: Frame) -> str:
+        """What such an expression prints in HTML."""
+        calls = list(expression.filters or [])
+        last, part = calls[-1], getattr(calls[-1].args[0].value, "value", "")
+        before = FilteredExpression(expression.token, expression.left, calls[:-1])
+        first, name = self._values.once(self.filtered(before, frame))
+        text = self._constants.name(str(part))
+        both = f"escaped({name}) + {text}" if last.name == "append" else f"{text} + escaped({name})"
+        return f"({both} if type({first}) is str else text({self._guarded(name, last, frame)}))"
 
     def _folded(self, expression: FilteredExpression, calls: list[FilterCall]) -> str:
         """A literal with its literal filters applied once for all; takes what it applied out of `calls`."""
@@ -135,6 +157,8 @@ class Calls:
             return f"{name} + {given[0]}" if call.name == "append" else f"{given[0]} + {name}"
         if call.name not in _DIRECT:
             return ""
+        most = getattr(call.args[0].value, "value", None) if call.name == "truncate" and call.args else None
         known = FILTERS[call.name]
         fixed = ["environment=environment"] if known.needs == "environment" else []
-        return f"{self._constants.name(known.function)}({', '.join([name, *given, *fixed])})"
+        result = f"{self._constants.name(known.function)}({', '.join([name, *given, *fixed])})"
+        return f"({name} if len({name}) < {most} else {result})" if type(most) is int else result

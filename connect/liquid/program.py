@@ -104,7 +104,9 @@ class Program:
             block.text(f"str({count})")
         elif not filters and isinstance(value, LiteralExpression):
             text: Any = self.values.constants.values["text"]
-            block.literal(text(self.values.literal(value)))
+            block.literal(str(text(self.values.literal(value))))
+        elif isinstance(expression, FilteredExpression) and self.escaping and self.calls.joins_last(expression):
+            block.text(self.calls.joined(expression, frame))
         else:
             self.print_value(block, self.filtered(expression, frame))
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import date, datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from liquid import Undefined
@@ -39,6 +41,9 @@ if TYPE_CHECKING:
 
 OUTPUT_CHARACTERS = OUTPUT_BYTES // 4
 """More may be more than OUTPUT_BYTES: the interpreter decides."""
+_BOUND = 10**18
+_PLAIN = frozenset((bool, float, Decimal, date, datetime))
+"""What these print has nothing to escape in it, and is short."""
 _NOTHING = Token("", "", -1, "")
 
 
@@ -189,10 +194,17 @@ def _text(environment: Environment) -> Callable[[object], str]:
     escaping, refusing = environment.autoescape, environment.nulls == "refuse"
 
     def text(value: object) -> str:
-        """What a value prints, as plain text."""
+        """What a value prints."""
+        kind = type(value)
+        if kind is int and -_BOUND < value < _BOUND:  # type: ignore[operator]
+            return str(value)
+        if kind in _PLAIN:
+            return text_of(value)
+        measure(value)
+        if kind is Markup:
+            return value  # type: ignore[return-value]
         if value is None and refusing:
             raise NullMet(None)
-        measure(value)
         return str(printed(value, escaping))
 
     return text

@@ -65,7 +65,7 @@ class Template:
             return {name: values[row] for name, values in columns.items()}
 
         def again(row: int, seed: bytes, url: object) -> str:
-            return self._interpreted({**scope, "user": user_at(row), "url": url}, seed)
+            return self.interpreted({**scope, "user": user_at(row), "url": url}, seed)
 
         code = self.compiled
         if code is None:
@@ -81,7 +81,7 @@ class Template:
         """
         code = self.compiled
         if code is None:
-            return self._interpreted(scope, random_seed)
+            return self.interpreted(scope, random_seed)
         absent = code.undefined
         user: Any = scope.get("user", absent)
 
@@ -92,7 +92,7 @@ class Template:
                 return (absent,)
 
         def again(row: int, seed: bytes, url: object) -> str:
-            return self._interpreted(scope, seed)
+            return self.interpreted(scope, seed)
 
         try:
             render = code.bind(column, lambda row: user, scope, again)
@@ -100,7 +100,8 @@ class Template:
             render = again
         return render(0, random_seed, scope.get("url", absent))
 
-    def _interpreted(self, scope: Mapping[str, object], random_seed: bytes) -> str:
+    def interpreted(self, scope: Mapping[str, object], random_seed: bytes) -> str:
+        """As `render`, by python-liquid alone, which defines what the compiled template has to be equal to."""
         try:
             return self._render(scope, random_seed)
         except (Skip, Refusal):  # a refusal of its own: what the scope computes, such as links, may refuse a person

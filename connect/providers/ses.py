@@ -62,7 +62,7 @@ class Settings(ProviderSettings):
 
 
 class Ses:
-    """Bulk calls where SES can carry the message in one, raw messages otherwise."""
+    """Bulk calls where SES can carry the message in one, calls of one message otherwise."""
 
     Settings: ClassVar[type[ProviderSettings]] = Settings
     capabilities: ClassVar[Capabilities] = Capabilities(
@@ -83,7 +83,9 @@ class Ses:
         _keep_quiet()
         try:
             self._door = await asyncio.to_thread(_opened, self._account, self._settings)
-        except (aws.BotoCoreError, ValueError, OSError) as error:
+            await self._door.credentials.keys()
+        except (aws.BotoCoreError, NoKeys, ValueError, OSError) as error:
+            await self.close()
             raise _trouble(_CREDENTIALS, str(error)) from None
 
     async def send(self, batch: Sequence[Outgoing]) -> list[Receipt]:

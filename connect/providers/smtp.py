@@ -116,8 +116,7 @@ class Smtp:
 
     async def _send(self, outgoing: Outgoing) -> Receipt:
         answer = asyncio.get_running_loop().create_future()
-        date = self._clock.now().replace(microsecond=0)
-        submission = Submission(outgoing, date, self._connections.eight_bit, answer)
+        submission = Submission(outgoing, self._clock.now(), self._connections.eight_bit, answer)
         try:
             return await self._connections.carry(submission)
         except TimeoutError:

@@ -279,11 +279,12 @@ class Pipeline:
             self._used, reason = False, "connection_lost"  # for the second: it ended in the middle of the first
 
     def _may_move(self, flight: Transaction, reason: str) -> bool:
-        """A message that the server said nothing about, on a connection that had worked and ended between two messages.
+        """A message of which nothing was written; or that the server said nothing about, where it had carried others
+        and left between two of them.
 
-        A new connection is tried once only: there, nothing was carried yet.
+        That happens to a message once: on its next connection it is the first.
         """
-        return self._used and reason != "timed_out" and not flight.answered
+        return not flight.said or (self._used and reason != "timed_out" and not flight.answered)
 
 
 def _had_enough(code: int, text: bytes) -> bool:

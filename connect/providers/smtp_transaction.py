@@ -7,7 +7,6 @@ a command at a time. Copies change that: whether they go depends on the recipien
 from __future__ import annotations
 
 import asyncio
-import inspect
 import re
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,8 +17,6 @@ from connect.channels.message import Email, Outgoing
 from connect.providers.interface import Receipt, Status, hide
 from connect.providers.smtp_replies import Reply, Stage, queue_id, refusal
 from connect.providers.smtp_session import Offers
-
-_KNOWS_EIGHT_BIT = "eight_bit" in inspect.signature(mime.encode).parameters
 
 
 class Submission:
@@ -35,7 +32,7 @@ class Submission:
         self.outgoing = outgoing
         self.email = outgoing.message
         self.date = date
-        self.content = _encoded(self.email, date, eight_bit)
+        self.content = mime.encode(self.email, date=date, eight_bit=eight_bit)
         self.answer = answer
         self.assigned = False
         """Whether a connection carries it, or is being opened for it."""
@@ -43,12 +40,6 @@ class Submission:
     def settle(self, receipt: Receipt) -> None:
         if not self.answer.done():
             self.answer.set_result(receipt)
-
-
-def _encoded(email: Email, date: datetime, eight_bit: bool) -> bytes:
-    if _KNOWS_EIGHT_BIT:
-        return mime.encode(email, date=date, eight_bit=eight_bit)  # type: ignore[call-arg,unused-ignore]
-    return mime.encode(email, date=date)
 
 
 class Move(Enum):
@@ -165,7 +156,7 @@ class Transaction:
             return
         eight_bit = not content.isascii()
         if eight_bit and not (offers.eight_bit or utf8):
-            content, eight_bit = _encoded(email, submission.date, eight_bit=False), False
+            content, eight_bit = mime.encode(email, date=submission.date), False
         if offers.size and len(content) > offers.size:
             self.receipt = Receipt(Status.rejected_content, "message_too_large")
             return

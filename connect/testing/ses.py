@@ -293,9 +293,24 @@ def _to(entry: dict[str, Any]) -> Iterator[str]:
 
 
 def _send_one(state: _State, body: dict[str, Any]) -> dict[str, Any]:
-    raw = body["Content"]["Raw"]["Data"]
-    state.delivered.append(Delivered(tuple(_to(body)), raw, None, None, None, (), _pairs(body.get("EmailTags", []))))
+    content, tags = body["Content"], _pairs(body.get("EmailTags", []))
+    if "Raw" in content:
+        delivered = Delivered(tuple(_to(body)), content["Raw"]["Data"], None, None, None, (), tags)
+    else:
+        simple = content["Simple"]
+        parts = {name.lower(): _text(part) for name, part in simple["Body"].items()}
+        headers = _pairs(simple.get("Headers", []))
+        delivered = Delivered(
+            tuple(_to(body)), None, _text(simple["Subject"]), parts.get("text"), parts.get("html"), headers, tags
+        )
+    state.delivered.append(delivered)
     return {"MessageId": f"single-{len(state.delivered)}"}
+
+
+def _text(part: dict[str, str]) -> str:
+    """What is left of a text in its charset, which is ASCII unless said otherwise."""
+    charset = part.get("Charset", "ascii")
+    return part["Data"].encode(charset, errors="replace").decode(charset)
 
 
 def _send_many(state: _State, body: dict[str, Any]) -> dict[str, Any]:

@@ -75,6 +75,6 @@ async def test_a_raw_message_arrives_with_everybody_it_is_for(url: str) -> None:
 
 async def test_a_sender_that_nobody_verified_is_refused(url: str) -> None:
     receipt = await send_one(url, an_email(1, sender=Mailbox("stranger@elsewhere.example")))
-    assert (receipt.status, receipt.reason) == (Status.rejected_content, "message_rejected")
-    assert receipt.detail == "MessageRejected: Did not have authority to send from email ***"
+    assert (receipt.status, receipt.reason) == (Status.config, "sender_not_verified")
+    assert receipt.detail == "MessageRejected: Email address not verified ***"
     assert kept(url) == []

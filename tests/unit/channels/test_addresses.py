@@ -7,7 +7,7 @@ from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, valida
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from connect.channels.addresses import _plain_address, email_address, mailboxes, normal, phone_number
+from connect.channels.addresses import _listed, _plain_address, email_address, mailboxes, normal, phone_number
 from connect.channels.message import Mailbox
 from connect.vocabulary import Channel
 
@@ -84,6 +84,24 @@ def test_the_fast_path_accepts_only_what_the_library_returns(text: str) -> None:
     fast = _plain_address(text)
 
     assert fast is None or fast == library(text)
+
+
+odd_addresses = st.sampled_from(
+    ["jo@acme.example", '"jo x"@acme.example', "jo@acme.example.", "jo@münchen.example", "jo@a-.example", "", " "]
+)
+
+
+@steady
+@given(
+    st.sampled_from(["", "Jo", "Jo  Smith", "Jo\tS", "O'Neil", '"A, B"', "Zoë", "a:b", "\xa0", "x\\", "(c)", "\u200b"]),
+    st.sampled_from([" ", "", "  ", "\t", "\xa0"]),
+    st.sampled_from(["{}", "<{}>", "<{}> ", "< {}>", "<{}", "{}>", "<<{}>>", "<{}>, <{}>"]),
+    odd_addresses | nearly_plain | roles_and_special | st.emails(),
+)
+def test_a_plain_mailbox_is_what_a_closer_look_finds(name: str, space: str, frame: str, address: str) -> None:
+    text = name + space + frame.replace("{}", address)
+
+    assert mailboxes(text) == _listed(text.strip())
 
 
 def test_the_fast_path_is_taken_for_ordinary_addresses() -> None:

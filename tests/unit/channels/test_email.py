@@ -231,6 +231,7 @@ def test_one_click_only_where_there_is_an_https_page(
         UnsubscribeHeaders("https://acme.example/u\r\nBcc: x@evil.example", None),
         UnsubscribeHeaders("javascript:alert(1)", None),
         UnsubscribeHeaders("https://", None),
+        UnsubscribeHeaders("https://[x", None),
         UnsubscribeHeaders("https://acme.example/" + "a" * 900, None),
         UnsubscribeHeaders(None, "nobody"),
         UnsubscribeHeaders(None, "stop@acme.example>, <https://evil.example"),

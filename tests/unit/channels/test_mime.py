@@ -82,6 +82,22 @@ def test_lines_are_crlf_and_within_998(email: Email) -> None:
 
 @steady
 @given(emails)
+@example(replace(PLAIN, text="é" * 600 + "\n.\n..\n"))
+@example(replace(PLAIN, text="\x01\x0b\x0c\x1c\x85\u2028 \r x \x7f\r\n", html="日本語"))
+def test_what_goes_as_8bit_is_read_back_equal(email: Email) -> None:
+    data = encode(email, eight_bit=True)
+    message = message_from_bytes(data, policy=policy.default)
+    assert isinstance(message, EmailMessage)
+
+    assert not re.search(rb"(?<!\r)\n|\r(?!\n)|\0", data)
+    assert max(map(len, data.split(b"\r\n"))) <= 998
+    assert content(message, "plain") == (email.text or "").replace("\r\n", "\n").replace("\r", "\n")
+    if email.html is not None:
+        assert content(message, "html") == email.html.replace("\r\n", "\n").replace("\r", "\n")
+
+
+@steady
+@given(emails)
 @example(replace(PLAIN, subject="  two  spaces  "))
 @example(replace(PLAIN, subject="a" * 3000))
 @example(replace(PLAIN, subject="=?utf-8?q?looks_encoded?="))

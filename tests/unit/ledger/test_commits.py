@@ -12,9 +12,9 @@ from sqlalchemy import event
 
 from connect.errors import Disposition, OutsideError
 from connect.ledger import writes as writes_module
-from connect.ledger.commits import Commits
+from connect.ledger.commits import ENOUGH, Commits
 from connect.ledger.owner import Owner
-from connect.ledger.records import Intent, Slice, Tally
+from connect.ledger.records import Call, Intent, Slice, Tally
 from connect.ledger.refusals import LeaseLost, Unaccounted
 from connect.ledger.store import Ledger
 from connect.vocabulary import Channel, Outcome, Reason, RunState
@@ -362,3 +362,93 @@ async def test_other_runs_keep_their_intents(ledger, slice, commits, a_run, stor
     await theirs.close()
     ledger.finish(other.id, RunState.completed)
     assert stored() == [intent(1)]
+
+
+async def test_what_became_of_a_call_is_one_write(ledger, slice, commits, stored, transactions):
+    await commits.intend([intent(number, call=4) for number in range(6)])
+    before = len(transactions)
+    await commits.settle([(key(0), Outcome.sent, ""), (key(1), Outcome.failed, "other")], withdrawn=[key(2)])
+    await commits.advance("1", {SENT: 1}, [key(0)], settled=[(key(3), Outcome.sent, "")], withdrawn=[key(4)])
+    assert len(transactions) == before + 2
+    assert {int.from_bytes(each.key, "big"): each.outcome for each in stored()} == {
+        1: Outcome.failed,
+        3: Outcome.sent,
+        5: None,
+    }
+
+
+async def test_a_call_of_which_one_part_does_not_add_up_is_not_written_at_all(commits, stored):
+    await commits.intend([intent(1), intent(2)])
+    with pytest.raises(Unaccounted):
+        await commits.settle([(key(1), Outcome.sent, "")], withdrawn=[key(2), key(9)])
+    with pytest.raises(Unaccounted):
+        await commits.advance("1", {SENT: 1}, [key(1)], settled=[(key(2), Outcome.sent, "")], withdrawn=[key(2)])
+    assert stored() == [intent(1), intent(2)]
+
+
+def whole(ledger: Ledger, slice: Slice) -> dict[int, bool]:
+    """Which of the calls that are found could be repeated exactly."""
+    calls: dict[int, list[Intent]] = {}
+    for each in ledger.intents(slice.id):
+        calls.setdefault(each.call, []).append(each)
+    return {
+        call: all(each.outcome is None and each.call_size == len(members) for each in members)
+        for call, members in calls.items()
+    }
+
+
+async def test_a_call_is_whole_until_something_became_of_one_of_its_members(ledger, slice, commits):
+    for call in range(6):
+        await commits.intend([intent(250 * call + number, call) for number in range(250)])
+    await commits.withdraw([key(250 + 7)])
+    await commits.settle([(key(500 + 249), Outcome.sent, "")])
+    await commits.advance("1", {SENT: 1}, [key(750)])
+    await commits.intend([intent(1000, call=6)])
+    assert whole(ledger, slice) == {0: True, 1: False, 2: False, 3: False, 4: False, 5: True, 6: True}
+    assert {each.call_size for each in ledger.intents(slice.id) if each.call < 6} == {250}
+
+
+async def test_a_whole_call_may_be_released_again_under_its_number(ledger, slice, commits):
+    members = [intent(number, call=3) for number in range(120)]
+    await commits.intend(members)
+    await commits.intend(members)
+    assert whole(ledger, slice) == {3: True}
+
+
+async def test_calls_as_columns_are_the_same_as_intents(ledger, slice, commits, stored):
+    keys = [key(number) for number in range(5)]
+    await commits.release([Call(7, EMAIL, "smtp", keys[:3], range(3)), Call(8, EMAIL, "smtp", keys[3:], range(3, 5))])
+    assert stored() == [*(intent(number, 7) for number in range(3)), *(intent(number, 8) for number in range(3, 5))]
+    assert [each.call_size for each in ledger.intents(slice.id)] == [3, 3, 3, 2, 2]
+    with pytest.raises(Unaccounted, match="twice in one call"):
+        await commits.release([Call(9, EMAIL, "smtp", [key(9), key(9)], [9, 10])])
+
+
+async def test_accounts_and_channels_keep_apart(ledger, slice, commits):
+    mixed = [
+        Intent(key(number), number, (EMAIL, SMS)[number % 2], "ab"[number // 2 % 2], number) for number in range(8)
+    ]
+    await commits.intend(mixed)
+    found = [dataclasses.replace(each, released_at=None, call_size=0) for each in ledger.intents(slice.id)]
+    assert found == mixed
+
+
+async def test_a_key_of_another_size_is_refused(commits):
+    with pytest.raises(ValueError, match="16 bytes"):
+        await commits.intend([Intent(b"short", 1, EMAIL, "smtp", 0)])
+
+
+async def test_more_outcomes_than_a_byte_can_tell(ledger, slice, commits, stored):
+    """They do not meet in one row: it has fewer members."""
+    await commits.intend([intent(number) for number in range(400)])
+    await commits.settle([(key(number), Outcome.failed, f"reason {number}") for number in range(400)])
+    assert [each.reason for each in stored()] == [f"reason {number}" for number in range(400)]
+
+
+async def test_a_lone_caller_and_a_full_group_do_not_linger(ledger, slice):
+    commits = Commits(ledger, slice, linger=3600)
+    for number in range(3):
+        await commits.intend([intent(number)])
+    await asyncio.gather(*(commits.intend([intent(100 + number)]) for number in range(ENOUGH)))
+    await commits.close()
+    assert len(ledger.intents(slice.id)) == 3 + ENOUGH

@@ -29,7 +29,7 @@ from hypothesis.stateful import (
 
 from connect.ledger.commits import Commits
 from connect.ledger.owner import Owner
-from connect.ledger.records import Intent, NewRun
+from connect.ledger.records import Call, Intent, NewRun
 from connect.ledger.refusals import LeaseLost, SliceHeld, Unaccounted
 from connect.ledger.store import Ledger
 from connect.testing.ledgers import Engine, ledger_rig
@@ -37,11 +37,16 @@ from connect.testing.postgres import NoServer, shared_server
 from connect.vocabulary import Channel, Mode, Outcome, RunState
 
 LEASE = timedelta(minutes=1)
-OUTCOMES = st.sampled_from([(Outcome.sent, ""), (Outcome.failed, "other"), (Outcome.unknown, "in_doubt")])
+REASONS = ["other", "mailbox_full", "in_doubt", 'said "no", \\ and Ω']
+OUTCOMES = st.sampled_from([(Outcome.sent, ""), *((Outcome.failed, reason) for reason in REASONS)])
 
 
 def key(number: int) -> bytes:
     return number.to_bytes(16, "big")
+
+
+def number_of(intent: Intent) -> int:
+    return int.from_bytes(intent.key, "big")
 
 
 @dataclass
@@ -54,6 +59,8 @@ class Model:
     cursor: int | None = None
     released: int = 0
     """How many there ever were."""
+    calls: dict[int, tuple[int, int]] = field(default_factory=dict)
+    """The call in which each was last released, and how many were released in it."""
 
 
 class Worker:
@@ -79,6 +86,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.holder: Worker | None = None
         self.zombies: list[Worker] = []
         self.workers = 0
+        self.last_call = 0
 
     def reopen(self) -> None:
         self.ledger = self.rig.open()
@@ -142,13 +150,12 @@ class LedgerMachine(RuleBasedStateMachine):
         """What was not answered may be written or not, as a whole; the ledger tells which."""
         numbers = range(self.model.released, self.model.released + data.draw(st.integers(1, 5)))
         self.model.released = numbers.stop
-        intents = [self.intent(number) for number in numbers]
-        write = self.loop.create_task(self.holder.commits.intend(intents))
+        write = self.loop.create_task(self.holder.commits.intend(self.released_in_one_call(numbers)))
         self.loop.run_until_complete(asyncio.sleep(0))
         write.cancel()
         self.loop.run_until_complete(self.holder.commits.close())
         self.loop.run_until_complete(asyncio.gather(write, return_exceptions=True))
-        found = {int.from_bytes(each.key, "big") for each in self.ledger.intents(self.holder.slice.id)}
+        found = {number_of(each) for each in self.ledger.intents(self.holder.slice.id)}
         assert found.isdisjoint(numbers) or found.issuperset(numbers)
         self.model.near |= {number: None for number in numbers if number in found}
         self.holder = None
@@ -161,26 +168,45 @@ class LedgerMachine(RuleBasedStateMachine):
 
     # What the holder writes
 
-    def intent(self, number: int) -> Intent:
-        return Intent(key(number), number, Channel.email, "smtp", number // 3)
+    def intent(self, number: int, call: int = 0) -> Intent:
+        return Intent(key(number), number, Channel.email, "smtp", call)
+
+    def released_in_one_call(self, numbers) -> list[Intent]:
+        self.last_call += 1
+        self.model.calls |= dict.fromkeys(numbers, (self.last_call, len(numbers)))
+        return [self.intent(number, self.last_call) for number in numbers]
 
     @precondition(lambda self: self.holder)
-    @rule(counts=st.lists(st.integers(0, 4), min_size=1, max_size=3))
+    @rule(counts=st.lists(st.sampled_from([0, 1, 3, 4, 99, 101, 205]), min_size=1, max_size=3))
     def intend(self, counts):
         writes = []
         for count in counts:
             numbers = range(self.model.released, self.model.released + count)
             self.model.released = numbers.stop
             self.model.near |= dict.fromkeys(numbers)
-            writes.append(self.holder.commits.intend([self.intent(number) for number in numbers]))
+            writes.append(self.holder.commits.intend(self.released_in_one_call(numbers)))
         self.wait(*writes)
+
+    @precondition(lambda self: self.holder)
+    @rule(counts=st.lists(st.integers(1, 120), min_size=1, max_size=3))
+    def release_calls(self, counts):
+        calls = []
+        for count in counts:
+            numbers = range(self.model.released, self.model.released + count)
+            self.model.released = numbers.stop
+            self.model.near |= dict.fromkeys(numbers)
+            self.released_in_one_call(numbers)
+            keys = [key(number) for number in numbers]
+            calls.append(Call(self.last_call, Channel.email, "smtp", keys, numbers))
+        self.wait(self.holder.commits.release(calls))
 
     @precondition(lambda self: self.holder)
     @rule(data=st.data())
     def intend_again(self, data):
-        numbers = self.near(data, self.model.near)
-        again = self.holder.commits.intend([self.intent(number) for number in numbers])
+        numbers, before = self.near(data, self.model.near), dict(self.model.calls)
+        again = self.holder.commits.intend(self.released_in_one_call(numbers))
         if any(self.model.near[number] for number in numbers):
+            self.model.calls = before
             with pytest.raises(Unaccounted):
                 self.wait(again)
         else:
@@ -190,9 +216,13 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def settle(self, data):
         open_ones = [number for number, outcome in self.model.near.items() if outcome is None]
-        outcomes = {number: data.draw(OUTCOMES) for number in self.near(data, open_ones)}
+        if data.draw(st.booleans()):
+            outcomes = dict.fromkeys(open_ones, data.draw(OUTCOMES))  # all of them, so that the cursor can move
+        else:
+            outcomes = {number: data.draw(OUTCOMES) for number in self.near(data, open_ones)}
         self.model.near |= outcomes
-        self.wait(*(self.holder.commits.settle([(key(number), *outcome)]) for number, outcome in outcomes.items()))
+        told = [(key(number), *outcome) for number, outcome in outcomes.items()]
+        self.wait(*(self.holder.commits.settle(some) for some in (told[:2], told[2:3], told[3:])))
 
     @precondition(lambda self: self.holder)
     @rule(data=st.data(), outcome=OUTCOMES)
@@ -221,12 +251,43 @@ class LedgerMachine(RuleBasedStateMachine):
                 del self.model.near[number]
 
     @precondition(lambda self: self.holder)
+    @rule(data=st.data(), outcome=OUTCOMES, how=st.sampled_from(["settle", "advance"]))
+    def tell_what_became_of_a_call(self, data, outcome, how):
+        """Some are settled and some withdrawn: one write, of which all or nothing is kept."""
+        settled, withdrawn = self.near(data, self.model.near), self.near(data, self.model.near)
+        outcomes, keys = [(key(number), *outcome) for number in settled], [key(number) for number in withdrawn]
+        if how == "settle":
+            telling = self.holder.commits.settle(outcomes, keys)
+        else:
+            telling = self.holder.commits.advance(None, {}, [], settled=outcomes, withdrawn=keys)
+        taken = all(self.model.near[number] in (None, outcome) for number in settled)
+        if taken and all(self.model.near[number] is None and number not in settled for number in withdrawn):
+            self.wait(telling)
+            self.model.near |= dict.fromkeys(settled, outcome)
+            for number in withdrawn:
+                del self.model.near[number]
+        else:
+            with pytest.raises(Unaccounted):
+                self.wait(telling)
+
+    @precondition(lambda self: self.holder)
+    @rule(data=st.data())
+    def write_through_another_hand_of_the_same_holder(self, data):
+        """Whoever has written last, nobody works with an old idea of what is near the air."""
+        open_ones = [number for number, outcome in self.model.near.items() if outcome is None]
+        other, numbers = Commits(self.ledger, self.holder.slice, linger=0), self.near(data, open_ones)
+        self.wait(other.withdraw([key(number) for number in numbers]))
+        self.loop.run_until_complete(other.close())
+        for number in numbers:
+            del self.model.near[number]
+
+    @precondition(lambda self: self.holder)
     @rule(data=st.data())
     def advance(self, data):
         """Pass the prefix of what is settled, in one step or in several at once."""
         writes = []
         for _ in range(data.draw(st.integers(1, 3))):
-            prefix = self.settled_prefix()[: data.draw(st.integers(0, 6))]
+            prefix = self.settled_prefix()[: data.draw(st.sampled_from([0, 1, 2, 6, 150]))]
             counted = Counter(self.model.near.pop(number) for number in prefix)
             self.model.passed += counted
             self.model.cursor = prefix[-1] if prefix else self.model.cursor
@@ -278,11 +339,11 @@ class LedgerMachine(RuleBasedStateMachine):
     @invariant()
     def the_ledger_is_the_model(self):
         stored = self.ledger.slice(self.run_id)
-        near = {
-            int.from_bytes(each.key, "big"): (each.outcome, each.reason) if each.outcome else None
-            for each in self.ledger.intents(stored.id)
-        }
+        intents = self.ledger.intents(stored.id)
+        near = {number_of(each): (each.outcome, each.reason) if each.outcome else None for each in intents}
         assert near == self.model.near
+        assert [number_of(each) for each in intents] == sorted(near) == [each.sequence for each in intents]
+        assert all((each.call, each.call_size) == self.model.calls[number_of(each)] for each in intents)
         assert self.tallied() == self.model.passed
         assert stored.cursor == (None if self.model.cursor is None else f"{self.model.cursor:032x}")
 

@@ -1,4 +1,5 @@
-"""Short ways to compile and render, for the tests of this folder."""
+"""Short ways to compile and render, for the tests of this folder. Whatever is rendered here is rendered in three ways:
+by the compiled template from a scope, by the same over columns, and by the interpreter; they must not differ."""
 
 from __future__ import annotations
 
@@ -6,11 +7,47 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from connect.liquid import Library, Template
+from connect.liquid import Library, Refusal, Skip, Template
 from connect.project.text import Text
 
 Compile = Callable[..., Template]
 Render = Callable[..., str]
+Outcome = tuple[object, ...]
+
+
+def outcome(render: Callable[[], str]) -> Outcome:
+    """What comes of a rendering, as something that can be compared."""
+    try:
+        text = render()
+    except Skip as skip:
+        return ("skip", skip.reason)
+    except Refusal as refusal:
+        return ("refusal", refusal.reason, refusal.problem)
+    assert type(text) is str
+    return ("text", text)
+
+
+def outcomes(template: Template, scope: Mapping[str, object], seed: bytes) -> list[Outcome]:
+    """By interpreter, by compiled template, and by the same over columns, where the row has columns."""
+    found = [
+        outcome(lambda: template.interpreted(scope, seed)),
+        outcome(lambda: Template.render(template, scope, random_seed=seed)),
+    ]
+    user = scope.get("user")
+    if isinstance(user, dict) and "url" in scope:
+        columns = {name: ["not this", value] for name, value in user.items()}
+        row = template.over(columns, {name: value for name, value in scope.items() if name not in ("user", "url")})
+        found.append(outcome(lambda: row(1, seed, scope["url"])))
+    return found
+
+
+class InEveryWay(Template):
+    """A template that is rendered in every way there is."""
+
+    def render(self, scope: Mapping[str, object], *, random_seed: bytes = b"") -> str:
+        wanted, *others = outcomes(self, {"url": {}, **scope}, random_seed)
+        assert others == [wanted] * len(others)
+        return super().render(scope, random_seed=random_seed)
 
 
 @pytest.fixture
@@ -21,7 +58,9 @@ def compiled() -> Compile:
         texts = {name: Text(source=text, file=f"templates/{name}") for name, text in (files or {}).items()}
         options = {"escape": False} | options
         text = Text(source=source, file="campaigns/hello.yml", line=7, column=12)
-        return Library(texts).compile(text, **options)  # type: ignore[arg-type]
+        template = Library(texts).compile(text, **options)  # type: ignore[arg-type]
+        template.__class__ = InEveryWay
+        return template
 
     return compiled
 

@@ -60,14 +60,27 @@ async def test_fifty_messages_go_in_one_call(server: SesServer) -> None:
     assert len({receipt.provider_id for receipt in receipts}) == 50
 
 
-async def test_one_message_goes_as_it_is(server: SesServer) -> None:
+async def test_one_message_goes_in_its_parts(server: SesServer) -> None:
+    headers = (("List-Unsubscribe", "<https://acme.example/u/1>"),)
+    outgoing = an_email(1, subject="Grüße 🎉", headers=headers, reply_to=(Mailbox("help@acme.example"),), html=None)
     async with opened(server.url, configuration_set="campaigns") as provider:
-        await provider.send([an_email(1)])
-    (request,) = server.requests
+        await provider.send([outgoing])
+    (request,), (delivered,) = server.requests, server.delivered
     assert request.operation == "SendEmail"
     assert request.body["ConfigurationSetName"] == "campaigns"
+    assert request.body["ReplyToAddresses"] == ["help@acme.example"]
+    assert request.body["Destination"] == {"ToAddresses": ["Person 1 <person-1@mail.example>"]}
+    assert (delivered.subject, delivered.text, delivered.html) == ("Grüße 🎉", outgoing.message.text, None)  # type: ignore[union-attr]
+    assert delivered.headers == headers
+    assert delivered.tags == (("connect_id", outgoing.correlation_id.replace(".", "-")),)
+
+
+async def test_what_ses_can_not_put_together_goes_as_it_is(server: SesServer) -> None:
+    outgoing = an_email(1, attachments=(an_attachment(),))
+    async with opened(server.url) as provider:
+        await provider.send([outgoing])
     parsed = message_from_bytes(server.delivered[0].raw or b"", policy=policy.default)
-    assert parsed["Message-ID"] == f"<{an_email(1).message.message_id}>"  # type: ignore[union-attr]
+    assert parsed["Message-ID"] == f"<{outgoing.message.message_id}>"  # type: ignore[union-attr]
 
 
 async def test_bulk_can_be_turned_off(server: SesServer) -> None:

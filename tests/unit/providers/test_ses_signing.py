@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import threading
 from datetime import UTC, datetime, timedelta
 from unittest.mock import patch
@@ -137,14 +136,3 @@ async def test_credentials_that_are_not_to_be_had(failure: Exception) -> None:
 async def test_no_key_at_all() -> None:
     with pytest.raises(NoKeys):
         await Renewing(Credentials("", "")).keys()
-
-
-@given(st.text() | st.text('ab"\\\n\r\t\x00\x1f\x7fé🎉{}'))
-def test_a_text_inside_json_inside_json(text: str) -> None:
-    inside = json.loads(b'"' + ses_calls._twice(text) + b'"')
-    assert json.loads(f'"{inside}"') == text
-
-
-def test_half_a_surrogate_pair_does_not_stop_a_message() -> None:
-    assert json.loads(b'"' + ses_calls._twice("a\ud800b") + b'"') == "a?b"
-    assert json.loads(b'"' + ses_calls._twice("\x01\ud800") + b'"') == "\\u0001?"
