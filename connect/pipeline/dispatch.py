@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import islice
 from random import Random
 from typing import Protocol
 
@@ -103,6 +104,8 @@ class Lane:
         )
         self._packer, self._later = Packer(provider.capabilities), Retries(provider.capabilities)
         self._queue: deque[Call] = deque()
+        self._due: deque[Call] = deque()
+        """Calls whose next try is due: in turn with the others, so that neither keeps the other waiting."""
         self._free = self._window = _WINDOW * account.concurrency
         self._flying = 0
         self._ready: asyncio.Queue[Call] = asyncio.Queue()
@@ -209,11 +212,11 @@ class Lane:
     @property
     def idle(self) -> bool:
         """Nothing waits, is in the air, or is to be tried again."""
-        return not (self._queue or self._packer or self._gathering or self._flying or self._later)
+        return not (self._queue or self._due or self._packer or self._gathering or self._flying or self._later)
 
     async def stop(self) -> None:
         """Let go: finish what is in the air, start nothing new. What is left has no intent and is taken up again."""
-        for waiting in (self._queue, self._later, self._gathering):
+        for waiting in (self._queue, self._due, self._later, self._gathering):
             waiting.clear()
         self._packer.flush()
         self._halt()
@@ -262,11 +265,11 @@ class Lane:
 
     async def _release_on(self) -> None:
         while not self._halted.is_set():
-            if not (self._queue and self._free):
+            if not ((self._queue or self._due) and self._free):
                 self._releasable.clear()
                 await self._releasable.wait()
                 continue
-            calls = [self._queue.popleft() for _ in range(min(self._free, len(self._queue)))]
+            calls = list(islice(self._in_turn(), self._free))
             self._free -= len(calls)
             self._flying += len(calls)
             self._changed.set()
@@ -276,6 +279,13 @@ class Lane:
                 self._lost(len(calls), problem)
             else:
                 self._release(calls)
+
+    def _in_turn(self) -> Iterator[Call]:
+        """Take what waits: one that was never tried, one that is due again, and so on."""
+        while self._queue or self._due:
+            for waiting in (self._queue, self._due):
+                if waiting:
+                    yield waiting.popleft()
 
     def _release(self, calls: Sequence[Call]) -> None:
         for call in calls:
@@ -418,12 +428,12 @@ class Lane:
             self._retrying = asyncio.create_task(self._retry_on())
 
     async def _retry_on(self) -> None:
-        """Put what waits for its next try behind the others, when it is due: who was never tried comes first."""
+        """Let go what waits for its next try, when it is due."""
         while self._later and not self._halted.is_set():
             self._sooner.clear()
             await self._until(self._sooner, self._later.next_due - self._clock.monotonic())
             if not self._halted.is_set() and (due := self._later.take(self._clock.monotonic())):
-                self._queue.append(due)
+                self._due.append(due)
                 self._releasable.set()
 
     async def _until(self, event: asyncio.Event, seconds: float) -> None:
