@@ -18,10 +18,12 @@ class Size:
     """How often a command is started."""
     memory: tuple[int, ...] = (100_000, 1_000_000, 10_000_000)
     """Audiences whose peak memory is compared."""
+    deliveries: int = 128_000
+    """That a ledger alone is given."""
 
 
 FULL = Size()
-QUICK = Size(10_000, 500, 0.1, 3, 3, (100_000, 1_000_000))
+QUICK = Size(10_000, 500, 0.1, 3, 3, (100_000, 1_000_000), 32_000)
 """For a look while working on something: start-up weighs on these figures."""
-TINY = Size(200, 20, 0.0, 1, 1, (100, 1_000))
+TINY = Size(200, 20, 0.0, 1, 1, (100, 1_000), 4_096)
 """For the tests, which only want to know that everything still runs."""

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
-from typing import Any
 
+from connect.channels import markup
 from connect.channels.paper import BLOCK, INLINE, LIST, PARAGRAPH, Cell, Paper, Style
 
-# Elements and parsers of lxml, which has no types.
-Element = Any
+Attributes = Mapping[str, str]
 
 
 def text_from_html(html: str) -> str:
@@ -19,27 +16,7 @@ def text_from_html(html: str) -> str:
 
     What the page hides by `display:none` is left out, preheaders among it. Never raises.
     """
-    page = _parsed(html)
-    return "" if page is None else _tidy(_Reader().read(page))
-
-
-def _parsed(html: str) -> Element | None:
-    """The page as a tree; None where there is nothing in it."""
-    from lxml.etree import XMLSyntaxError, fromstring  # type: ignore[import-untyped]
-
-    try:
-        # As bytes: lxml refuses text that declares an encoding.
-        return fromstring(html.encode(errors="replace"), parser=_parser())
-    except XMLSyntaxError:  # blank, or nothing but comments
-        return None
-
-
-@cache
-def _parser() -> Any:
-    from lxml.etree import HTMLParser
-
-    # `huge_tree` lifts libxml2's limit on depth from 256 to 2,048; what is nested deeper is lost.
-    return HTMLParser(encoding="utf-8", huge_tree=True, remove_comments=True, remove_pis=True)
+    return _tidy(_Reader(markup.tokens(html)).read())
 
 
 _STYLES = (
@@ -49,7 +26,6 @@ _STYLES = (
     | dict.fromkeys(["hgroup", "layer", "li", "listing", "main", "nav", "plaintext", "pre", "xmp"], BLOCK)
 )
 _UNSEEN = frozenset({"head", "link", "meta", "script", "style", "title"})
-_HIDDEN = re.compile(r"display\s*:\s*none", re.IGNORECASE)
 _BULLETS = ("* ", "+ ", "o ", "- ")
 
 
@@ -62,12 +38,15 @@ class _Table:
 
 
 class _Reader:
-    """Walks through a page once and writes down what it shows."""
+    """Goes through a page once and writes down what it shows."""
 
-    def __init__(self) -> None:
+    def __init__(self, tokens: Sequence[str]) -> None:
+        self._tokens = tokens
+        self._at = 0
+        """Of the tag that is being read."""
         self._paper = Paper()
-        self._open: list[tuple[Style, str, Paper]] = [(INLINE, "", self._paper)]
-        """(style, bullet, paper around) of the elements around this place."""
+        self._open: list[tuple[str, Style, str, Paper, Attributes]] = []
+        """(name, style, bullet, paper around, attributes) of the elements around this place."""
         self._tables: list[_Table] = []
         self._lists: list[int | str] = []
         self._labels: list[list[str]] = []
@@ -75,26 +54,26 @@ class _Reader:
         self._bullet = ""
         """Of the list item that begins here."""
 
-    def read(self, page: Element) -> str:
-        from lxml.etree import iterwalk
-
-        walk = iterwalk(page, events=("start", "end"))
-        left_out = None
-        for event, element in walk:
-            if event == "end":
-                if element.tag in _KNOWN and element is not left_out:
-                    self._end(element)
-                text = element.tail
-            elif element.tag in _UNSEEN or _is_hidden(element):
-                left_out = element
-                walk.skip_subtree()
-                continue
+    def read(self) -> str:
+        tokens, tag_of, unseen = self._tokens, markup.tag, _UNSEEN
+        at, last = 1, len(tokens) - 1
+        while at < last:
+            token = tokens[at]
+            if token[0] == "/":
+                self._end()
             else:
-                if element.tag in _KNOWN:
-                    self._start(element)
-                text = element.text
+                tag = tag_of(token)
+                if tag.name in unseen or tag.is_hidden:
+                    at = _end_of(tokens, at)
+                else:
+                    self._at = at
+                    self._start(tag.name, tag.attributes)
+                    if tag.is_empty:
+                        self._end()
+            text = tokens[at + 1]
             if text:
-                self._write(text)
+                self._write(markup.text(text) if "&" in text else text)
+            at += 2
         return self._paper.text()
 
     def _write(self, text: str) -> None:
@@ -106,91 +85,95 @@ class _Reader:
         if self._labels:
             self._labels[-1].append(text)
 
-    def _start(self, element: Element) -> None:
-        tag = element.tag
-        around, style, bullet = self._paper, _STYLES.get(tag, INLINE), ""
-        handler = _STARTS.get(tag)
+    def _start(self, name: str, attributes: Attributes) -> None:
+        around, style, bullet = self._paper, _STYLES.get(name, INLINE), ""
+        handler = _STARTS.get(name)
         if handler is not None:
-            style = handler(self, element, style)
+            style = handler(self, attributes, style)
             bullet, self._bullet = self._bullet, ""
         if style.block:
-            parent = self._open[-1][0]
-            self._paper.open(style, bullet, style.margin or parent.margin)
-        self._open.append((style, bullet, around))
+            room = style.margin or (self._open[-1][1].margin if self._open else 0)
+            self._paper.open(style, bullet, room)
+        self._open.append((name, style, bullet, around, attributes))
 
-    def _end(self, element: Element) -> None:
-        handler = _ENDS.get(element.tag)
+    def _end(self) -> None:
+        name, style, bullet, around, attributes = self._open.pop()
+        handler = _ENDS.get(name)
         if handler is not None:
-            handler(self, element)
-        style, bullet, self._paper = self._open.pop()
+            handler(self, attributes)
+        self._paper = around
         if style.block:
-            self._paper.close(style, bullet)
+            around.close(style, bullet)
 
-    def _link(self, anchor: Element, style: Style) -> Style:
+    def _link(self, attributes: Attributes, style: Style) -> Style:
         self._labels.append([])
         return style
 
-    def _link_end(self, anchor: Element) -> None:
+    def _link_end(self, attributes: Attributes) -> None:
         """The target behind the text, unless the text says it already."""
         label = " ".join("".join(self._labels.pop()).split())
-        target = "".join(anchor.get("href", "").split())
+        target = "".join(attributes.get("href", "").split())
         if not label or not target or target.startswith(("#", "javascript:")):
             return
         if target not in (label, f"mailto:{label}", f"tel:{label}"):
             self._paper.words(f" <{target}>")
 
-    def _image(self, image: Element, style: Style) -> Style:
-        description = image.get("alt", "").strip()
+    def _image(self, attributes: Attributes, style: Style) -> Style:
+        description = attributes.get("alt", "").strip()
         if description:
             self._write(description)
         return style
 
-    def _line_break(self, element: Element, style: Style) -> Style:
+    def _line_break(self, attributes: Attributes, style: Style) -> Style:
         self._paper.line_break()
         return style
 
-    def _quote(self, element: Element, style: Style) -> Style:
+    def _quote(self, attributes: Attributes, style: Style) -> Style:
         self._write('"')
         return style
 
-    def _quote_end(self, element: Element) -> None:
+    def _quote_end(self, attributes: Attributes) -> None:
         self._write('"')
 
-    def _pre(self, element: Element, style: Style) -> Style:
+    def _pre(self, attributes: Attributes, style: Style) -> Style:
         self._verbatim += 1
         return style
 
-    def _pre_end(self, element: Element) -> None:
+    def _pre_end(self, attributes: Attributes) -> None:
         self._verbatim -= 1
 
-    def _list(self, element: Element, style: Style) -> Style:
-        self._lists.append(1 if element.tag == "ol" else _BULLETS[len(self._lists) % len(_BULLETS)])
+    def _bullets(self, attributes: Attributes, style: Style) -> Style:
+        self._lists.append(_BULLETS[len(self._lists) % len(_BULLETS)])
         return style
 
-    def _list_end(self, element: Element) -> None:
+    def _numbers(self, attributes: Attributes, style: Style) -> Style:
+        self._lists.append(1)
+        return style
+
+    def _list_end(self, attributes: Attributes) -> None:
         self._lists.pop()
 
-    def _item(self, item: Element, style: Style) -> Style:
+    def _item(self, attributes: Attributes, style: Style) -> Style:
         bullet = self._lists[-1] if self._lists else _BULLETS[0]
         if isinstance(bullet, str):
             self._bullet = bullet
             return style
-        given = item.get("value", "")
+        given = attributes.get("value", "")
         number = int(given) if given.isdecimal() and len(given) < 10 else bullet
         self._lists[-1] = number + 1
         self._bullet = f"{number}. "
         return style
 
-    def _table(self, table: Element, style: Style) -> Style:
+    def _table(self, attributes: Attributes, style: Style) -> Style:
         """A table that only arranges the page becomes lines of text; one that holds data stays a table."""
-        if _arranges(table):
+        if attributes.get("role") in ("presentation", "none") or _arranges(self._tokens, self._at):
             self._tables.append(_Table())
             return BLOCK
         self._tables.append(_Table(around=self._paper))
         self._paper = Paper()
         return style
 
-    def _table_end(self, element: Element) -> None:
+    def _table_end(self, attributes: Attributes) -> None:
         table = self._tables.pop()
         if table.around is None:
             return
@@ -201,7 +184,7 @@ class _Reader:
         if table.rows:
             table.around.table(table.rows)
 
-    def _row(self, element: Element, style: Style) -> Style:
+    def _row(self, attributes: Attributes, style: Style) -> Style:
         if not self._tables:
             return style
         if self._tables[-1].around is None:
@@ -209,13 +192,13 @@ class _Reader:
         self._tables[-1].rows.append([])
         return style
 
-    def _cell(self, element: Element, style: Style) -> Style:
+    def _cell(self, attributes: Attributes, style: Style) -> Style:
         if not self._tables:
             return style
         table = self._tables[-1]
         if table.around is None:
             return BLOCK
-        cell = Cell(element.get("align", ""), element.get("valign", ""))
+        cell = Cell(attributes.get("align", ""), attributes.get("valign", ""))
         if not table.rows:
             table.rows.append([])
         table.rows[-1].append(cell)
@@ -223,52 +206,74 @@ class _Reader:
         return style
 
 
-_STARTS: dict[str, Callable[[_Reader, Element, Style], Style]] = {
+_STARTS: dict[str, Callable[[_Reader, Attributes, Style], Style]] = {
     "a": _Reader._link,
     "br": _Reader._line_break,
     "img": _Reader._image,
     "li": _Reader._item,
+    "ol": _Reader._numbers,
     "q": _Reader._quote,
     "table": _Reader._table,
+    "td": _Reader._cell,
+    "th": _Reader._cell,
     "tr": _Reader._row,
-    **dict.fromkeys(["td", "th"], _Reader._cell),
-    **dict.fromkeys(["ul", "ol"], _Reader._list),
+    "ul": _Reader._bullets,
     **dict.fromkeys(["listing", "plaintext", "pre", "xmp"], _Reader._pre),
 }
-_ENDS: dict[str, Callable[[_Reader, Element], None]] = {
+_ENDS: dict[str, Callable[[_Reader, Attributes], None]] = {
     "a": _Reader._link_end,
+    "ol": _Reader._list_end,
     "q": _Reader._quote_end,
     "table": _Reader._table_end,
-    **dict.fromkeys(["ul", "ol"], _Reader._list_end),
+    "ul": _Reader._list_end,
     **dict.fromkeys(["listing", "plaintext", "pre", "xmp"], _Reader._pre_end),
 }
 
 
-_KNOWN = frozenset([*_STYLES, *_STARTS])
-"""The elements that make a difference. All others are only what they hold."""
+def _end_of(tokens: Sequence[str], at: int) -> int:
+    """Where the element that begins at this tag ends."""
+    depth = 0
+    while True:
+        tag = tokens[at]
+        if tag[0] == "/":
+            depth -= 1
+        elif tag[-1] != "/":
+            depth += 1
+        if depth == 0:
+            return at
+        at += 2
 
 
-def _is_hidden(element: Element) -> bool:
-    style = element.get("style")
-    if element.get("hidden") is None and (style is None or "none" not in style.lower() or not _HIDDEN.search(style)):
-        return False
-    return element.tag not in ("html", "body")
-
-
-def _arranges(table: Element) -> bool:
-    """Whether a table is there for the eye: it says so, holds other tables, or has one column."""
-    if table.get("role") in ("presentation", "none") or table.find(".//table") is not None:
-        return True
-    rows = [row for child in table for row in ((child,) if child.tag == "tr" else child) if row.tag == "tr"]
-    return all(len(row) < 2 for row in rows)
+def _arranges(tokens: Sequence[str], at: int) -> bool:
+    """Whether the table that begins at this tag is there for the eye: it holds other tables, or has one column."""
+    path = [""] if tokens[at][-1] != "/" else []
+    widest = columns = 0
+    while path:
+        at += 2
+        token = tokens[at]
+        if token[0] == "/":
+            path.pop()
+            continue
+        name = token.rstrip("/").partition(" ")[0]
+        if name == "table":
+            return True
+        if path[-1] == "tr" and len(path) <= 3:  # a row of the table, or of a part of it
+            columns += 1
+            widest = max(widest, columns)
+        elif name == "tr":
+            columns = 0
+        if token[-1] != "/":
+            path.append(name)
+    return widest < 2
 
 
 _TRAILING = " \t\u00a0\u200b\u200c\u200d\u034f\ufeff"
-_GAPS = re.compile(r"\n{3,}")
 
 
 def _tidy(text: str) -> str:
     """No space at the ends of lines, at most one blank line, one line end at the end."""
     lines = "\n".join([line.rstrip(_TRAILING) for line in text.split("\n")])
-    tidied = _GAPS.sub("\n\n", lines).strip("\n")
+    while "\n\n\n" in lines:
+        lines = lines.replace("\n\n\n", "\n\n")
+    tidied = lines.strip("\n")
     return tidied + "\n" if tidied.strip() else ""

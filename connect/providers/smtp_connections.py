@@ -67,7 +67,7 @@ class Connections:
     async def close(self, patience: float) -> None:
         """Say goodbye on every idle connection, and wait until all sockets are closed."""
         while self._waiting:
-            self._fail(self._waiting.popleft(), _CLOSED)
+            self._waiting.popleft().fail(_CLOSED)
         for task in list(self._opening):
             task.cancel()
         for pipeline in list(self._pipelines):
@@ -142,16 +142,12 @@ class Connections:
         waits = not submission.answer.done()
         error = _CLOSED if task.cancelled() else task.exception()
         if error is not None:
-            self._fail(submission, error)
+            submission.fail(error)
         elif waits:
             task.result().take(submission)
         else:
             self.changed(task.result())
         self._dispatch()
-
-    def _fail(self, submission: Submission, error: BaseException) -> None:
-        if not submission.answer.done():
-            submission.answer.set_exception(error)
 
     def _abandon(self, submission: Submission) -> None:
         if not submission.assigned:

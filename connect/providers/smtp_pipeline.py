@@ -77,7 +77,11 @@ class Pipeline:
 
     def take(self, submission: Submission) -> None:
         """Carry this message. It leaves with the next write."""
-        transaction = Transaction(submission, self.offers)
+        try:
+            transaction = Transaction(submission, self.offers)
+        except ValueError as error:
+            submission.fail(error)
+            return
         if transaction.receipt is not None:
             submission.settle(transaction.receipt)
             return

@@ -37,6 +37,10 @@ class Submission:
         self.assigned = False
         """Whether a connection carries it, or is being opened for it."""
 
+    def fail(self, error: BaseException) -> None:
+        if not self.answer.done():
+            self.answer.set_exception(error)
+
     def settle(self, receipt: Receipt) -> None:
         if not self.answer.done():
             self.answer.set_result(receipt)
@@ -241,11 +245,11 @@ def _has_copies(email: Email) -> bool:
 
 def _envelope(email: Email, options: str) -> list[bytes]:
     """MAIL, a RCPT for each recipient (those of `to` first), DATA."""
-    commands = [f"MAIL FROM:<{email.sender.address}>{options}\r\n".encode()]
-    for mailboxes in (email.to, email.cc, email.bcc):
-        commands += [f"RCPT TO:<{mailbox.address}>\r\n".encode() for mailbox in mailboxes]
-    commands.append(b"DATA\r\n")
-    return commands
+    addresses = [mailbox.address for mailboxes in (email.to, email.cc, email.bcc) for mailbox in mailboxes]
+    lines = [f"MAIL FROM:<{email.sender.address}>{options}", *[f"RCPT TO:<{address}>" for address in addresses]]
+    if len("\n".join(lines).splitlines()) != len(lines):
+        raise ValueError("an address holds a line end")  # it would be a command of its own
+    return [*[line.encode() + b"\r\n" for line in lines], b"DATA\r\n"]
 
 
 def _options(offers: Offers, size: int, eight_bit: bool, utf8: bool) -> str:

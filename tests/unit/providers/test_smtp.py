@@ -246,6 +246,35 @@ async def test_tls_from_the_first_byte() -> None:
         assert (server.messages[0].encrypted, server.messages[0].signed_in) == (True, True)
 
 
+@pytest.mark.parametrize("security", ["starttls", "tls"])
+def test_tls_under_uvloop(security: str) -> None:
+    uvloop = pytest.importorskip("uvloop")
+
+    async def sending(given: Settings) -> list[Receipt]:
+        async with opened(given, concurrency=4) as provider:
+            assert "over TLSv1" in await provider.check()
+            return await provider.send([an_email(number) for number in range(20)])
+
+    async def refused(given: Settings) -> str:
+        return (await refused_to_open(given)).problems[0].code
+
+    with SmtpServer(tls=security == "tls") as server:
+        receipts = uvloop.run(sending(settings(server, security=security)))
+        assert uvloop.run(refused(settings(server, security=security, ca_file=None))) == "smtp-tls"
+        assert uvloop.run(refused(settings(server, security=security, port=1))) == "smtp-unreachable"
+    assert {receipt.status for receipt in receipts} == {Status.accepted}
+    assert all(message.encrypted for message in server.messages)
+
+
+async def test_an_address_that_is_a_command_goes_nowhere(server: SmtpServer) -> None:
+    sly = an_email(1, bcc=(Mailbox("a@b.example>\r\nRCPT TO:<c@d.example"),))
+    async with opened(settings(server)) as provider:
+        with pytest.raises(ValueError, match="line end"):
+            await provider.send([sly])
+        assert (await provider.send([an_email(2)]))[0].status is Status.accepted
+    assert [message.recipients for message in server.messages] == [("person-2@mail.example",)]
+
+
 async def test_in_clear_on_this_machine() -> None:
     with SmtpServer(starttls=False, auth=False) as server:
         async with opened(settings(server, security="none", username=None, password=None)) as provider:
