@@ -636,3 +636,11 @@ async def test_a_message_on_its_own_is_a_whole_call(bench):
     await recovered(bench, lane, intents, (1, 2, 3))
     assert bench.offered == [[1], [2], [3]]
     assert bench.counted() == {"sent": 3}
+
+
+async def test_where_messages_have_keys_of_their_own_a_call_need_not_be_whole(bench):
+    intents = before(2, 3, 5)
+    lane = bench.lane(whole=whole(intents), idempotent=True, max_batch=3)
+    await recovered(bench, lane, intents, (1, 2, 5, 6))
+    assert bench.offered == [[1, 2, 5], [6]]
+    assert bench.counted() == {"sent": 4}
