@@ -32,7 +32,6 @@ from connect.pipeline.plan import Plan, begin, plan_run, safe_recipients
 from connect.pipeline.reporting import run_report
 from connect.pipeline.run import (
     LEASE,
-    Accounts,
     Job,
     Progress,
     Stopped,
@@ -41,6 +40,7 @@ from connect.pipeline.run import (
     providers_of,
     reaches_people,
 )
+from connect.pipeline.worker import Accounts
 from connect.project.load import templates
 from connect.vocabulary import Mode, Outcome, Reason, RunState
 

@@ -65,6 +65,17 @@ class Rows:
     def __len__(self) -> int:
         return len(self.positions)
 
+    def piece(self, start: int, stop: int) -> Rows:
+        """Some of them."""
+        return Rows(
+            self.positions[start:stop],
+            self.keys[start:stop],
+            self.duplicates[start:stop],
+            {name: values[start:stop] for name, values in self.columns.items()},
+            {channel: flags[start:stop] for channel, flags in self.optouts.items()},
+            self.read_at,
+        )
+
 
 @dataclass
 class _Reading:

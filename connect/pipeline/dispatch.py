@@ -1,158 +1,441 @@
 """From rendered messages to receipts: intents first, then the provider, then outcomes.
 
-One lane per provider account. A call leaves only when the intents of its messages are durable, and its place in the
-released window is free again only when their outcomes are; so what a kill leaves in doubt is at most one window.
+One lane per provider account, of four stages that overlap:
+
+    pack      messages become calls, up to what the provider takes in one
+    release   their intents are made durable, many calls in one commit, as far as the released window has room
+    send      one task for each call that may be in the air at once
+    settle    outcomes are made durable, many calls in one commit; then their places in the window are free again
+
+So what a kill leaves in doubt is at most one window.
 """
 
 from __future__ import annotations
 
 import asyncio
-import heapq
-import itertools
-from collections.abc import Awaitable, Callable, Sequence
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import islice
 from random import Random
+from typing import Protocol
 
-from connect.channels.message import Email, Outgoing
 from connect.clock import Clock
-from connect.errors import Disposition, Problem, RunTrouble
-from connect.ledger.commits import Commits
+from connect.errors import RunTrouble
 from connect.ledger.records import Intent
-from connect.pipeline.breaker import Breaker, down_trouble, provider_trouble
+from connect.pipeline.books import Books, Settlement
+from connect.pipeline.breaker import Breaker
 from connect.pipeline.deliveries import Ended
-from connect.pipeline.outcomes import Outcomes, Row
-from connect.pipeline.recovery import how_it_ended
+from connect.pipeline.exact import Gathering
+from connect.pipeline.packing import Call, Packer, Retries
+from connect.pipeline.recovery import IN_DOUBT, how_it_ended
+from connect.pipeline.verdicts import Ticket, Verdict, Verdicts
 from connect.providers.interface import Account, Idempotency, Provider, Receipt, Status
-from connect.vocabulary import InDoubt, Outcome, Reason
+from connect.vocabulary import InDoubt
 
-RETRY_FOR = timedelta(minutes=10)
-"""How long one delivery is tried. An account that throttles does not count: it makes everyone wait."""
-
-_FIRST_WAIT, _LONGEST_WAIT = 0.5, 60.0
 _WINDOW = 2
 """Calls released to an account, as a multiple of its concurrency."""
 
-_MANY = 20
-"""Deliveries in trouble one after the other, and none through, that make it the account's trouble."""
-
-_ENDS = {
-    Status.accepted: Outcome.sent,
-    Status.rejected_recipient: Outcome.failed,
-    Status.rejected_content: Outcome.failed,
-    Status.undecidable: Outcome.unknown,
-}
-_PAUSES = {
-    Status.config: ("provider-config", "refuses these credentials, this sender or these settings"),
-    Status.quota: ("provider-quota", "says that the account's quota is used up"),
-}
-
 
 @dataclass(slots=True)
-class Ticket:
-    """One delivery in a lane: its message, its row, and how often it was tried."""
+class _Answer:
+    """What became of a call."""
 
-    outgoing: Outgoing
-    row: Row
-    sequence: int
-    """The place of the delivery in this process's work."""
-    in_doubt: bool = False
-    """An earlier call may have taken it, whatever a later one says."""
-    attempts: int = 0
-    deadline: float | None = None
-    """Monotonic seconds after which it is not tried again; starts with the first failure."""
+    settled: list[Settlement] = field(default_factory=list)
+    untaken: list[bytes] = field(default_factory=list)
+    """These are certainly not in the air any more."""
+    again: list[tuple[float, Call]] = field(default_factory=list)
+    """What goes round again, and in how many seconds."""
+    places: int = 1
+    """Of the released window, free again when this is durable."""
 
 
-@dataclass(order=True, slots=True)
-class _Later:
-    due: float
-    order: int
-    ticket: Ticket = field(compare=False)
+class Hold(Protocol):
+    """Whether this process may still send."""
+
+    def fresh(self) -> bool:
+        """Asked before each call: nobody else can have taken over."""
+
+    async def held(self) -> None:
+        """Make sure of it. Raises LeaseLost when somebody took over."""
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a lane sends by, beside its account: the same for every lane of a worker."""
+
+    in_doubt: InDoubt
+    clock: Clock
+    random: Random
+    hold: Hold
+    calls: Iterator[int]
+    """Numbers for calls that nobody else uses in this run."""
 
 
 class Lane:
-    """One provider account: packs calls, keeps to its concurrency, waits out throttling, retries, settles."""
+    """One provider account: packs calls, keeps to its concurrency, waits out throttling, retries, settles.
+
+    `whole` are the calls from before a crash that are in doubt with all of their members: number → message keys, in
+    the order of the call.
+    """
 
     def __init__(
         self,
         provider: Provider,
         account: Account,
-        commits: Commits,
-        outcomes: Outcomes,
-        in_doubt: InDoubt,
-        clock: Clock,
-        random: Random,
+        books: Books,
+        terms: Terms,
         *,
-        last_call: int = 0,
-        held: Callable[[], Awaitable[None]] | None = None,
+        whole: Mapping[int, Sequence[bytes]] | None = None,
         breaker: Breaker | None = None,
     ) -> None:
-        self._provider, self._account = provider, account
-        self._commits, self._outcomes = commits, outcomes
-        self._in_doubt, self._clock, self._random = in_doubt, clock, random
-        self._window = asyncio.Semaphore(_WINDOW * account.concurrency)
-        self._air = asyncio.Semaphore(account.concurrency)
-        self._packing: list[Ticket] = []
-        self._packed_bytes = 0
-        self._later: list[_Later] = []
+        self._provider, self._account, self._books = provider, account, books
+        self._terms, self._clock = terms, terms.clock
+        keyed = provider.capabilities.idempotency is Idempotency.request_key
+        self._gathering = Gathering(whole if whole and keyed else {})
+        self._verdicts = Verdicts(
+            account.name,
+            terms.clock,
+            terms.random,
+            breaker or Breaker(),
+            repeats=may_repeat(provider, terms.in_doubt),
+            halt=self.halt,
+            throttled=self._throttled,
+        )
+        self._packer, self._later = Packer(provider.capabilities), Retries(provider.capabilities)
+        self._queue: deque[Call] = deque()
+        self._due: deque[Call] = deque()
+        """Calls whose next try is due: in turn with the others, so that neither keeps the other waiting."""
+        self._free = self._window = _WINDOW * account.concurrency
+        self._flying = 0
+        self._ready: asyncio.Queue[Call] = asyncio.Queue()
+        self._answers: list[_Answer] = []
+        self._stages: list[asyncio.Task[None]] = []
+        self._sending: set[asyncio.Task[None]] = set()
         self._retrying: asyncio.Task[None] | None = None
-        self._sooner = asyncio.Event()
-        self._order = itertools.count()
-        self._calls: set[asyncio.Task[None]] = set()
-        self._call_numbers = itertools.count(last_call + 1)
-        self._held, self._breaker = held, breaker or Breaker()
-        self._unwell: set[bytes] = set()
-        self._down_since: float | None = None
-        self._throttles = 0
-        self._open_at = 0.0
-        self._settled = asyncio.Event()
-        self._halted = asyncio.Event()
+        self._releasable, self._answered = asyncio.Event(), asyncio.Event()
+        self._changed, self._sooner, self._halted = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self.trouble: BaseException | None = None
         self.waiting = ""
         """Why the account makes everyone wait, for people to read."""
 
-    async def put(self, ticket: Ticket) -> None:
-        """Take a delivery; waits while the released window is full. Raises what stopped the lane."""
-        weight = _weight(ticket.outgoing)
-        limit = self._provider.capabilities.max_call_bytes
-        if self._packing and limit and self._packed_bytes + weight > limit:
-            await self.flush()
-        self._packing.append(ticket)
-        self._packed_bytes += weight
-        if len(self._packing) >= self._provider.capabilities.max_batch:
-            await self.flush()
+    # Putting
 
-    async def flush(self) -> None:
-        """Release what is packed as one call."""
-        tickets, self._packing, self._packed_bytes = self._packing, [], 0
-        if tickets:
-            await self._release(tickets)
+    async def put(self, ticket: Ticket) -> None:
+        """Take a delivery; waits while more wait than can be released at once. Raises what stopped the lane."""
+        self.add(ticket)
+        await self.room()
+
+    def add(self, ticket: Ticket) -> None:
+        """Take a delivery. Whoever adds many asks for `room` now and then."""
+        if self._gathering:
+            for number in self._gathering.scattered(ticket.sequence):
+                self._disperse(number)
+        before = ticket.before
+        if before is None or before.call not in self._gathering:
+            self._enqueue(self._packer.add(ticket))
+        elif members := self._gathering.add(before.call, ticket):
+            self._enqueue([Call(members, exact=len(members) > 1)])
+
+    async def room(self) -> None:
+        """Wait until what waits for its release is less than a window."""
+        self._raise()
+        while len(self._queue) >= self._window:
+            self._changed.clear()
+            await self._changed.wait()
+            self._raise()
+
+    def flush(self) -> None:
+        """What is packed becomes a call."""
+        self._enqueue(self._packer.flush())
+
+    def _enqueue(self, calls: Iterable[Call]) -> None:
+        if self._halted.is_set():
+            return
+        self._queue.extend(calls)
+        if self._queue:
+            self._start()
+            self._releasable.set()
+
+    def _start(self) -> None:
+        if not self._stages:
+            self._stages = [asyncio.create_task(self._release_on()), asyncio.create_task(self._settle_on())]
+
+    # Calls that are in doubt since a crash
+
+    def incomplete(self, before: Intent) -> None:
+        """A member of this call can not be sent as it was: the call can not be repeated."""
+        self._disperse(before.call)
+
+    def _disperse(self, number: int) -> None:
+        """Members of a call that stays incomplete: unknown, or sent again where the user said so."""
+        members = self._gathering.give_up(number)
+        if self._terms.in_doubt is InDoubt.resend:
+            for ticket in members:
+                self._enqueue(self._packer.add(ticket))
+        elif members:
+            self._flying += 1
+            self._start()
+            self._answer(_Answer([ticket.ended(IN_DOUBT) for ticket in members], places=0))
+
+    def how_it_ended(self, before: Intent) -> Ended | None:
+        """How a delivery that was near the air before a crash counts; None when it is to be sent (again)."""
+        stored = how_it_ended(before)
+        if stored is None and not (self._terms.in_doubt is InDoubt.resend or self._still_knows(before)):
+            return IN_DOUBT
+        return stored
+
+    def _still_knows(self, before: Intent) -> bool:
+        """Whether the provider recognises a message that it was given back then."""
+        capabilities = self._provider.capabilities
+        if capabilities.idempotency is Idempotency.none:
+            return False
+        if capabilities.idempotency is Idempotency.request_key and before.call not in self._gathering:
+            return False
+        lifetime = capabilities.idempotency_lifetime
+        return not lifetime or not before.released_at or self._clock.now() - before.released_at < lifetime
+
+    # Ending
 
     async def drain(self) -> None:
         """Wait until every delivery of the lane has ended, retries included."""
         while True:
             self._raise()
-            await self.flush()
-            if not self._calls and not self._later:
+            self.flush()
+            for number in self._gathering.incomplete():
+                self._disperse(number)
+            if self.idle:
                 return
-            self._settled.clear()
-            await self._settled.wait()
+            self._changed.clear()
+            await self._changed.wait()
+
+    @property
+    def idle(self) -> bool:
+        """Nothing waits, is in the air, or is to be tried again."""
+        return not (self._queue or self._due or self._packer or self._gathering or self._flying or self._later)
 
     async def stop(self) -> None:
         """Let go: finish what is in the air, start nothing new. What is left has no intent and is taken up again."""
-        self._packing, self._later = [], []
-        self._halted.set()
-        self._sooner.set()
-        if self._calls:
-            await asyncio.wait(self._calls)
-        if self._retrying:
-            await asyncio.wait((self._retrying,))
+        for waiting in (self._queue, self._due, self._later, self._gathering):
+            waiting.clear()
+        self._packer.flush()
+        self._halt()
+        while self._flying:
+            self._changed.clear()
+            await self._changed.wait()
+        await self._end()
 
     def abandon(self) -> None:
         """Let go at once: what is in the air stays in doubt."""
+        self._halt()
+        for task in self._tasks():
+            task.cancel()
+
+    async def close(self) -> None:
+        """End the stages of a lane that has drained."""
+        self._halt()
+        await self._end()
+
+    def halt(self, trouble: BaseException) -> None:
+        """Start nothing new, and raise this to whoever puts or drains."""
+        if self.trouble is None:
+            self.trouble = trouble
+            self._books.troubled(trouble)
+        self._halt()
+
+    def _halt(self) -> None:
         self._halted.set()
-        for call in self._calls:
-            call.cancel()
+        for event in (self._sooner, self._changed, self._releasable, self._answered):
+            event.set()
+
+    async def _end(self) -> None:
+        tasks = self._tasks()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _tasks(self) -> list[asyncio.Task[None]]:
+        return [*self._stages, *self._sending, *((self._retrying,) if self._retrying else ())]
+
+    def _raise(self) -> None:
+        if self.trouble is not None:
+            raise self.trouble
+
+    # Release
+
+    async def _release_on(self) -> None:
+        while not self._halted.is_set():
+            if not ((self._queue or self._due) and self._free):
+                self._releasable.clear()
+                await self._releasable.wait()
+                continue
+            calls = list(islice(self._in_turn(), self._free))
+            self._free -= len(calls)
+            self._flying += len(calls)
+            self._changed.set()
+            try:
+                await self._books.intend([intent for call in calls for intent in self._intents(call)])
+            except Exception as problem:  # noqa: BLE001 - raised to whoever puts or drains
+                self._lost(len(calls), problem)
+            else:
+                self._release(calls)
+
+    def _in_turn(self) -> Iterator[Call]:
+        """Take what waits: one that was never tried, one that is due again, and so on."""
+        while self._queue or self._due:
+            for waiting in (self._queue, self._due):
+                if waiting:
+                    yield waiting.popleft()
+
+    def _release(self, calls: Sequence[Call]) -> None:
+        for call in calls:
+            self._ready.put_nowait(call)
+        for _ in range(min(self._account.concurrency - len(self._sending), self._ready.qsize())):
+            self._sending.add(asyncio.create_task(self._send_on()))
+
+    def _intents(self, call: Call) -> Iterator[Intent]:
+        number, account, size = next(self._terms.calls), self._account.name, len(call.tickets)
+        for ticket in call.tickets:
+            outgoing = ticket.outgoing
+            yield Intent(outgoing.key, ticket.sequence, outgoing.channel, account, number, call_size=size)
+
+    def _lost(self, calls: int, problem: BaseException) -> None:
+        """What became of these calls is not known here any more: the ledger tells the next worker."""
+        self._flying -= calls
+        self.halt(problem)
+
+    # Send
+
+    async def _send_on(self) -> None:
+        while True:
+            call = await self._ready.get()
+            try:
+                self._answer(await self._send(call))
+            except Exception as problem:  # noqa: BLE001 - raised to whoever puts or drains
+                self._lost(1, problem)
+
+    async def _send(self, call: Call) -> _Answer:
+        if self._verdicts.open_at:
+            await self._opened()
+        if self._halted.is_set():
+            return _Answer(untaken=_not_in_doubt(call.tickets))
+        if not self._terms.hold.fresh():
+            await self._terms.hold.held()
+        receipts = await self._provider.send([ticket.outgoing for ticket in call.tickets])
+        if len(receipts) != len(call.tickets):
+            raise RuntimeError(f"{self._account.name} gave {len(receipts)} receipts for {len(call.tickets)} messages")
+        return self._read(call, receipts)
+
+    async def _opened(self) -> None:
+        """Wait while the account makes everyone wait."""
+        while not self._halted.is_set() and (wait := self._verdicts.open_at - self._clock.monotonic()) > 0:
+            await self._until(self._halted, wait)
+        self._verdicts.open_at = 0.0
+        self.waiting = ""
+
+    def wait(self, wait: timedelta, words: str) -> None:
+        """The account makes everyone wait for so long; `words` say so to people."""
+        self._verdicts.wait(wait)
+        self.waiting = words
+
+    def _throttled(self, wait: timedelta, words: str) -> None:
+        self.waiting = words
+        self._books.throttled(self._account.name, wait, words)
+
+    def _answer(self, answer: _Answer) -> None:
+        self._answers.append(answer)
+        self._answered.set()
+
+    # Receipts
+
+    def _read(self, call: Call, receipts: Sequence[Receipt]) -> _Answer:
+        """What ended, what goes round again, and what pauses the run."""
+        answer = _Answer()
+        if len(receipts) == 1 and receipts[0].status is Status.accepted:  # nearly all of them
+            answer.settled.append(call.tickets[0].ended(self._verdicts.accepted()))
+            return answer
+        verdicts = [self._verdicts.of(ticket, receipt) for ticket, receipt in zip(call.tickets, receipts, strict=True)]
+        waits = [verdict for verdict in verdicts if isinstance(verdict, float)]
+        exact = self._exact(call)
+        if exact and len(waits) == len(verdicts):
+            answer.untaken = _not_in_doubt(call.tickets)
+            answer.again.append((max(waits), Call(call.tickets, exact=True)))
+            return answer
+        for ticket, receipt, verdict in zip(call.tickets, receipts, verdicts, strict=True):
+            if isinstance(verdict, float) and exact:
+                verdict = self._apart(ticket, receipt, verdict)
+            self._sort(answer, ticket, verdict)
+        return answer
+
+    def _exact(self, call: Call) -> bool:
+        """Whether a call that is in doubt can be repeated with exactly its members only."""
+        keyed = self._provider.capabilities.idempotency is Idempotency.request_key
+        return keyed and len(call.tickets) > 1 and any(ticket.in_doubt for ticket in call.tickets)
+
+    def _apart(self, ticket: Ticket, receipt: Receipt, wait: float) -> float | Ended:
+        """A member that is to be tried again, of a call in which others ended: what the provider said of it holds."""
+        if receipt.status is not Status.ambiguous:
+            ticket.in_doubt = False
+            return wait
+        return wait if self._terms.in_doubt is InDoubt.resend else IN_DOUBT
+
+    def _sort(self, answer: _Answer, ticket: Ticket, verdict: Verdict) -> None:
+        if isinstance(verdict, Ended):
+            answer.settled.append(ticket.ended(verdict))
+            return
+        if not ticket.in_doubt:
+            answer.untaken.append(ticket.outgoing.key)
+        if isinstance(verdict, RunTrouble):
+            self.halt(verdict)
+        else:
+            answer.again.append((verdict, Call([ticket])))
+
+    # Settle
+
+    async def _settle_on(self) -> None:
+        while True:
+            await self._answered.wait()
+            self._answered.clear()
+            answers, self._answers = self._answers, []
+            settled = [end for answer in answers for end in answer.settled]
+            untaken = [key for answer in answers for key in answer.untaken]
+            try:
+                if settled or untaken:
+                    await self._books.settle(settled, untaken)
+            except Exception as problem:  # noqa: BLE001 - raised to whoever puts or drains
+                self._lost(len(answers), problem)
+            else:
+                self._landed(answers)
+
+    def _landed(self, answers: Sequence[_Answer]) -> None:
+        """The places of these calls in the window are free again."""
+        self._flying -= len(answers)
+        self._free += sum(answer.places for answer in answers)
+        for answer in answers:
+            for wait, call in answer.again:
+                self._again(call, wait)
+        self._changed.set()
+        self._releasable.set()
+
+    # Retries
+
+    def _again(self, call: Call, wait: float) -> None:
+        if self._halted.is_set():
+            return
+        self._later.add(call, self._clock.monotonic() + wait)
+        self._sooner.set()
+        if self._retrying is None or self._retrying.done():
+            self._retrying = asyncio.create_task(self._retry_on())
+
+    async def _retry_on(self) -> None:
+        """Let go what waits for its next try, when it is due."""
+        while self._later and not self._halted.is_set():
+            self._sooner.clear()
+            await self._until(self._sooner, self._later.next_due - self._clock.monotonic())
+            if not self._halted.is_set() and (due := self._later.take(self._clock.monotonic())):
+                self._due.append(due)
+                self._releasable.set()
 
     async def _until(self, event: asyncio.Event, seconds: float) -> None:
         """Until the event, or until this much time has passed by the run's clock."""
@@ -163,220 +446,12 @@ class Lane:
             for wait in waits:
                 wait.cancel()
 
-    async def _retry_on(self) -> None:
-        """Release what waits for its next try, whatever else the lane is doing: others may wait for its outcome."""
-        while self._later and not self._halted.is_set():
-            self._sooner.clear()
-            await self._until(self._sooner, self._later[0].due - self._clock.monotonic())
-            await self._window.acquire()
-            due = [] if self._halted.is_set() else self._due()
-            if due:
-                self._start(due)
-            else:
-                self._window.release()
 
-    def _due(self) -> list[Ticket]:
-        """As many as fit into a call."""
-        due: list[Ticket] = []
-        now, weight, most = self._clock.monotonic(), 0, self._provider.capabilities
-        while self._later and self._later[0].due <= now and len(due) < most.max_batch:
-            weight += _weight(self._later[0].ticket.outgoing)
-            if due and most.max_call_bytes and weight > most.max_call_bytes:
-                break
-            due.append(heapq.heappop(self._later).ticket)
-        return due
-
-    async def _release(self, tickets: list[Ticket]) -> None:
-        await self._window.acquire()
-        if self._halted.is_set():
-            self._window.release()
-            self._raise()
-            return
-        self._start(tickets)
-
-    def _start(self, tickets: list[Ticket]) -> None:
-        """Begin a call, in a place of the window that was taken for it."""
-        call = asyncio.create_task(self._call(tickets))
-        self._calls.add(call)
-        call.add_done_callback(self._ended)
-
-    def _ended(self, call: asyncio.Task[None]) -> None:
-        self._calls.discard(call)
-        self._window.release()
-        self._settled.set()
-        if not call.cancelled() and (problem := call.exception()) is not None:
-            self.halt(problem)
-
-    def halt(self, trouble: BaseException) -> None:
-        """Start nothing new, and raise this to whoever puts or drains."""
-        self.trouble = self.trouble or trouble
-        self._halted.set()
-        self._sooner.set()
-        self._settled.set()
-        self._outcomes.give_up()
-
-    def _raise(self) -> None:
-        if self.trouble is not None:
-            raise self.trouble
-
-    async def _call(self, tickets: list[Ticket]) -> None:
-        number = next(self._call_numbers)
-        await self._commits.intend([self._intent(ticket, number) for ticket in tickets])
-        async with self._air:
-            await self._opened()
-            if self._halted.is_set():
-                await self._withdraw(tickets)
-                return
-            if self._held is not None:
-                await self._held()
-            receipts = await self._provider.send([ticket.outgoing for ticket in tickets])
-        if len(receipts) != len(tickets):
-            raise RuntimeError(f"{self._account.name} gave {len(receipts)} receipts for {len(tickets)} messages")
-        await self._take(tickets, receipts)
-
-    def _intent(self, ticket: Ticket, call: int) -> Intent:
-        return Intent(
-            key=ticket.outgoing.key,
-            sequence=ticket.sequence,
-            channel=ticket.outgoing.channel,
-            account=self._account.name,
-            call=call,
-        )
-
-    async def _opened(self) -> None:
-        """Wait while the account makes everyone wait."""
-        while not self._halted.is_set() and (wait := self._open_at - self._clock.monotonic()) > 0:
-            await self._until(self._halted, wait)
-        self.waiting = ""
-
-    async def _take(self, tickets: Sequence[Ticket], receipts: Sequence[Receipt]) -> None:
-        """Settle what ended, send the rest round again, pause for what only a person can mend."""
-        ended: list[tuple[Ticket, Ended]] = []
-        untaken: list[Ticket] = []
-        for ticket, receipt in zip(tickets, receipts, strict=True):
-            verdict = self._verdict(ticket, receipt)
-            if isinstance(verdict, Ended):
-                ended.append((ticket, verdict))
-            else:
-                untaken.append(ticket)
-            if isinstance(verdict, RunTrouble):
-                self.halt(verdict)
-        await self._withdraw(untaken)
-        if ended:
-            await self._outcomes.settle(
-                [(ticket.row, ticket.outgoing.channel, ticket.outgoing.key, end) for ticket, end in ended]
-            )
-
-    async def _withdraw(self, tickets: Sequence[Ticket]) -> None:
-        """These are not in the air; what is in doubt stays in the ledger, also while it waits."""
-        untaken = [ticket.outgoing.key for ticket in tickets if not ticket.in_doubt]
-        if untaken:
-            await self._commits.withdraw(untaken)
-
-    def _verdict(self, ticket: Ticket, receipt: Receipt) -> Ended | RunTrouble | None:
-        """How the delivery ended; or None when it goes round again; or the trouble that pauses the run."""
-        status = receipt.status
-        if status in _ENDS:
-            self._throttles = 0
-            self._down_since = None
-            self._unwell.clear()
-            return self._ended_as(_ENDS[status], receipt)
-        if status in _PAUSES:
-            return self._trouble(status, receipt)
-        if status is Status.throttled:
-            self._throttle(receipt)
-            self._again(ticket, self._open_at - self._clock.monotonic())
-            return None
-        down = self._is_down(ticket, receipt)
-        if status is Status.ambiguous:
-            ticket.in_doubt = True
-            if not self.may_repeat():
-                return self._ended_as(Outcome.unknown, Receipt(status, Reason.in_doubt))
-        if down:  # everyone waits for the account, and nobody's ten minutes run
-            self._again(ticket, self._open_at - self._clock.monotonic())
-            return None
-        return self._retry(ticket)
-
-    def _ended_as(self, outcome: Outcome, receipt: Receipt) -> Ended:
-        reason = "" if outcome is Outcome.sent else receipt.reason or receipt.status.value
-        if self._breaker.trips(outcome is not Outcome.sent):
-            self.halt(provider_trouble(self._account.name, reason))
-        return Ended(outcome, reason)
-
-    def _is_down(self, ticket: Ticket, receipt: Receipt) -> bool:
-        """Whether trouble is the account's and not this delivery's: many in a row have it, and nobody gets through."""
-        self._unwell.add(ticket.outgoing.key)
-        if len(self._unwell) < _MANY:
-            return False
-        now = self._clock.monotonic()
-        self._down_since = now if self._down_since is None else self._down_since
-        self._throttle(receipt)
-        self._unwell = set(itertools.islice(self._unwell, _MANY))  # no more is to be remembered than decides
-        if now - self._down_since > RETRY_FOR.total_seconds():
-            self.halt(down_trouble(self._account.name, receipt.reason or receipt.status.value))
-        return True
-
-    def how_it_ended(self, before: Intent) -> Ended | None:
-        """How a delivery that was near the air before a crash counts; None when it is to be sent (again)."""
-        stored = how_it_ended(before)
-        if stored is None and not (self._in_doubt is InDoubt.resend or self._still_knows(before)):
-            return Ended(Outcome.unknown, Reason.in_doubt)
-        return stored
-
-    def _still_knows(self, before: Intent) -> bool:
-        """Whether the provider recognises a message that it was given back then."""
-        if self._provider.capabilities.idempotency is not Idempotency.message_key:
-            return False
-        lifetime = self._provider.capabilities.idempotency_lifetime
-        return not lifetime or not before.released_at or self._clock.now() - before.released_at < lifetime
-
-    def may_repeat(self) -> bool:
-        """Whether a delivery in doubt may be sent again: the provider deduplicates, or the user said so."""
-        return self._provider.capabilities.idempotency is Idempotency.message_key or self._in_doubt is InDoubt.resend
-
-    def _trouble(self, status: Status, receipt: Receipt) -> RunTrouble:
-        code, says = _PAUSES[status]
-        detail = receipt.detail or receipt.reason
-        message = f"{self._account.name} {says}" + (f": {detail}" if detail else "")
-        hint = f"`connect doctor` tests {self._account.name}; then `connect run` goes on where this run stopped"
-        return RunTrouble(Disposition.pause, Problem(code, message, hint))
-
-    def _throttle(self, receipt: Receipt) -> None:
-        """The whole account waits: as long as the provider says, else longer each time."""
-        if self._open_at <= self._clock.monotonic():  # replies to calls of one moment are one request to slow down
-            self._throttles += 1
-        wait = receipt.retry_after.total_seconds() if receipt.retry_after else self._backoff(self._throttles)
-        self._open_at = max(self._open_at, self._clock.monotonic() + wait)
-        self.waiting = f"{self._account.name} throttles: {receipt.reason or 'slow down'}"
-
-    def _retry(self, ticket: Ticket) -> Ended | None:
-        now = self._clock.monotonic()
-        ticket.attempts += 1
-        ticket.deadline = ticket.deadline or now + RETRY_FOR.total_seconds()
-        if now >= ticket.deadline:
-            return (
-                Ended(Outcome.unknown, Reason.in_doubt)
-                if ticket.in_doubt
-                else Ended(Outcome.failed, Reason.retries_exhausted)
-            )
-        self._again(ticket, self._backoff(ticket.attempts))
-        return None
-
-    def _again(self, ticket: Ticket, wait: float) -> None:
-        heapq.heappush(self._later, _Later(self._clock.monotonic() + wait, next(self._order), ticket))
-        self._sooner.set()
-        if self._retrying is None or self._retrying.done():
-            self._retrying = asyncio.create_task(self._retry_on())
-
-    def _backoff(self, attempt: int) -> float:
-        """Full jitter: seconds between nothing and a bound that doubles with each attempt."""
-        return self._random.uniform(0, min(_LONGEST_WAIT, _FIRST_WAIT * 2**attempt))
+def _not_in_doubt(tickets: Collection[Ticket]) -> list[bytes]:
+    """Message keys of those that may leave the ledger; what is in doubt stays, also while it waits."""
+    return [ticket.outgoing.key for ticket in tickets if not ticket.in_doubt]
 
 
-def _weight(outgoing: Outgoing) -> int:
-    """About how many bytes a message takes in a call."""
-    message = outgoing.message
-    if isinstance(message, Email):
-        attached = sum(len(attachment.content) for attachment in message.attachments)
-        return len(message.html or "") + len(message.text or "") + attached * 4 // 3 + 1024
-    return len(message.body) + 256
+def may_repeat(provider: Provider, in_doubt: InDoubt) -> bool:
+    """Whether a delivery in doubt may be sent again: the provider deduplicates, or the user said so."""
+    return provider.capabilities.idempotency is not Idempotency.none or in_doubt is InDoubt.resend

@@ -35,9 +35,13 @@ class Lease:
     def in_ledger(self) -> timedelta:
         return self.length + self.longest_call
 
+    def fresh(self) -> bool:
+        """Asked before each call: nobody else can have taken over."""
+        return self.clock.monotonic() < self.began + self.length.total_seconds()
+
     async def held(self) -> None:
-        """Before each call: the lease still holds, or is renewed now. Raises LeaseLost when somebody took over."""
-        if self.clock.monotonic() >= self.began + self.length.total_seconds():
+        """The lease still holds, or is renewed now. Raises LeaseLost when somebody took over."""
+        if not self.fresh():
             await self._renew()  # this process was suspended, or its ledger away
 
     async def keep(self, asked_to_pause: Callable[[], None]) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from datetime import timedelta
 
 from connect.ledger.commits import Commits
+from connect.ledger.records import Intent
+from connect.pipeline.books import Composed, Settlement
 from connect.pipeline.deliveries import Ended
 from connect.vocabulary import Channel, Outcome
 
@@ -18,30 +20,34 @@ FARTHEST_AHEAD = 50_000
 """Released deliveries that may be ahead of the cursor, settled or not; then reading stops."""
 
 _NO_ARM = ""
+_UNCOMPOSED = -1
 
 
-@dataclass(slots=True)
-class Row:
-    """One row's place in the sweep: the cursor passes it when nothing of it is pending."""
+class _Batch:
+    """Neighbouring rows of the sweep, some of them passed by the cursor already."""
 
-    position: str
-    pending: int
-    deliveries: int
-    """How many were pending when it was met."""
-    tallies: dict[TallyKey, int] = field(default_factory=dict)
-    keys: list[bytes] = field(default_factory=list)
-    """Message keys that have an intent in the ledger, deleted as the cursor passes."""
+    __slots__ = ("ends", "keys", "number", "passed", "pending", "positions", "released")
 
-
-Settled = tuple[Row, Channel, bytes, Ended]
+    def __init__(self, number: int, positions: Sequence[str]) -> None:
+        self.number = number
+        self.positions = positions
+        self.pending = [_UNCOMPOSED] * len(positions)
+        """For each row, deliveries that have not ended."""
+        self.released = [0] * len(positions)
+        """For each row, how many were pending when it was composed."""
+        self.ends: dict[int, list[tuple[TallyKey, int]]] = {}
+        self.keys: dict[int, list[bytes]] = {}
+        """Message keys that have an intent in the ledger, deleted as the cursor passes their row."""
+        self.passed = 0
 
 
 class Outcomes:
-    """Keeps rows in order, counts how their deliveries ended, and moves the cursor over the settled prefix."""
+    """The run's books: keeps rows in order, counts how deliveries ended, moves the cursor over the settled prefix."""
 
     def __init__(self, commits: Commits) -> None:
         self._commits = commits
-        self._rows: deque[Row] = deque()
+        self._batches: deque[_Batch] = deque()
+        self._open: dict[int, _Batch] = {}
         self._ahead = 0
         self._room = asyncio.Event()
         self._room.set()
@@ -50,31 +56,37 @@ class Outcomes:
         """Where the cursor stands, once it has moved."""
         self.totals: Counter[TallyKey] = Counter()
         """What this process counted, passed by the cursor or not."""
+        self.met: set[bytes] = set()
+        """Intents from before a crash whose people were met again."""
+        self.problems: Counter[str] = Counter()
+        """What was wrong with templates for some people, without a word about them."""
 
-    def add(
-        self, position: str, ended: Sequence[tuple[Channel, Ended]], pending: int, keys: Sequence[bytes] = ()
-    ) -> Row:
-        """The next row of the sweep: what ended at once, and how many deliveries are on their way.
+    def begin(self, number: int, positions: Sequence[str]) -> None:
+        """The next batch of the sweep, about to be composed. `number` is larger than those before."""
+        self._batches.append(batch := _Batch(number, positions))
+        self._open[number] = batch
 
-        `keys` are those of the ended ones that have an intent in the ledger from before a crash.
-        """
-        last = self._rows[-1] if self._rows else None
-        if last is not None and not last.pending and not pending:
-            row = last
-            row.position = position  # settled neighbours share one entry: memory stays flat
-        else:
-            row = Row(position, pending, pending)
-            self._rows.append(row)
+    def composed(self, composed: Composed) -> None:
+        batch, start = self._open[composed.batch], composed.start
+        for row, pending in enumerate(composed.pending, start):
+            batch.pending[row] = batch.released[row] = pending
             self._ahead += pending
-        row.keys += keys
-        for channel, end in ended:
-            self.count(row, channel, end, 1)
-        return row
+        for row, key in composed.known:
+            batch.keys.setdefault(row, []).append(key)
+        for row, channel, end, times in composed.ended:
+            self._count(batch, row, (channel, _NO_ARM, end.outcome, end.reason), times)
+        self.met.update(composed.met)
+        self.problems.update(composed.problems)
 
-    def count(self, row: Row, channel: Channel, end: Ended, times: int) -> None:
-        """So many more deliveries of this row ended so, without being counted one by one."""
-        tally = (channel, _NO_ARM, end.outcome, end.reason)
-        row.tallies[tally] = row.tallies.get(tally, 0) + times
+    def gone(self, position: str, intents: Sequence[tuple[Intent, Ended]]) -> None:
+        """Deliveries from before a crash whose people are met no more. `position` is behind every row."""
+        number = max(self._open, default=0) + 1
+        self.begin(number, [position])
+        ended = [(0, intent.channel, end, 1) for intent, end in intents]
+        self.composed(Composed(number, 0, [0], ended, [(0, intent.key) for intent, _ in intents]))
+
+    def _count(self, batch: _Batch, row: int, tally: TallyKey, times: int) -> None:
+        batch.ends.setdefault(row, []).append((tally, times))
         self.totals[tally] += times
 
     async def room(self) -> None:
@@ -88,42 +100,71 @@ class Outcomes:
         self._over = True
         self._room.set()
 
-    async def settle(self, settled: Sequence[Settled]) -> None:
-        """These deliveries have ended. Returns when that is durable."""
-        for row, channel, key, end in settled:
-            self.count(row, channel, end, 1)
-            row.keys.append(key)
-            row.pending -= 1
-        await self._commit(settled)
+    async def intend(self, intents: Sequence[Intent]) -> None:
+        await self._commits.intend(intents)
+
+    async def settle(self, settled: Sequence[Settlement], withdrawn: Sequence[bytes] = ()) -> None:
+        for number, row, channel, key, outcome, reason in settled:
+            batch = self._open[number]
+            self._count(batch, row, (channel, _NO_ARM, outcome, reason), 1)
+            batch.keys.setdefault(row, []).append(key)
+            batch.pending[row] -= 1
+        await self._commit(settled, withdrawn)
 
     async def flush(self) -> None:
         """Move the cursor over what is settled now."""
-        await self._commit(())
+        await self._commit((), ())
 
-    async def _commit(self, settled: Sequence[Settled]) -> None:
+    def throttled(self, account: str, wait: timedelta, words: str) -> None:
+        """Whoever sends knows it already."""
+
+    def troubled(self, problem: BaseException) -> None:
+        """It is raised to whoever deals rows next."""
+        self.give_up()
+
+    async def _commit(self, settled: Sequence[Settlement], withdrawn: Sequence[bytes]) -> None:
         """One write: outcomes that must wait ahead of the cursor, and the prefix that it passes."""
-        passed = self._pass_prefix()
-        gone = {id(row) for row in passed}
-        waiting = [(key, end.outcome, end.reason) for row, _, key, end in settled if id(row) not in gone]
-        if not passed and not waiting:
-            return
         tallies: Counter[TallyKey] = Counter()
-        for row in passed:
-            tallies.update(row.tallies)
-        keys = [key for row in passed for key in row.keys]
-        cursor = passed[-1].position if passed else None
-        await self._commits.advance(cursor, tallies, keys, settled=waiting)
+        keys: list[bytes] = []
+        cursor = self._pass_prefix(tallies, keys)
+        waiting = [(end.key, end.outcome, end.reason) for end in settled if not self._is_passed(end)]
+        if cursor is None and not waiting and not withdrawn:
+            return
+        await self._commits.advance(cursor, tallies, keys, settled=waiting, withdrawn=withdrawn)
         self.position = cursor or self.position
 
-    def _pass_prefix(self) -> list[Row]:
-        """The rows at the front that nothing is pending of. They leave at once: nobody else may pass them."""
-        passed: list[Row] = []
-        while self._rows and not self._rows[0].pending:
-            passed.append(self._rows.popleft())
-        self._ahead -= sum(row.deliveries for row in passed)
+    def _is_passed(self, end: Settlement) -> bool:
+        batch = self._open.get(end.batch)
+        return batch is None or end.row < batch.passed
+
+    def _pass_prefix(self, tallies: Counter[TallyKey], keys: list[bytes]) -> str | None:
+        """Pass the rows at the front that nothing is pending of. They leave at once: nobody else may pass them."""
+        cursor = None
+        while self._batches:
+            batch = self._batches[0]
+            cursor = self._pass_rows(batch, tallies, keys) or cursor
+            if batch.passed < len(batch.positions):
+                break
+            del self._open[self._batches.popleft().number]
         if self._ahead < FARTHEST_AHEAD:
             self._room.set()
-        return passed
+        return cursor
+
+    def _pass_rows(self, batch: _Batch, tallies: Counter[TallyKey], keys: list[bytes]) -> str | None:
+        """The position of the last row of the batch that is passed now."""
+        first, end = batch.passed, len(batch.positions)
+        row = first
+        pending = batch.pending
+        while row < end and not pending[row]:
+            for tally, times in batch.ends.pop(row, ()):
+                tallies[tally] += times
+            keys += batch.keys.pop(row, ())
+            row += 1
+        if row == first:
+            return None
+        self._ahead -= sum(batch.released[first:row])
+        batch.passed = row
+        return batch.positions[row - 1]
 
     @property
     def ahead(self) -> int:

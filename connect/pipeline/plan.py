@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import partial
 
 from connect.clock import Clock
 from connect.errors import Problem, Severity, UserError, raise_errors
@@ -17,11 +16,10 @@ from connect.pipeline import gates, safety
 from connect.pipeline.audience import Sweep, sizes
 from connect.pipeline.bundle import Bundle
 from connect.pipeline.checking import check_campaign, wrap
-from connect.pipeline.compose import Composer
 from connect.pipeline.deliveries import RunFacts
-from connect.pipeline.links import UnsubscribeLinks
-from connect.pipeline.recovery import Recovered
-from connect.pipeline.run import Accounts, Job
+from connect.pipeline.kit import Kit
+from connect.pipeline.run import Job
+from connect.pipeline.worker import Accounts
 from connect.project.campaign import Campaign
 from connect.project.campaigns import Loaded
 from connect.project.project import Project
@@ -172,7 +170,8 @@ def begin(plan: Plan, ledger: Ledger, clock: Clock, random: RandomBytes, account
     return Job(
         record=record,
         sweep=lambda after: Sweep(plan.warehouse, wrapping, rows=plan.rows, after=after, timeout=timeout, clock=clock),
-        composer=partial(_composer, plan, facts),
+        kit=_kit(plan, facts),
+        channels=_channels(campaign),
         accounts=accounts,
         in_doubt=campaign.policy.in_doubt,
         maximum=campaign.audience.limits.max,
@@ -181,9 +180,8 @@ def begin(plan: Plan, ledger: Ledger, clock: Clock, random: RandomBytes, account
 
 def _create(plan: Plan, ledger: Ledger, clock: Clock, random: RandomBytes) -> RunRecord:
     now, seal = clock.now(), plan.project.secret.seal
-    channels = dict.fromkeys(content.channel for content in plan.campaign.message.content)
     keyless = plan.rows_without_key
-    missing = gates.MISSING_KEY
+    missing, channels = gates.MISSING_KEY, _channels(plan.campaign)
     return ledger.create_run(
         NewRun(
             id=new_run_id(int(now.timestamp()), random),
@@ -204,19 +202,19 @@ def _create(plan: Plan, ledger: Ledger, clock: Clock, random: RandomBytes) -> Ru
     )
 
 
-def _composer(plan: Plan, facts: RunFacts, recovered: Recovered, copied: set[Channel]) -> Composer:
-    project, campaign = plan.project, plan.campaign
-    library = Library(plan.bundle.templates)
-    page = plan.bundle.unsubscribe_page
-    links = UnsubscribeLinks(
+def _channels(campaign: Campaign) -> tuple[Channel, ...]:
+    return tuple(dict.fromkeys(content.channel for content in campaign.message.content))
+
+
+def _kit(plan: Plan, facts: RunFacts) -> Kit:
+    project = plan.project
+    return Kit(
+        bundle=plan.bundle,
+        facts=facts,
         ring=project.secret,
         base_url=project.serve_base_url,
-        page=library.compile(page, escape=False) if page else None,
         mailto=project.unsubscribe.mailto if project.unsubscribe else None,
-        topic=campaign.message.topic,
-    )
-    return Composer(
-        campaign, library, facts, links, test_recipient=safe_recipients(project), copied=copied, recovered=recovered
+        test_recipient=safe_recipients(project),
     )
 
 

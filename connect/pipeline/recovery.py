@@ -17,8 +17,10 @@ class Recovered:
 
     def __init__(self, intents: Iterable[Intent] = ()) -> None:
         self._people: dict[bytes, list[Intent]] = {}
+        self._calls: dict[str, dict[int, list[Intent]]] = {}
         for intent in intents:
             self._people.setdefault(mark_of(intent.key), []).append(intent)
+            self._calls.setdefault(intent.account, {}).setdefault(intent.call, []).append(intent)
 
     def __bool__(self) -> bool:
         return bool(self._people)
@@ -36,6 +38,22 @@ class Recovered:
     def channels_of(self, mark: bytes) -> set[Channel]:
         """The channels on which this person was near the air."""
         return {intent.channel for intent in self._people.get(mark, ())}
+
+    def whole_calls(self, account: str) -> dict[int, list[bytes]]:
+        """Calls to this account of which all members are in doubt: number → message keys, in the order of the call."""
+        return {
+            number: [intent.key for intent in sorted(members, key=lambda intent: intent.sequence)]
+            for number, members in self._calls.get(account, {}).items()
+            if len(members) == members[0].call_size and all(intent.outcome is None for intent in members)
+        }
+
+    def meet(self, keys: Iterable[bytes]) -> None:
+        """These people were met by somebody else's copy."""
+        for key in keys:
+            mine = self._people.get(mark_of(key), [])
+            mine[:] = [intent for intent in mine if intent.key != key]
+            if not mine:
+                self._people.pop(mark_of(key), None)
 
     @property
     def last_call(self) -> int:

@@ -13,10 +13,18 @@ Stopping at any point leaves a run that goes on where it was: `execute` on a cla
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager, suppress
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    aclosing,
+    asynccontextmanager,
+    contextmanager,
+    suppress,
+)
 from dataclasses import dataclass, field
 from datetime import timedelta
 from random import Random
@@ -26,27 +34,25 @@ from connect.clock import Clock
 from connect.errors import ConnectError, Disposition, OutsideError, Problem, RunTrouble
 from connect.ledger.commits import Commits
 from connect.ledger.owner import Owner
-from connect.ledger.records import Intent, RunRecord, Slice, Tally
+from connect.ledger.records import RunRecord, Slice, Tally
 from connect.ledger.refusals import LeaseLost
 from connect.ledger.store import Ledger
-from connect.pipeline import gates
 from connect.pipeline.audience import Rows, Sweep
-from connect.pipeline.breaker import Breaker, crash_trouble, doubt_trouble, template_trouble
-from connect.pipeline.compose import Composer
-from connect.pipeline.deliveries import Delivery, Ended, Person
-from connect.pipeline.dispatch import Lane, Ticket
+from connect.pipeline.books import Books
+from connect.pipeline.breaker import crash_trouble, doubt_trouble
+from connect.pipeline.crew import Crew, Orders, alone
+from connect.pipeline.dispatch import may_repeat
+from connect.pipeline.kit import Kit
 from connect.pipeline.lease import Lease
 from connect.pipeline.outcomes import Outcomes
-from connect.pipeline.recovery import IN_DOUBT, Recovered, how_it_ended
+from connect.pipeline.recovery import Recovered
+from connect.pipeline.worker import Accounts, Dealt, Sending, split
 from connect.project.campaign import Campaign
-from connect.providers.interface import Account, Provider
 from connect.vocabulary import Channel, InDoubt, Mode, Outcome, Reason, RunState
 
 LEASE = timedelta(seconds=30)
 DRAIN = timedelta(seconds=45)
 """How long a run that stops waits for what is in the air; the rest is in doubt."""
-
-Accounts = Mapping[str, tuple[Provider, Account]]
 
 
 def providers_of(campaign: Campaign) -> list[str]:
@@ -66,7 +72,9 @@ class Job:
     record: RunRecord
     sweep: Callable[[str | None], Sweep]
     """The audience after a position; None for all of it."""
-    composer: Callable[[Recovered, set[Channel]], Composer]
+    kit: Kit
+    channels: tuple[Channel, ...]
+    """Each row makes one delivery for each of them."""
     accounts: Accounts
     in_doubt: InDoubt
     maximum: int | None
@@ -102,6 +110,8 @@ class Tools:
     watch: Callable[[Progress], None] = lambda progress: None
     lease: timedelta = LEASE
     """How long others wait for this process when it says nothing."""
+    crew: Callable[[Orders, Books, Lease], AbstractAsyncContextManager[Crew]] = alone
+    """Who composes and sends."""
 
 
 class Stopped(ConnectError):
@@ -176,34 +186,29 @@ async def _committing(ledger: Ledger, claimed: Slice) -> AsyncIterator[Commits]:
 
 
 class _Execution:
-    """One process working on one slice of a run."""
+    """The one process that holds a slice of a run: it reads, deals, and keeps the books."""
 
     def __init__(self, job: Job, tools: Tools, lease: Lease, commits: Commits) -> None:
-        self._job, self._tools, self._lease, self._commits = job, tools, lease, commits
+        self._job, self._tools, self._lease = job, tools, lease
         self._claimed = lease.slice
-        self._content = Breaker(off=job.record.state is RunState.paused)
         self._outcomes = Outcomes(commits)
-        self._sequence = 0
-        self._rows = 0
-        self._lanes: dict[str, Lane] = {}
+        self._rows = self._gone = 0
 
     async def run(self) -> None:
         ledger, run_id = self._tools.ledger, self._claimed.run_id
         self._recovered = Recovered(await asyncio.to_thread(ledger.intents, self._claimed.id))
         counted = await asyncio.to_thread(ledger.tallies, run_id)
-        copied = {tally.channel for tally in counted if tally.outcome in _LEFT_US} | self._recovered.channels()
-        self._composer = self._job.composer(self._recovered, copied)
         swept = sum(tally.count for tally in counted if tally.reason != Reason.missing_key)
-        self._rows_before = swept // len(self._composer.channels)
+        self._rows_before = swept // len(self._job.channels)
         async with AsyncExitStack() as stack:
-            await self._open_lanes(stack)
+            crew = self._tools.crew(self._orders(counted), self._outcomes, self._lease)
+            self._crew = await stack.enter_async_context(crew)
             stack.enter_context(_cancelling(asyncio.create_task(self._keep_lease())))
             self._look_at_doubt(counted)
             try:
                 await self._unless_stopped(self._sweep())
             except asyncio.CancelledError:
-                for lane in self._lanes.values():
-                    lane.abandon()
+                self._crew.abandon()
                 raise
             except BaseException:
                 await self._let_go()
@@ -212,51 +217,51 @@ class _Execution:
         self._show()
         self._must_add_up()
 
-    async def _open_lanes(self, stack: AsyncExitStack) -> None:
-        for name, (provider, account) in self._job.accounts.items():
-            if self._job.record.mode is not Mode.offline:  # nothing leaves, not even a greeting
-                stack.push_async_callback(provider.close)
-                await provider.open()
-            self._lanes[name] = Lane(
-                provider,
-                account,
-                self._commits,
-                self._outcomes,
-                self._job.in_doubt,
-                self._tools.clock,
-                self._tools.random,
-                last_call=self._recovered.last_call,
-                held=self._lease.held,
-                breaker=Breaker(off=self._content.off),
-            )
+    def _orders(self, counted: list[Tally]) -> Orders:
+        copied = {tally.channel for tally in counted if tally.outcome in _LEFT_US} | self._recovered.channels()
+        sending = Sending(
+            in_doubt=self._job.in_doubt,
+            offline=self._job.record.mode is Mode.offline,
+            breakers_off=self._job.record.state is RunState.paused,
+            last_call=self._recovered.last_call,
+        )
+        job, tools = self._job, self._tools
+        return Orders(job.kit, job.accounts, self._recovered, copied, sending, tools.clock, tools.random)
 
     def _look_at_doubt(self, counted: list[Tally]) -> None:
         """After a crash: whether crashes have left so much in doubt that a person should look."""
         if self._job.record.state is not RunState.running or not self._recovered:
             return
         before = sum(tally.count for tally in counted if tally.outcome is Outcome.unknown)
-        lost = 0 if any(lane.may_repeat() for lane in self._lanes.values()) else self._recovered.in_doubt()
+        lost = 0 if self._repeats() else self._recovered.in_doubt()
         trouble = doubt_trouble(before + lost, self._job.record.audience_rows or 0)
         if trouble is not None:
             raise trouble
 
+    def _repeats(self) -> bool:
+        return any(may_repeat(provider, self._job.in_doubt) for provider, _ in self._job.accounts.values())
+
     async def _keep_lease(self) -> None:
-        """Hold on to the slice while the run lasts; losing it stops every lane."""
+        """Hold on to the slice while the run lasts; losing it stops everybody."""
         try:
             await self._lease.keep(self._tools.stop.set)
         except ConnectError as problem:
-            for lane in self._lanes.values():
-                lane.halt(problem)
+            self._crew.halt(problem)
 
     async def _sweep(self) -> None:
-        """Every row behind the cursor, in order, through the gates and on to its lanes."""
-        async with aclosing(_read_ahead(self._job.sweep(self._claimed.cursor))) as batches:
+        """Every row behind the cursor, in order, to a worker that has room."""
+        number, width = itertools.count(), len(self._job.channels)
+        async with aclosing(_read_ahead(self._job.sweep(self._claimed.cursor), self._crew.flush)) as batches:
             async for rows in batches:
-                await self._deliver(rows)
+                for piece in split(rows, self._crew.piece):
+                    await self._outcomes.room()
+                    self._outcomes.begin(batch := next(number), piece.positions)
+                    first = self._rows * width
+                    self._count(len(piece) + sum(piece.duplicates))
+                    await self._crew.deal(Dealt(batch, first, piece))
+                    self._show()
                 await self._outcomes.flush()
-                self._show()
-        for lane in self._lanes.values():
-            await lane.drain()
+        await self._crew.drain()
 
     async def _unless_stopped(self, work: Coroutine[Any, Any, None]) -> None:
         """Do this, wherever it waits, until somebody asks to stop."""
@@ -272,21 +277,6 @@ class _Execution:
             working.cancel()
             await asyncio.wait((working,))
 
-    async def _deliver(self, rows: Rows) -> None:
-        for index, key in enumerate(rows.keys):
-            person = Person(
-                key,
-                {name: values[index] for name, values in rows.columns.items()},
-                {channel: flags[index] for channel, flags in rows.optouts.items()},
-            )
-            self._count(1 + rows.duplicates[index])
-            deliveries = self._composer.deliveries(person)
-            await self._take(rows.positions[index], person, deliveries, rows.duplicates[index])
-            if not index % 50:
-                await asyncio.sleep(0)  # rendering must not starve what is in the air
-        for lane in self._lanes.values():
-            await lane.flush()
-
     def _count(self, rows: int) -> None:
         self._rows += rows
         maximum = self._job.maximum
@@ -300,86 +290,39 @@ class _Execution:
                 ),
             )
 
-    async def _take(self, position: str, person: Person, deliveries: list[Delivery], duplicates: int) -> None:
-        """Count what ended, and hand the rest to their lanes, except what was settled or in the air before a crash."""
-        ended: list[tuple[Channel, Ended]] = []
-        known: list[bytes] = []
-        going: list[tuple[Delivery, bool]] = []
-        for delivery in deliveries:
-            self._watch_content(delivery)
-            before = self._before(person, delivery) if self._recovered else None
-            end = self._end(delivery, before)
-            if end is None:
-                going.append((delivery, before is not None))
-                continue
-            ended.append((delivery.channel, end))
-            if before:
-                known.append(before.key)
-        row = self._outcomes.add(position, ended, len(going), known)
-        for channel in self._composer.channels if duplicates else ():
-            self._outcomes.count(row, channel, gates.DUPLICATE, duplicates)
-        for delivery, in_doubt in going:
-            assert not isinstance(delivery.result, Ended)
-            await self._outcomes.room()
-            self._sequence += 1
-            await self._lanes[delivery.account].put(Ticket(delivery.result, row, self._sequence, in_doubt))
-
-    def _watch_content(self, delivery: Delivery) -> None:
-        """A template that can not render many of its people must not burn the list."""
-        end = delivery.result
-        reason = end.reason if isinstance(end, Ended) else ""
-        if (not reason or reason in _CONTENT) and self._content.trips(bool(reason)):
-            raise template_trouble(reason)
-
-    def _before(self, person: Person, delivery: Delivery) -> Intent | None:
-        """What became of this person on this channel before a crash, under whatever address."""
-        key = None if isinstance(delivery.result, Ended) else delivery.result.key
-        return self._recovered.take(self._composer.mark(person), delivery.channel, key)
-
-    def _end(self, delivery: Delivery, before: Intent | None) -> Ended | None:
-        """How a delivery ended: at a gate, or before a crash, which then counts; None when it is to be sent."""
-        at_gate = delivery.result if isinstance(delivery.result, Ended) else None
-        if before is None:
-            return at_gate
-        if isinstance(delivery.result, Ended) or delivery.result.key != before.key:
-            return how_it_ended(before) or IN_DOUBT  # nobody hears twice because their address has changed
-        return self._lanes[delivery.account].how_it_ended(before)
-
     async def _let_go(self) -> None:
         """Finish what is in the air, within a bound, settle it, start nothing new."""
+        self._outcomes.give_up()
         try:
             async with asyncio.timeout(DRAIN.total_seconds()):
-                for lane in self._lanes.values():
-                    await lane.stop()
+                await self._crew.stop()
         except TimeoutError:
-            for lane in self._lanes.values():
-                lane.abandon()
+            self._crew.abandon()
         with suppress(ConnectError):
             await self._outcomes.flush()
 
     async def _settle_the_rest(self) -> None:
         """Count those who were near the air before a crash and have left the audience since."""
+        self._recovered.meet(self._outcomes.met)
         gone = self._recovered.gone()
         self._gone = len(gone)
         if gone:
-            self._outcomes.add(_END, [(intent.channel, end) for intent, end in gone], 0, [i.key for i, _ in gone])
+            self._outcomes.gone(_END, gone)
         await self._outcomes.flush()
 
     def _must_add_up(self) -> None:
-        expected = self._rows * len(self._composer.channels) + self._gone
+        expected = self._rows * len(self._job.channels) + self._gone
         counted = sum(self._outcomes.totals.values())
         if counted != expected or self._outcomes.ahead:
             raise RuntimeError(f"the run does not add up: {expected} deliveries, {counted} outcomes")
 
     def _show(self) -> None:
-        waiting = "; ".join(lane.waiting for lane in self._lanes.values() if lane.waiting)
+        outcomes = self._outcomes
         self._tools.watch(
-            Progress(self._rows, self._outcomes.position, waiting, self._outcomes.totals, self._composer.problems)
+            Progress(self._rows, outcomes.position, self._crew.waiting, outcomes.totals, outcomes.problems)
         )
 
 
-_CONTENT = frozenset({Reason.render_error, Reason.null_value, Reason.content_too_large, Reason.invalid_header})
-"""Why the content, or a column that it prints, is at fault rather than a person's address."""
 _LEFT_US = (Outcome.sent, Outcome.failed, Outcome.unknown)
 """What became of deliveries that a provider was given."""
 _END = "g"
@@ -394,14 +337,21 @@ def _cancelling(task: asyncio.Future[Any]) -> Iterator[None]:
         task.cancel()
 
 
-async def _read_ahead(sweep: Sweep) -> AsyncGenerator[Rows]:
-    """Batches of the sweep, one of them being read while the one before it is worked on."""
+async def _read_ahead(sweep: Sweep, waiting: Callable[[], None]) -> AsyncGenerator[Rows]:
+    """Batches of the sweep, one of them being read while the one before it is worked on.
+
+    `waiting` is called where the next one has not come yet.
+    """
     loop = asyncio.get_running_loop()
     with ThreadPoolExecutor(1, "read") as reader:
         batches = sweep.batches()
         try:
             coming = loop.run_in_executor(reader, next, batches, None)
-            while (rows := await coming) is not None:
+            while True:
+                if not coming.done():
+                    waiting()
+                if (rows := await coming) is None:
+                    break
                 coming = loop.run_in_executor(reader, next, batches, None)
                 yield rows
         finally:

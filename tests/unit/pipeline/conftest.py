@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -16,16 +17,32 @@ import pytest
 from connect.identity import new_run_id
 from connect.ledger.commits import Commits
 from connect.ledger.owner import Owner
-from connect.ledger.records import NewRun, Slice
+from connect.ledger.records import Intent, NewRun, Slice
 from connect.ledger.store import Ledger
-from connect.pipeline.dispatch import Lane, Ticket
+from connect.pipeline.books import Composed
+from connect.pipeline.dispatch import Lane, Terms
 from connect.pipeline.outcomes import Outcomes
+from connect.pipeline.verdicts import Ticket
 from connect.providers import memory
 from connect.providers.interface import Account, Capabilities
 from connect.testing import FakeClock, an_email
 from connect.vocabulary import InDoubt, Mode
 
 ACCOUNT = "mail"
+
+
+class Held:
+    """A lease that is asked each time where the test says how, and holds for ever where it does not."""
+
+    def __init__(self, ask: Callable[[], Awaitable[None]] | None) -> None:
+        self._ask = ask
+
+    def fresh(self) -> bool:
+        return self._ask is None
+
+    async def held(self) -> None:
+        assert self._ask is not None
+        await self._ask()
 
 
 class Bench:
@@ -51,6 +68,8 @@ class Bench:
         self.outcomes = Outcomes(self.commits)
         self.offered: list[list[int]] = []
         """The sequence numbers of every call, as the provider saw it."""
+        self.lanes: list[Lane] = []
+        self._calls = itertools.count(1)
 
     def lane(
         self,
@@ -60,6 +79,7 @@ class Bench:
         in_doubt: InDoubt = InDoubt.skip,
         idempotent: bool = False,
         held: Callable[[], Awaitable[None]] | None = None,
+        whole: Mapping[int, Sequence[bytes]] | None = None,
         **capabilities: Any,
     ) -> Lane:
         """A lane of an account that answers like this; None accepts."""
@@ -76,11 +96,16 @@ class Bench:
 
         Told.capabilities = replace(kind.capabilities, **{"max_batch": 1, **capabilities})
         account = Account(ACCOUNT, memory.Settings(), self._root, concurrency)
-        return Lane(Told(account), account, self.commits, self.outcomes, in_doubt, self.clock, Random(7), held=held)
+        self._terms = Terms(in_doubt, self.clock, Random(7), Held(held), self._calls)
+        self._lane = Lane(Told(account), account, self.outcomes, self._terms, whole=whole)
+        self.lanes.append(self._lane)
+        return self._lane
 
-    def ticket(self, number: int) -> Ticket:
+    def ticket(self, number: int, before: Intent | None = None) -> Ticket:
         """Person `number`, whose row is number `number` of the sweep."""
-        return Ticket(an_email(number), self.outcomes.add(f"{number:032x}", [], 1), number)
+        self.outcomes.begin(number, [f"{number:032x}"])
+        self.outcomes.composed(Composed(number, 0, [1]))
+        return Ticket(an_email(number), number, 0, number, before, in_doubt=before is not None)
 
     async def send(self, lane: Lane, *numbers: int) -> None:
         """Put these people and wait for all of them; time passes whenever everybody waits for it."""
@@ -135,6 +160,8 @@ async def bench(tmp_path: Path, clock: FakeClock):
     ledger = Ledger.open(f"sqlite:///{tmp_path}/state.db", project="acme", target="dev", clock=clock)
     bench = Bench(ledger, clock, tmp_path)
     yield bench
+    for lane in bench.lanes:
+        await lane.close()
     await bench.commits.close()
     ledger.close()
     memory.reset()

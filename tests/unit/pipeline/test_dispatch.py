@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
+from itertools import chain
 
 import pytest
 
 from connect.errors import Disposition, RunTrouble
 from connect.ledger.records import Intent
 from connect.ledger.refusals import LeaseLost
+from connect.pipeline import exact
 from connect.pipeline.deliveries import Ended
-from connect.pipeline.dispatch import RETRY_FOR
+from connect.pipeline.recovery import Recovered
+from connect.pipeline.verdicts import RETRY_FOR
 from connect.providers import memory
-from connect.providers.interface import Receipt, Status
+from connect.providers.interface import Idempotency, Receipt, Status
+from connect.testing import an_email
 from connect.vocabulary import Channel, InDoubt, Outcome, Reason
 
 TRANSIENT = Receipt(Status.transient, "busy")
@@ -514,3 +519,128 @@ async def test_a_key_that_the_provider_has_forgotten_is_not_relied_on(bench, clo
     assert lane.how_it_ended(before) is None  # it may be sent again
     clock.advance(2 * 3600)
     assert lane.how_it_ended(before) == Ended(Outcome.unknown, Reason.in_doubt)
+
+
+# Calls whose key covers all of their messages: repeated with exactly their members, or not at all
+
+KEYED = {"idempotency": Idempotency.request_key, "max_batch": 3}
+
+
+def before(*numbers, call=7, size=3):
+    """The intents of a call that a worker which died had released."""
+    return {
+        number: Intent(an_email(number).key, number, Channel.email, "mail", call, call_size=size) for number in numbers
+    }
+
+
+def whole(intents):
+    return Recovered(intents.values()).whole_calls("mail")
+
+
+async def recovered(bench, lane, intents, numbers):
+    """Meet these people again after the crash, on a ledger that remembers the intents."""
+    await bench.commits.intend(list(intents.values()))
+    for number in numbers:
+        await bench.clock.hurry(lane.put(bench.ticket(number, intents.get(number))))
+    await bench.clock.hurry(lane.drain())
+    await bench.outcomes.flush()
+
+
+async def test_a_call_in_doubt_is_repeated_with_exactly_its_members_while_others_wait_too(bench, number):
+    lane = bench.lane(lambda o, attempt: AMBIGUOUS if number(o) <= 3 and attempt == 1 else None, **KEYED)
+    await bench.send(lane, *range(1, 9))
+    assert bench.offered.count([1, 2, 3]) == 2
+    assert sorted(chain(*bench.offered)) == sorted([*range(1, 9), 1, 2, 3])
+    assert bench.counted() == {"sent": 8}
+
+
+async def test_a_call_in_doubt_stays_whole_however_often_it_is_refused_for_now(bench, number):
+    answers = {1: AMBIGUOUS, 2: TRANSIENT, 3: Receipt(Status.throttled), 4: AMBIGUOUS}
+    await bench.send(bench.lane(lambda o, attempt: answers.get(attempt), **KEYED), 1, 2, 3)
+    assert bench.offered == [[1, 2, 3]] * 5
+    assert bench.counted() == {"sent": 3}
+
+
+async def test_those_whom_the_repeated_call_names_are_tried_on_their_own(bench, number):
+    """The provider has answered for each member: those it did not take are not in doubt any more."""
+    answers = {(1, 2): TRANSIENT}
+    lane = bench.lane(lambda o, attempt: AMBIGUOUS if attempt == 1 else answers.get((number(o), attempt)), **KEYED)
+    await bench.send(lane, 1, 2, 3)
+    assert bench.offered == [[1, 2, 3], [1, 2, 3], [1]]
+    assert bench.counted() == {"sent": 3}
+
+
+async def test_one_that_is_in_doubt_among_others_that_ended_is_unknown(bench, number):
+    lane = bench.lane(lambda o, attempt: AMBIGUOUS if number(o) == 2 else None, **KEYED)
+    await bench.send(lane, 1, 2, 3)
+    assert bench.offered == [[1, 2, 3]]
+    assert bench.counted() == {"sent": 2, "unknown: in_doubt": 1}
+
+
+async def test_after_a_crash_a_whole_call_is_repeated_as_it_was(bench):
+    intents = before(2, 3, 5)
+    await recovered(bench, bench.lane(whole=whole(intents), **KEYED), intents, range(1, 9))
+    assert [2, 3, 5] in bench.offered
+    assert sorted(chain(*bench.offered)) == list(range(1, 9))
+    assert bench.counted() == {"sent": 8}
+    assert bench.near() == {}
+
+
+@pytest.mark.parametrize("in_doubt", InDoubt)
+async def test_after_a_crash_a_call_that_lacks_a_member_is_not_repeated(bench, in_doubt):
+    intents = before(2, 3, 5)
+    lane = bench.lane(whole=whole(intents), in_doubt=in_doubt, **KEYED)
+    await recovered(bench, lane, intents, (1, 2, 5, 6))
+    assert [2, 3, 5] not in bench.offered
+    again = in_doubt is InDoubt.resend
+    assert sorted(chain(*bench.offered)) == ([1, 2, 5, 6] if again else [1, 6])
+    assert bench.counted() == ({"sent": 4} if again else {"sent": 2, "unknown: in_doubt": 2})
+
+
+async def test_a_member_that_can_not_be_sent_as_it_was_breaks_its_call_at_once(bench):
+    intents = before(1, 2, 3)
+    lane = bench.lane(whole=whole(intents), **KEYED)
+    assert lane.how_it_ended(intents[3]) is None
+    await bench.commits.intend(list(intents.values()))
+    await lane.put(bench.ticket(1, intents[1]))
+    lane.incomplete(intents[2])
+    await bench.until(lambda: bench.counted() == {"unknown: in_doubt": 1})
+    assert lane.how_it_ended(intents[3]) == Ended(Outcome.unknown, Reason.in_doubt)
+    assert bench.offered == []
+
+
+async def test_members_that_do_not_come_do_not_hold_up_the_run(bench, monkeypatch):
+    monkeypatch.setattr(exact, "_SCATTERED", 5)
+    intents = before(1, 2, 3)
+    lane = bench.lane(whole=whole(intents), **KEYED)
+    await bench.commits.intend(list(intents.values()))
+    for number in (1, 4, 5, 6, 7, 8, 9):
+        await lane.put(bench.ticket(number, intents.get(number)))
+    await bench.until(lambda: bench.cursor() is not None)
+    assert bench.counted()["unknown: in_doubt"] == 1
+    await lane.drain()
+
+
+def test_a_call_is_whole_only_with_all_of_its_members_in_doubt():
+    intents = before(1, 2, 3)
+    assert whole(intents) == {7: [intents[number].key for number in (1, 2, 3)]}
+    assert whole({number: intents[number] for number in (1, 3)}) == {}
+    settled = replace(intents[2], outcome=Outcome.sent)
+    assert whole({**intents, 2: settled}) == {}
+    assert Recovered(intents.values()).whole_calls("other") == {}
+
+
+async def test_a_message_on_its_own_is_a_whole_call(bench):
+    intents = before(2, size=1)
+    lane = bench.lane(whole=whole(intents), idempotency=Idempotency.request_key)
+    await recovered(bench, lane, intents, (1, 2, 3))
+    assert bench.offered == [[1], [2], [3]]
+    assert bench.counted() == {"sent": 3}
+
+
+async def test_where_messages_have_keys_of_their_own_a_call_need_not_be_whole(bench):
+    intents = before(2, 3, 5)
+    lane = bench.lane(whole=whole(intents), idempotent=True, max_batch=3)
+    await recovered(bench, lane, intents, (1, 2, 5, 6))
+    assert bench.offered == [[1, 2, 5], [6]]
+    assert bench.counted() == {"sent": 4}

@@ -1,0 +1,62 @@
+"""What a worker tells the one that keeps the run's books: what composing gave, what is about to leave, how it ended."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import NamedTuple, Protocol
+
+from connect.ledger.records import Intent
+from connect.pipeline.deliveries import Ended
+from connect.vocabulary import Channel, Outcome
+
+
+class Settlement(NamedTuple):
+    """One delivery that has ended: whose row it is, its message key, and how."""
+
+    batch: int
+    row: int
+    channel: Channel
+    key: bytes
+    outcome: Outcome
+    reason: str
+
+
+@dataclass(slots=True)
+class Composed:
+    """What became of some neighbouring rows of a batch, before any provider heard of them."""
+
+    batch: int
+    start: int
+    """The first of these rows, by its place in the batch."""
+    pending: list[int] = field(default_factory=list)
+    """For each of the rows, how many deliveries are on their way."""
+    ended: list[tuple[int, Channel, Ended, int]] = field(default_factory=list)
+    """(row, channel, how, how many times) of deliveries that ended at a gate, or before a crash."""
+    known: list[tuple[int, bytes]] = field(default_factory=list)
+    """(row, message key) of those that have an intent in the ledger from before a crash."""
+    met: list[bytes] = field(default_factory=list)
+    """Message keys of the intents from before a crash whose people were met again."""
+    problems: Counter[str] = field(default_factory=Counter)
+    """What was wrong with templates, without a word about people."""
+
+
+class Books(Protocol):
+    """Where workers account for every delivery."""
+
+    def composed(self, composed: Composed) -> None:
+        """These rows were composed. Before anything else is said of them, and once for each row."""
+
+    async def intend(self, intents: Sequence[Intent]) -> None:
+        """These deliveries are about to be in the air. Returns when that is durable."""
+
+    async def settle(self, settled: Sequence[Settlement], withdrawn: Sequence[bytes] = ()) -> None:
+        """These have ended, and those were certainly not taken. Returns when both are durable, together."""
+
+    def throttled(self, account: str, wait: timedelta, words: str) -> None:
+        """The account makes everyone wait, also those of other workers."""
+
+    def troubled(self, problem: BaseException) -> None:
+        """This worker starts nothing new: nobody is to wait for what it has not begun."""

@@ -1,0 +1,48 @@
+"""What it takes to compose a run's messages, in whichever process that is done."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from connect.identity import KeyRing
+from connect.liquid.library import Library
+from connect.pipeline.bundle import Bundle
+from connect.pipeline.compose import Composer
+from connect.pipeline.deliveries import RunFacts
+from connect.pipeline.links import UnsubscribeLinks
+from connect.pipeline.recovery import Recovered
+from connect.vocabulary import Channel
+
+
+@dataclass(frozen=True)
+class Kit:
+    """The campaign with its templates, and what the project adds. It can be sent to another process."""
+
+    bundle: Bundle
+    facts: RunFacts = field(repr=False)
+    ring: KeyRing = field(repr=False)
+    base_url: str | None
+    mailto: str | None
+    test_recipient: Mapping[Channel, str] = field(repr=False)
+
+    def composer(self, recovered: Recovered, copied: Collection[Channel]) -> Composer:
+        """`copied` are the channels of which a test run has sent its one copy."""
+        library = Library(self.bundle.templates)
+        page = self.bundle.unsubscribe_page
+        links = UnsubscribeLinks(
+            ring=self.ring,
+            base_url=self.base_url,
+            page=library.compile(page, escape=False) if page else None,
+            mailto=self.mailto,
+            topic=self.bundle.campaign.message.topic,
+        )
+        return Composer(
+            self.bundle.campaign,
+            library,
+            self.facts,
+            links,
+            test_recipient=self.test_recipient,
+            copied=set(copied),
+            recovered=recovered,
+        )

@@ -1,0 +1,110 @@
+"""Messages become calls: as many in one as the provider takes, and those that wait for their next try."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from operator import attrgetter
+
+from connect.channels.message import Email, Outgoing
+from connect.pipeline.verdicts import Ticket
+from connect.providers.interface import Capabilities
+
+
+@dataclass(slots=True)
+class Call:
+    tickets: Sequence[Ticket]
+    exact: bool = False
+    """Repeated with exactly these members, or not at all."""
+
+
+class Packer:
+    """Fills calls in order, up to what the provider takes in one."""
+
+    def __init__(self, most: Capabilities) -> None:
+        self._most = most
+        self._packing: list[Ticket] = []
+        self._bytes = 0
+
+    def __bool__(self) -> bool:
+        """Whether something waits for its call to be full."""
+        return bool(self._packing)
+
+    def add(self, ticket: Ticket) -> list[Call]:
+        """Take a delivery; returns the calls that are full now."""
+        if self._most.max_batch == 1:
+            return [Call([ticket])]
+        weight, limit = _weight(ticket.outgoing), self._most.max_call_bytes
+        full = self.flush() if limit and self._bytes + weight > limit else []
+        self._packing.append(ticket)
+        self._bytes += weight
+        return full + self.flush() if len(self._packing) >= self._most.max_batch else full
+
+    def flush(self) -> list[Call]:
+        """What is packed, as a call."""
+        packed, self._packing, self._bytes = self._packing, [], 0
+        return [Call(_in_order(packed))] if packed else []
+
+
+@dataclass(order=True, slots=True)
+class _Later:
+    due: float
+    order: int
+    call: Call = field(compare=False)
+
+
+class Retries:
+    """Calls that wait for their next try."""
+
+    def __init__(self, most: Capabilities) -> None:
+        self._most = most
+        self._heap: list[_Later] = []
+        self._order = itertools.count()
+
+    def __bool__(self) -> bool:
+        return bool(self._heap)
+
+    def add(self, call: Call, due: float) -> None:
+        """Try this again at `due`, in monotonic seconds."""
+        heapq.heappush(self._heap, _Later(due, next(self._order), call))
+
+    @property
+    def next_due(self) -> float:
+        return self._heap[0].due
+
+    def clear(self) -> None:
+        self._heap.clear()
+
+    def take(self, now: float) -> Call | None:
+        """One call of what is due: as many as fit into one, or one that must stay as it was."""
+        if self._is_due(now) and self._heap[0].call.exact:
+            return heapq.heappop(self._heap).call
+        due: list[Ticket] = []
+        weight, limit = 0, self._most.max_call_bytes
+        while self._is_due(now) and not self._heap[0].call.exact and len(due) < self._most.max_batch:
+            (ticket,) = self._heap[0].call.tickets
+            weight += _weight(ticket.outgoing)
+            if due and limit and weight > limit:
+                break
+            due.append(ticket)
+            heapq.heappop(self._heap)
+        return Call(_in_order(due)) if due else None
+
+    def _is_due(self, now: float) -> bool:
+        return bool(self._heap) and self._heap[0].due <= now
+
+
+def _in_order(tickets: list[Ticket]) -> list[Ticket]:
+    """In the order that the ledger remembers, by which a call is known again after a crash."""
+    return sorted(tickets, key=attrgetter("sequence"))
+
+
+def _weight(outgoing: Outgoing) -> int:
+    """About how many bytes a message takes in a call."""
+    message = outgoing.message
+    if isinstance(message, Email):
+        attached = sum(len(attachment.content) for attachment in message.attachments)
+        return len(message.html or "") + len(message.text or "") + attached * 4 // 3 + 1024
+    return len(message.body) + 256

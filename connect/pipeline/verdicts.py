@@ -1,0 +1,177 @@
+"""What a provider's receipts mean for a delivery and for its account: ended, again in so many seconds, or a pause."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from random import Random
+
+from connect.channels.message import Outgoing
+from connect.clock import Clock
+from connect.errors import Disposition, Problem, RunTrouble
+from connect.ledger.records import Intent
+from connect.pipeline.books import Settlement
+from connect.pipeline.breaker import Breaker, down_trouble, provider_trouble
+from connect.pipeline.deliveries import Ended
+from connect.pipeline.recovery import IN_DOUBT
+from connect.providers.interface import Receipt, Status
+from connect.vocabulary import Outcome, Reason
+
+RETRY_FOR = timedelta(minutes=10)
+"""How long one delivery is tried. An account that throttles does not count: it makes everyone wait."""
+
+_FIRST_WAIT, _LONGEST_WAIT = 0.5, 60.0
+
+_MANY = 20
+"""Deliveries in trouble one after the other, and none through, that make it the account's trouble."""
+
+_SENT = Ended(Outcome.sent, "")
+_ENDS = {
+    Status.accepted: Outcome.sent,
+    Status.rejected_recipient: Outcome.failed,
+    Status.rejected_content: Outcome.failed,
+    Status.undecidable: Outcome.unknown,
+}
+_PAUSES = {
+    Status.config: ("provider-config", "refuses these credentials, this sender or these settings"),
+    Status.quota: ("provider-quota", "says that the account's quota is used up"),
+}
+
+Verdict = Ended | RunTrouble | float
+"""How a delivery ended; or the trouble that pauses the run; or the seconds until it goes round again."""
+
+
+@dataclass(slots=True)
+class Ticket:
+    """One delivery in a lane: its message, whose row it is, and how often it was tried."""
+
+    outgoing: Outgoing
+    batch: int
+    row: int
+    sequence: int
+    """The place of the delivery in the run's work."""
+    before: Intent | None = None
+    """What a worker that died left of it: it is in doubt."""
+    in_doubt: bool = False
+    """An earlier call may have taken it, whatever a later one says."""
+    attempts: int = 0
+    deadline: float | None = None
+    """Monotonic seconds after which it is not tried again; starts with the first failure."""
+
+    def ended(self, end: Ended) -> Settlement:
+        outgoing = self.outgoing
+        return Settlement(self.batch, self.row, outgoing.channel, outgoing.key, end.outcome, end.reason)
+
+
+class Verdicts:
+    """Reads the receipts of one account, and knows how the account is.
+
+    halt: told of trouble that must stop everything. throttled: told when the account makes everyone wait.
+    repeats: whether what is in doubt may be sent again.
+    """
+
+    def __init__(
+        self,
+        account: str,
+        clock: Clock,
+        random: Random,
+        breaker: Breaker,
+        *,
+        repeats: bool,
+        halt: Callable[[RunTrouble], None],
+        throttled: Callable[[timedelta, str], None],
+    ) -> None:
+        self._account, self._clock, self._random, self._breaker = account, clock, random, breaker
+        self._repeats, self._halt, self._throttled = repeats, halt, throttled
+        self._unwell: set[bytes] = set()
+        self._down_since: float | None = None
+        self._throttles = 0
+        self.open_at = 0.0
+        """Monotonic seconds before which nothing is offered to the account."""
+
+    def accepted(self) -> Ended:
+        """As of an accepted message, which nearly all of them are."""
+        self._well()
+        self._breaker.trips(False)
+        return _SENT
+
+    def of(self, ticket: Ticket, receipt: Receipt) -> Verdict:
+        """How the delivery ended; or the seconds until it goes round again; or the trouble that pauses the run."""
+        status = receipt.status
+        if status in _ENDS:
+            self._well()
+            return self._ended_as(_ENDS[status], receipt)
+        if status in _PAUSES:
+            return self._trouble(status, receipt)
+        if status is Status.throttled:
+            self._throttle(receipt)
+            return self.open_at - self._clock.monotonic()
+        down = self._is_down(ticket, receipt)
+        if status is Status.ambiguous:
+            ticket.in_doubt = True
+            if not self._repeats:
+                return self._ended_as(Outcome.unknown, Receipt(status, Reason.in_doubt))
+        if down:  # everyone waits for the account, and nobody's ten minutes run
+            return self.open_at - self._clock.monotonic()
+        return self._retry(ticket)
+
+    def _well(self) -> None:
+        """Somebody got through."""
+        self._throttles = 0
+        self._down_since = None
+        if self._unwell:
+            self._unwell.clear()
+
+    def _ended_as(self, outcome: Outcome, receipt: Receipt) -> Ended:
+        if outcome is Outcome.sent:
+            return self.accepted()
+        reason = receipt.reason or receipt.status.value
+        if self._breaker.trips(True):
+            self._halt(provider_trouble(self._account, reason))
+        return Ended(outcome, reason)
+
+    def _is_down(self, ticket: Ticket, receipt: Receipt) -> bool:
+        """Whether trouble is the account's and not this delivery's: many in a row have it, and nobody gets through."""
+        self._unwell.add(ticket.outgoing.key)
+        if len(self._unwell) < _MANY:
+            return False
+        now = self._clock.monotonic()
+        self._down_since = now if self._down_since is None else self._down_since
+        self._throttle(receipt)
+        self._unwell = set(itertools.islice(self._unwell, _MANY))  # no more is to be remembered than decides
+        if now - self._down_since > RETRY_FOR.total_seconds():
+            self._halt(down_trouble(self._account, receipt.reason or receipt.status.value))
+        return True
+
+    def _trouble(self, status: Status, receipt: Receipt) -> RunTrouble:
+        code, says = _PAUSES[status]
+        detail = receipt.detail or receipt.reason
+        message = f"{self._account} {says}" + (f": {detail}" if detail else "")
+        hint = f"`connect doctor` tests {self._account}; then `connect run` goes on where this run stopped"
+        return RunTrouble(Disposition.pause, Problem(code, message, hint))
+
+    def _throttle(self, receipt: Receipt) -> None:
+        """The whole account waits: as long as the provider says, else longer each time."""
+        if self.open_at <= self._clock.monotonic():  # replies to calls of one moment are one request to slow down
+            self._throttles += 1
+        wait = receipt.retry_after or timedelta(seconds=self._backoff(self._throttles))
+        self.wait(wait)
+        self._throttled(wait, f"{self._account} throttles: {receipt.reason or 'slow down'}")
+
+    def wait(self, wait: timedelta) -> None:
+        """The account makes everyone wait for so long."""
+        self.open_at = max(self.open_at, self._clock.monotonic() + wait.total_seconds())
+
+    def _retry(self, ticket: Ticket) -> Ended | float:
+        now = self._clock.monotonic()
+        ticket.attempts += 1
+        ticket.deadline = ticket.deadline or now + RETRY_FOR.total_seconds()
+        if now >= ticket.deadline:
+            return IN_DOUBT if ticket.in_doubt else Ended(Outcome.failed, Reason.retries_exhausted)
+        return self._backoff(ticket.attempts)
+
+    def _backoff(self, attempt: int) -> float:
+        """Full jitter: seconds between nothing and a bound that doubles with each attempt."""
+        return self._random.uniform(0, min(_LONGEST_WAIT, _FIRST_WAIT * 2**attempt))

@@ -1,0 +1,230 @@
+"""What one worker does with the rows that it is dealt: compose, hand to lanes, account for every delivery."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import timedelta
+from random import Random
+
+from connect.clock import Clock
+from connect.ledger.records import Intent
+from connect.pipeline import gates
+from connect.pipeline.audience import Rows
+from connect.pipeline.books import Books, Composed
+from connect.pipeline.breaker import Breaker, template_trouble
+from connect.pipeline.compose import Composer
+from connect.pipeline.deliveries import Delivery, Ended, Person
+from connect.pipeline.dispatch import Hold, Lane, Terms
+from connect.pipeline.recovery import IN_DOUBT, Recovered, how_it_ended
+from connect.pipeline.verdicts import Ticket
+from connect.providers.interface import Account, Provider
+from connect.vocabulary import InDoubt, Reason
+
+Accounts = Mapping[str, tuple[Provider, Account]]
+
+_TOGETHER = 50
+"""Rows that are composed in one go: rendering must not starve what is in the air."""
+
+_CONTENT = frozenset({Reason.render_error, Reason.null_value, Reason.content_too_large, Reason.invalid_header})
+"""Why the content, or a column that it prints, is at fault rather than a person's address."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dealt:
+    """Neighbouring rows of the sweep for one worker."""
+
+    number: int
+    first: int
+    """The place of the first row's first delivery in the run's work."""
+    rows: Rows
+
+
+@dataclass(frozen=True)
+class Sending:
+    """How a worker sends: the same for all workers of a run, but for their number."""
+
+    in_doubt: InDoubt
+    offline: bool
+    """Nothing leaves, not even a greeting."""
+    breakers_off: bool
+    """Somebody has looked at what went wrong, and wants the run to go on."""
+    last_call: int
+    """The highest number of a call that the ledger remembers."""
+    worker: int = 0
+    of: int = 1
+
+
+class Worker:
+    """Composes what it is dealt and sends it, by lanes of its own. Everything it does goes through the books."""
+
+    def __init__(
+        self,
+        composer: Composer,
+        accounts: Accounts,
+        recovered: Recovered,
+        sending: Sending,
+        books: Books,
+        hold: Hold,
+        clock: Clock,
+        random: Random,
+    ) -> None:
+        self._composer, self._recovered, self._books = composer, recovered, books
+        self._sending = sending
+        self._accounts = accounts
+        self._content = Breaker(off=sending.breakers_off)
+        calls = itertools.count(sending.last_call + 1 + sending.worker, sending.of)
+        terms = Terms(sending.in_doubt, clock, random, hold, calls)
+        self.lanes = {
+            name: Lane(
+                provider,
+                account,
+                books,
+                terms,
+                whole=recovered.whole_calls(name),
+                breaker=Breaker(off=sending.breakers_off),
+            )
+            for name, (provider, account) in accounts.items()
+        }
+
+    async def open(self, stack: AsyncExitStack) -> None:
+        """Connect the accounts; they are closed with the stack. Raises RunTrouble."""
+        for name, (provider, _) in self._accounts.items():
+            if not self._sending.offline:
+                stack.push_async_callback(provider.close)
+                await provider.open()
+            stack.push_async_callback(self.lanes[name].close)
+
+    async def deliver(self, dealt: Dealt) -> None:
+        """Compose these rows and hand them to their lanes; waits where a lane has no room. Raises what stopped it."""
+        for start in range(0, len(dealt.rows), _TOGETHER):
+            for lane, ticket in self._compose(dealt, range(start, min(start + _TOGETHER, len(dealt.rows)))):
+                lane.add(ticket)
+            for lane in self.lanes.values():
+                await lane.room()
+            await asyncio.sleep(0)
+
+    def flush(self) -> None:
+        """No more rows are at hand: calls leave as they are."""
+        for lane in self.lanes.values():
+            lane.flush()
+
+    async def drain(self) -> None:
+        """Wait until every delivery has ended."""
+        for lane in self.lanes.values():
+            await lane.drain()
+
+    async def stop(self) -> None:
+        """Finish what is in the air, start nothing new."""
+        for lane in self.lanes.values():
+            await lane.stop()
+
+    def abandon(self) -> None:
+        """Let go at once: what is in the air stays in doubt."""
+        for lane in self.lanes.values():
+            lane.abandon()
+
+    def halt(self, trouble: BaseException) -> None:
+        for lane in self.lanes.values():
+            lane.halt(trouble)
+
+    def throttle(self, account: str, wait: timedelta, words: str) -> None:
+        """Another worker was told that this account makes everyone wait."""
+        self.lanes[account].wait(wait, words)
+
+    @property
+    def waiting(self) -> str:
+        """What is waited for, for people to read."""
+        return "; ".join(lane.waiting for lane in self.lanes.values() if lane.waiting)
+
+    # Composing
+
+    def _compose(self, dealt: Dealt, places: range) -> list[tuple[Lane, Ticket]]:
+        """Tell the books what became of these rows, and return what is to be sent."""
+        composed = Composed(dealt.number, places.start)
+        going: list[tuple[Lane, Ticket]] = []
+        sequence = dealt.first + places.start * len(self._composer.channels)
+        rows = dealt.rows
+        for row in places:
+            person = _person(rows, row)
+            pending = 0
+            for delivery in self._composer.deliveries(person):
+                sequence += 1
+                ticket = self._ticket(composed, dealt.number, row, person, delivery, sequence)
+                if ticket is not None:
+                    pending += 1
+                    going.append((self.lanes[delivery.account], ticket))
+            composed.pending.append(pending)
+            if rows.duplicates[row]:
+                composed.ended += [(row, one, gates.DUPLICATE, rows.duplicates[row]) for one in self._composer.channels]
+        composed.problems, self._composer.problems = self._composer.problems, Counter()
+        self._books.composed(composed)
+        return going
+
+    def _ticket(
+        self, composed: Composed, batch: int, row: int, person: Person, delivery: Delivery, sequence: int
+    ) -> Ticket | None:
+        """The delivery's place in its lane; None for what ended at a gate or before a crash, which is counted."""
+        result = delivery.result
+        self._watch_content(result)
+        before = self._before(composed, person, delivery) if self._recovered else None
+        if before is None:
+            if not isinstance(result, Ended):
+                return Ticket(result, batch, row, sequence)
+            end = result
+        else:
+            found = self._since_before(delivery, before)
+            if found is None:
+                assert not isinstance(result, Ended)
+                return Ticket(result, batch, row, sequence, before, in_doubt=True)
+            end = found
+            composed.known.append((row, before.key))
+        composed.ended.append((row, delivery.channel, end, 1))
+        return None
+
+    def _watch_content(self, result: object) -> None:
+        """A template that can not render many of its people must not burn the list."""
+        reason = result.reason if isinstance(result, Ended) else ""
+        if (not reason or reason in _CONTENT) and self._content.trips(bool(reason)):
+            raise template_trouble(reason)
+
+    # What a worker that died left behind
+
+    def _before(self, composed: Composed, person: Person, delivery: Delivery) -> Intent | None:
+        """What became of this person on this channel before a crash, under whatever address."""
+        key = None if isinstance(delivery.result, Ended) else delivery.result.key
+        before = self._recovered.take(self._composer.mark(person), delivery.channel, key)
+        if before is not None:
+            composed.met.append(before.key)
+        return before
+
+    def _since_before(self, delivery: Delivery, before: Intent) -> Ended | None:
+        """How a delivery ended that was near the air before a crash; None when it is to be sent again."""
+        lane = self.lanes[delivery.account]
+        if isinstance(delivery.result, Ended) or delivery.result.key != before.key:
+            lane.incomplete(before)
+            return how_it_ended(before) or IN_DOUBT  # nobody hears twice because their address has changed
+        return lane.how_it_ended(before)
+
+
+def _person(rows: Rows, row: int) -> Person:
+    return Person(
+        rows.keys[row],
+        {name: values[row] for name, values in rows.columns.items()},
+        {channel: flags[row] for channel, flags in rows.optouts.items()},
+    )
+
+
+def split(rows: Rows, size: int) -> Iterator[Rows]:
+    """The same rows in pieces of at most this size."""
+    for start in range(0, len(rows), size):
+        yield rows if len(rows) <= size else rows.piece(start, start + size)
+
+
+def accounts_of(share: Sequence[tuple[type[Provider], Account]]) -> dict[str, tuple[Provider, Account]]:
+    """Accounts that are made anew, in a process of their own."""
+    return {account.name: (provider(account), account) for provider, account in share}
