@@ -166,7 +166,7 @@ class Calls:
 
     def _scalar(self, first: str, name: str, call: FilterCall, frame: Frame) -> str:
         """Numbers and dates are never too large, nor is what these filters make of them."""
-        given, tests = [name], [_NUMBER.format(first, name)]
+        given, tests = [name], [] if self._is_number(name) else [_NUMBER.format(first, name)]
         for argument in call.args:
             if isinstance(argument.value, LiteralExpression):
                 given.append(self._constants.name(self._values.literal(argument.value)))
@@ -175,7 +175,15 @@ class Calls:
             given.append(other)
             tests.append(_NUMBER.format(begun, other))
         given += ["now=now"] if FILTERS[call.name].needs == "now" else []
-        return f"{self._constants.name(FILTERS[call.name].function)}({', '.join(given)}) if {' and '.join(tests)}"
+        result = f"{self._constants.name(FILTERS[call.name].function)}({', '.join(given)})"
+        if call.name in _SIGNS and len(given) == 2:
+            whole = " and ".join(f"type({each}) is int" for each in given if not self._is_number(each))
+            result = f"({given[0]} {_SIGNS[call.name]} {given[1]} if {whole} else {result})" if whole else result
+        return f"{result} if {' and '.join(tests) or 'True'}"
+
+    def _is_number(self, name: str) -> bool:
+        """Whether this is the name of a whole number of the template's."""
+        return type(self._constants.values.get(name)) is int
 
     def _literal(self, call: FilterCall) -> bool:
         return all(isinstance(argument.value, LiteralExpression) for argument in call.args)

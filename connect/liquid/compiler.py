@@ -27,7 +27,7 @@ from connect.liquid.writing import Block, Constants, NotCompiled
 
 Render = Callable[[int, bytes, object], str]
 """(row, random seed, the row's `url`) → the text."""
-_MANY = 16
+_MANY = 64
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
+from typing import Any
 
 from liquid import Undefined
 from markupsafe import Markup
@@ -148,21 +150,30 @@ def _offset(at: datetime, colon: str) -> str:
     return f"{'-' if minutes < 0 else '+'}{hours:02}{colon}{rest:02}"
 
 
-Writer = tuple[str, tuple[Callable[[datetime], int | str], ...]]
-"""A printf pattern, and what is filled in."""
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """A printf pattern, and what is filled in; `of_day` where nothing of that is a time or a zone."""
+
+    form: str
+    parts: tuple[Callable[[datetime], int | str], ...]
+    of_day: bool
+
+
+_OF_DAY = frozenset("YCymBbhdejAauwGVUWDFxvnt%")
 
 
 @lru_cache(maxsize=256)
 def compiled(pattern: str) -> Writer:
     """The pattern, prepared for `dated`. Raises BadValue for an unknown directive."""
-    form, end = "", 0
+    form, end, of_day = "", 0, True
     parts: list[Callable[[datetime], int | str]] = []
     for found in _DIRECTIVE.finditer(pattern):
-        written, more = _directive(*found.groups())
-        form += pattern[end : found.start()].replace("%", "%%") + written
-        parts += more
+        inner = _directive(*found.groups())
+        form += pattern[end : found.start()].replace("%", "%%") + inner.form
+        parts += inner.parts
+        of_day = of_day and inner.of_day
         end = found.end()
-    return str(form + pattern[end:].replace("%", "%%")), tuple(parts)
+    return Writer(form + pattern[end:].replace("%", "%%"), tuple(parts), of_day)
 
 
 def _directive(flags: str, width: str, colon: str, letter: str) -> Writer:
@@ -171,13 +182,14 @@ def _directive(flags: str, width: str, colon: str, letter: str) -> Writer:
     if letter in _SHORTHANDS:
         return compiled(_SHORTHANDS[letter])
     if colon:
-        return "%s", (lambda at: _offset(at, ":"),)
+        return Writer("%s", (lambda at: _offset(at, ":"),), of_day=False)
     if letter not in _DIRECTIVES:
         raise BadValue("the date format has an unknown directive", "see the reference for `date`; a percent sign is %%")
-    return _part(flags, width, _DIRECTIVES[letter])
+    form, part = _part(flags, width, _DIRECTIVES[letter])
+    return Writer(form, (part,), letter in _OF_DAY)
 
 
-def _part(flags: str, width: str, part: _Part) -> Writer:
+def _part(flags: str, width: str, part: _Part) -> tuple[str, Callable[[datetime], int | str]]:
     value, default_width, default_padding = part
     padding = "0" if "0" in flags else " " if "_" in flags else default_padding
     wanted = int(width) if width else 0 if "-" in flags else default_width
@@ -187,26 +199,27 @@ def _part(flags: str, width: str, part: _Part) -> Writer:
         return text.upper() if "^" in flags else text.swapcase() if "#" in flags else text
 
     if "^" in flags or "#" in flags:
-        return "%s", (write,)
+        return "%s", write
     if padding == " " or not wanted:
-        return f"%{wanted or ''}s", (value,)
+        return f"%{wanted or ''}s", value
     if default_width > 1:  # these are numbers, and never negative
-        return f"%0{wanted}d", (value,)
-    return "%s", (write,)
+        return f"%0{wanted}d", value
+    return "%s", write
 
 
 def dated(value: datetime | date, prepared: Writer) -> str:
     """What `date` prints of a date or time."""
-    at = value if isinstance(value, datetime) else datetime.combine(value, time.min)
-    form, parts = prepared
-    return form % tuple([part(at) for part in parts])
+    at: Any = value
+    if not prepared.of_day and not isinstance(value, datetime):
+        at = datetime.combine(value, time.min)
+    return prepared.form % tuple([part(at) for part in prepared.parts])
 
 
 def check_date_format(pattern: str) -> None:
     compiled(pattern)
 
 
-def strftime(at: datetime, pattern: str) -> str:
+def strftime(at: datetime | date, pattern: str) -> str:
     return dated(at, compiled(pattern))
 
 
@@ -217,7 +230,5 @@ def date_filter(value: object, pattern: object, *, now: object) -> str:
             value = now
         if value is None or isinstance(value, Undefined) or (isinstance(value, str) and not value.strip()):
             return ""
-    moment = read(value)
-    at = moment if isinstance(moment, datetime) else datetime.combine(moment, time.min)
-    text = strftime(at, str(text_of(pattern)))
+    text = dated(read(value), compiled(str(text_of(pattern))))
     return Markup(text) if isinstance(pattern, Markup) else text

@@ -84,7 +84,9 @@ def _arithmetic(
     short: Callable[[object, object], float | None] = quick.neither,
 ) -> Callable[[object, object], Number]:
     def apply(left: object, right: object) -> Number:
-        if (type(left) is float or type(right) is float) and (found := short(left, right)) is not None:
+        if type(left) is int and type(right) is int:
+            return whole(left, right)
+        if (found := short(left, right)) is not None:
             return found
         a, b = number(left), number(right)
         if isinstance(a, int) and isinstance(b, int):
@@ -132,10 +134,14 @@ def absolute(value: object) -> Number:
 
 
 def at_most(value: object, limit: object) -> Number:
+    if type(value) is int and type(limit) is int:
+        return min(value, limit)
     return min(number(value), number(limit))
 
 
 def at_least(value: object, limit: object) -> Number:
+    if type(value) is int and type(limit) is int:
+        return max(value, limit)
     return max(number(value), number(limit))
 
 

@@ -21,11 +21,15 @@ def _scaled(value: object) -> int:
 
 
 def plus(left: object, right: object) -> float | None:
+    if type(left) is not float and type(right) is not float:
+        return None
     a, b = _scaled(left), _scaled(right)
     return (a + b) / _SCALE if a and b else None
 
 
 def minus(left: object, right: object) -> float | None:
+    if type(left) is not float and type(right) is not float:
+        return None
     a, b = _scaled(left), _scaled(right)
     return (a - b) / _SCALE if a and b else None
 
@@ -34,6 +38,8 @@ def times(left: object, right: object) -> float | None:
     if type(left) is float and type(right) is int and right and -1e11 < left < 1e11:
         whole = round(left * _SCALE)
         return whole * right / _SCALE if whole and whole / _SCALE == left else None
+    if type(left) is not float and type(right) is not float:
+        return None
     a, b = _scaled(left), _scaled(right)
     return a * b / (_SCALE * _SCALE) if a and b else None
 
