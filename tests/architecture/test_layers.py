@@ -38,7 +38,7 @@ AT_HOME = {
     "duckdb_sqlalchemy": ("warehouses/duckdb.py",),
     "boto3": ("providers/ses",),
     "botocore": ("providers/ses", "testing/ses.py"),
-    "aiosmtplib": ("providers/smtp",),
+    "pyreqwest": ("providers/http",),
     "aiosmtpd": ("testing/smtp.py",),
     "typer": ("cli/",),
     "rich": ("cli/",),
@@ -108,7 +108,7 @@ def test_adapters_see_only_their_interface(kind: str) -> None:
                 continue
             part = name.removeprefix("connect.")
             own = f"{kind}.{file.stem.split('_')[0]}"  # smtp may be smtp.py, smtp_replies.py, ...
-            allowed = part.split(".")[0] in FOUNDATION | {"channels"} or part.startswith((f"{kind}.interface", own))
+            allowed = part.split(".")[0] in FOUNDATION | {"channels"} or part.startswith((f"{kind}.interface", f"{kind}.http", own))
             assert allowed, f"{kind}/{file.name} imports {name}: an adapter sees its interface and the foundation"
 
 
