@@ -43,8 +43,8 @@ class Connections:
     async def carry(self, submission: Submission) -> Receipt:
         """Send a message. Waiting for a place is no part of its time. Raises NotReady and TimeoutError when there was
         no connection for it."""
-        self._waiting.append(submission)
-        self._dispatch()
+        if self._waiting or self._flying >= self._most or not self._assign(submission):
+            self._waiting.append(submission)
         try:
             return await submission.answer
         except asyncio.CancelledError:
@@ -53,7 +53,8 @@ class Connections:
         finally:
             if submission.assigned:
                 self._flying -= 1
-            self._dispatch()
+            if self._waiting:
+                self._dispatch()
 
     async def fresh(self) -> Pipeline:
         """A new connection, idle. Raises NotReady, and TimeoutError."""
@@ -87,7 +88,8 @@ class Connections:
         self._second.pop(pipeline, None)
         if pipeline.has_room:
             (self._idle if pipeline.idle else self._second)[pipeline] = None
-        self._dispatch()
+            if self._waiting:
+                self._dispatch()
 
     def gone(self, pipeline: Pipeline) -> None:
         self._pipelines.discard(pipeline)

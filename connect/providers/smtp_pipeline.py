@@ -127,14 +127,31 @@ class Pipeline:
     # What comes in
 
     def replied(self, code: int, text: bytes) -> None:
-        if self._over:
+        """A reply is to the oldest message that is in the air."""
+        if self._resetting or not self._flights:
+            self._unusual(code)
             return
-        if not self._flights:  # goodbye; or a server that says unasked that it leaves
+        flight = self._flights[0]
+        if code >= 400 and self._used and not flight.answered and _had_enough(code, text):
             self._break("connection_lost")
-        elif self._resetting:
-            self._reset(code)
+            return
+        move = flight.reply(code, text)
+        if move is Move.wait:
+            return
+        if move is Move.settled:
+            self._land(flight, code)
+            return
+        if move is Move.content:
+            self._content = flight.content
+        self._soon()
+
+    def _unusual(self, code: int) -> None:
+        """The reply to RSET or QUIT, or a server that says unasked that it leaves."""
+        if self._resetting and 200 <= code < 300:
+            self._resetting = False
+            self._soon()
         else:
-            self._match(self._flights[0], code, text)
+            self._break("connection_lost")
 
     def writable(self) -> None:
         self._soon()
@@ -142,39 +159,19 @@ class Pipeline:
     def lost(self, error: Exception | None) -> None:
         self._break("connection_lost", str(error or ""))
 
-    def _match(self, flight: Transaction, code: int, text: bytes) -> None:
-        """A reply to the oldest message that is in the air."""
-        if self._used and not flight.answered and _had_enough(code, text):
-            self._break("connection_lost")
-            return
-        move = flight.reply(code, text)
-        if move is Move.content:
-            self._content = flight.content
-            self._soon()
-        elif move is Move.say:
-            self._soon()
-        elif move is Move.settled:
-            self._land(flight, code)
-
-    def _reset(self, code: int) -> None:
-        self._resetting = False
-        if not 200 <= code < 300:
-            self._break("connection_lost")
-        else:
-            self._soon()
-
     def _land(self, flight: Transaction, code: int) -> None:
         """The oldest message has its receipt. Where the server leaves, or was not given all of it, nothing follows."""
         assert flight.receipt is not None
-        self._flights.popleft()
+        flights = self._flights
+        flights.popleft()
         self._used = True
         self._dirty = not flight.clean
         cut_short = flight.clean and not flight.written
-        abandoned = flight.abandoned or any(each.abandoned for each in self._flights)
+        abandoned = flight.abandoned or (flights and flights[0].abandoned)
         flight.submission.settle(flight.receipt)
         if code == 421 or cut_short or abandoned:
             self._break("connection_lost")
-        elif self._left <= 0 and not self._flights:
+        elif self._left <= 0 and not flights:
             self.leave()
         else:
             self._harbour.changed(self)
@@ -192,57 +189,52 @@ class Pipeline:
         self._flushing = False
         if self._over or not self._flights:
             return
-        self._start_clock(self._flights[0])
+        first = self._flights[0]
+        if not first.started:
+            self._start_clock(first)
         if self.wire.paused or self._resetting or not self.wire.usable:
             return  # `writable`, the reply, or `lost` will follow
-        out = [*self._first_words(), *self._next_words()]
+        out: list[bytes | memoryview] = []
+        self._first_words(first, out)
+        if first.written and len(self._flights) > 1 and not self._flights[1].said:
+            self._start_clock(self._flights[1])
+            self._open(self._flights[1], out)
         if out:
             self.wire.write(out[0] if len(out) == 1 else b"".join(out))
 
-    def _first_words(self) -> list[bytes | memoryview]:
+    def _first_words(self, flight: Transaction, out: list[bytes | memoryview]) -> None:
         """What the oldest message has to say: its envelope, more of it, or its content."""
-        flight = self._flights[0]
         if self._content is not None:
-            return self._piece(flight)
-        if not flight.said:
-            return self._opening(flight)
-        words, flight.words = flight.words, b""
-        return [words] if words else []
+            out.append(self._piece(flight, self._content))
+        elif not flight.said:
+            self._open(flight, out)
+        elif flight.words:
+            out.append(flight.words)
+            flight.words = b""
 
-    def _next_words(self) -> list[bytes | memoryview]:
-        """The envelope of the second message, once the final dot of the first is on its way."""
-        if len(self._flights) < 2 or not self._flights[0].written or self._flights[1].said:
-            return []
-        flight = self._flights[1]
-        self._start_clock(flight)
-        return self._opening(flight)
+    def _open(self, flight: Transaction, out: list[bytes | memoryview]) -> None:
+        """The envelope, or as much of it as may be said at once; before it RSET, where it is needed."""
+        if self._dirty:
+            out.append(b"RSET\r\n")
+            self._dirty, self._resetting = False, True
+            if not self.offers.pipelining:
+                return
+        out.append(flight.opening())
 
-    def _opening(self, flight: Transaction) -> list[bytes | memoryview]:
-        if not self._dirty:
-            return [flight.opening()]
-        self._dirty, self._resetting = False, True
-        if self.offers.pipelining:
-            return [b"RSET\r\n", flight.opening()]
-        return [b"RSET\r\n"]
-
-    def _piece(self, flight: Transaction) -> list[bytes | memoryview]:
+    def _piece(self, flight: Transaction, content: memoryview | bytes) -> memoryview | bytes:
         """The content, or the next piece of it. Every byte before the final dot is given to the network before it."""
-        content = self._content
-        assert content is not None
         if len(content) <= _CHUNK:
             self._content = None
             flight.written = True
-            return [content]
+            return content
         rest = memoryview(content)
         self._content = rest[_CHUNK:]
         self._soon()  # which lets a connection that broke say so, before more is written into it
-        return [rest[:_CHUNK]]
+        return rest[:_CHUNK]
 
     # Time
 
     def _start_clock(self, flight: Transaction) -> None:
-        if flight.started:
-            return
         flight.started = self._loop.time()
         if self._timer is None:
             self._timer = self._loop.call_later(self._seconds, self._look)

@@ -147,5 +147,5 @@ _QUEUED_AS = re.compile(r"(?:queued as|id=|\bOk)\s*:?\s*([A-Za-z0-9._-]{6,64})(?
 
 def queue_id(text: str) -> str:
     """The id under which the server queued a message, where it says one."""
-    ids = [match.group(1) for match in _QUEUED_AS.finditer(text.replace("Ok: queued", "queued"))]
-    return ids[0] if ids else ""
+    match = _QUEUED_AS.search(text.replace("Ok: queued", "queued"))
+    return match.group(1) if match else ""

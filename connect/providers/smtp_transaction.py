@@ -66,7 +66,8 @@ class Transaction:
 
     __slots__ = (
         "_answered",
-        "_commands",
+        "_envelope",
+        "_last",
         "_lone_dot",
         "_pipelining",
         "_refused",
@@ -96,7 +97,9 @@ class Transaction:
         self._lone_dot = False
         self._pipelining = offers.pipelining
         self._said = 0
-        self._commands: list[bytes] = []
+        self._envelope = b""
+        self._last = 0
+        """Where DATA stands in the envelope: MAIL is 0, then come the recipients, those of `to` first."""
         self.content = b""
         self._prepare(offers)
 
@@ -118,7 +121,7 @@ class Transaction:
     @property
     def clean(self) -> bool:
         """Whether the server is done with it: after the final dot's reply no RSET is needed."""
-        return self._answered > len(self._commands)
+        return self._answered > self._last + 1
 
     def opening(self) -> bytes:
         """What is said first."""
@@ -128,16 +131,17 @@ class Transaction:
         """Hear the next reply to what was said. A 421 settles it: the server is leaving (RFC 5321 3.8)."""
         place = self._answered
         self._answered = place + 1
-        last = len(self._commands) - 1
-        if place > last:
+        if place > self._last:
             return self._ended(code, text)
-        if place == last:
+        if place == self._last:
             return self._data(code, text)
         if not 200 <= code < 300:
             self._note(place, code, text)
         elif 0 < place <= len(self.submission.email.to):
             self._welcome = True
-        return self._settle(self._refusal()) if code == 421 else self._more()
+        if code == 421:
+            return self._settle(self._refusal())
+        return Move.wait if place + 1 < self._said else self._more()
 
     def broken(self, reason: str, text: str = "") -> Receipt:
         """The receipt of a message whose connection broke: in doubt once the final dot is written."""
@@ -151,10 +155,11 @@ class Transaction:
         return Receipt(Status.transient, reason, detail=detail)
 
     def _prepare(self, offers: Offers) -> None:
-        """The commands and the content, or the receipt where the server can not take such a message."""
+        """The envelope and the content, or the receipt where the server can not take such a message."""
         submission = self.submission
         email, content = submission.email, submission.content
-        utf8 = _needs_smtputf8(email)
+        recipients = _recipients(email)
+        utf8 = not recipients.isascii() or _needs_smtputf8(email)
         if utf8 and not offers.smtputf8:
             self.receipt = Receipt(Status.rejected_content, "smtputf8_unsupported")
             return
@@ -165,17 +170,22 @@ class Transaction:
             self.receipt = Receipt(Status.rejected_content, "message_too_large")
             return
         self.content = _stuffed(content)
-        self._commands = _envelope(email, _options(offers, len(content), eight_bit and offers.eight_bit, utf8))
+        options = _options(offers, len(content), eight_bit and offers.eight_bit, utf8)
+        self._last = 1 + len(email.to) + len(email.cc) + len(email.bcc)
+        self._envelope = _whole(f"MAIL FROM:<{email.sender.address}>{options}\r\n{recipients}DATA\r\n", self._last + 1)
 
     def _say(self) -> bytes:
         """The next commands, as many as may be written at once."""
-        start, end = self._said, len(self._commands)
+        start, end = self._said, self._last + 1
         if not self._pipelining:
             end = start + 1
         elif start == 0 and _has_copies(self.submission.email):
             end -= 1
+        elif start == 0:
+            self._said = end
+            return self._envelope
         self._said = end
-        return b"".join(self._commands[start:end])
+        return b"".join(self._envelope.splitlines(keepends=True)[start:end])
 
     def _note(self, place: int, code: int, text: bytes) -> None:
         """A refusal of MAIL or RCPT: the first one counts."""
@@ -192,8 +202,7 @@ class Transaction:
         return refusal(self._refused.stage, self._refused.reply, self.submission.outgoing)
 
     def _more(self) -> Move:
-        if self._answered < self._said:
-            return Move.wait
+        """Everything that was said is answered: say the next, unless it is all for nothing."""
         if self._turned_away():
             return self._settle(self._refusal())
         self.words = self._say()
@@ -243,13 +252,17 @@ def _has_copies(email: Email) -> bool:
     return bool(email.cc or email.bcc)
 
 
-def _envelope(email: Email, options: str) -> list[bytes]:
-    """MAIL, a RCPT for each recipient (those of `to` first), DATA."""
-    addresses = [mailbox.address for mailboxes in (email.to, email.cc, email.bcc) for mailbox in mailboxes]
-    lines = [f"MAIL FROM:<{email.sender.address}>{options}", *[f"RCPT TO:<{address}>" for address in addresses]]
-    if len("\n".join(lines).splitlines()) != len(lines):
-        raise ValueError("an address holds a line end")  # it would be a command of its own
-    return [*[line.encode() + b"\r\n" for line in lines], b"DATA\r\n"]
+def _recipients(email: Email) -> str:
+    """A RCPT for each, those of `to` first."""
+    mailboxes = (*email.to, *email.cc, *email.bcc) if _has_copies(email) else email.to
+    return "".join([f"RCPT TO:<{mailbox.address}>\r\n" for mailbox in mailboxes])
+
+
+def _whole(envelope: str, commands: int) -> bytes:
+    """The envelope as bytes. Raises ValueError where an address would be a command of its own."""
+    if envelope.count("\n") != commands or envelope.count("\r") != commands:
+        raise ValueError("an address holds a line end")
+    return envelope.encode()
 
 
 def _options(offers: Offers, size: int, eight_bit: bool, utf8: bool) -> str:
@@ -260,14 +273,10 @@ def _options(offers: Offers, size: int, eight_bit: bool, utf8: bool) -> str:
 
 
 def _needs_smtputf8(email: Email) -> bool:
-    """An address outside ASCII, in the envelope or in a header, needs a server that knows RFC 6531."""
+    """An address outside ASCII, in a header too, needs a server that knows RFC 6531."""
     if not email.sender.address.isascii():
         return True
-    for mailboxes in (email.to, email.cc, email.bcc, email.reply_to):
-        for mailbox in mailboxes:
-            if not mailbox.address.isascii():
-                return True
-    return False
+    return bool(email.reply_to) and not all(mailbox.address.isascii() for mailbox in email.reply_to)
 
 
 _LEADING_DOT = re.compile(rb"\n\.")  # twice as fast as `in`, at 8 KB

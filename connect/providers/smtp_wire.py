@@ -120,11 +120,12 @@ class Wire(asyncio.Protocol):
         self.transport = cast(asyncio.Transport, transport)  # uvloop's is one in everything but its class
 
     def data_received(self, data: bytes) -> None:
+        replied = self.listener.replied
         try:
             for code, text in self.replies.feed(data):
+                replied(code, text)
                 if self._lost:
                     return
-                self.listener.replied(code, text)
         except NotSmtp as error:
             self._lose(error)
 
