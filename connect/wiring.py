@@ -20,6 +20,8 @@ from connect.vocabulary import Mode
 from connect.warehouses import catalog as warehouses
 
 if TYPE_CHECKING:
+    import asyncio
+
     from connect.ledger.store import Ledger
     from connect.warehouses.interface import Warehouse
 
@@ -84,3 +86,14 @@ def open_accounts(project: Project, names: Iterable[str]) -> dict[str, tuple[Pro
         )
         found[name] = (adapter(account), account)
     return found
+
+
+def event_loop() -> asyncio.AbstractEventLoop:
+    """The loop that runs are driven by: uvloop where it exists, which takes half the CPU of asyncio's own."""
+    try:
+        import uvloop
+    except ImportError:  # there is none for Windows
+        import asyncio
+
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()

@@ -164,7 +164,8 @@ def _run(plan: Plan, ledger: Ledger, accounts: Accounts, json: bool, goes_on: st
     began = time.monotonic()
     with _watching(plan) as watch:
         try:
-            asyncio.run(_until_signalled(job, ledger, watch, lease))
+            with asyncio.Runner(loop_factory=wiring.event_loop) as runner:
+                runner.run(_until_signalled(job, ledger, watch, lease))
         except Stopped:
             pass
         except ConnectError as problem:

@@ -139,11 +139,21 @@ class Ledger:
         """The run of exactly this fire time."""
         return self._ask(lambda connection: runs.at(connection, self.target, mode, campaign, fire_time))
 
-    def set_state(self, run_id: str, state: RunState, reason: str) -> None:
-        """Pause, stop or go on. Runs end through `finish`. Raises UserError `run-ended` or `unknown-run`."""
+    def set_state(self, run_id: str, state: RunState, reason: str, *, slice: Slice | None = None) -> None:
+        """Pause, stop or go on. Runs end through `finish`. Raises UserError `run-ended` or `unknown-run`.
+
+        With a slice, only its holder may, who lets go of it with that (raises LeaseLost).
+        """
         if state.ended:
             raise ValueError("a run ends through finish(), which also erases its secrets")
-        self.transact(lambda connection: runs.set_state(connection, run_id, state, reason, self.clock.now()))
+
+        def change(connection: Connection) -> None:
+            if slice:
+                slices.fence(connection, slice)
+                slices.release(connection, slice)
+            runs.set_state(connection, run_id, state, reason, self.clock.now())
+
+        self.transact(change)
 
     def note(self, run_id: str, text: str) -> None:
         """Say what a run waits for (`waiting: rate 14/s`) without changing its state; "" when it goes on."""

@@ -284,9 +284,18 @@ class Lane:
     def _in_turn(self) -> Iterator[Packed]:
         """Take what waits: one that was never tried, one that is due again, and so on."""
         while self._queue or self._due:
+            if self._due and self._verdicts.down:
+                yield self._probe()
+                continue
             for waiting in (self._queue, self._due):
                 if waiting:
                     yield waiting.popleft()
+
+    def _probe(self) -> Packed:
+        """While nobody gets through, the same few find out when that changes, and nobody new is touched."""
+        probe = min(self._due, key=lambda packed: packed.tickets[0].sequence)
+        self._due.remove(probe)
+        return probe
 
     def _release(self, calls: Sequence[Packed]) -> None:
         for call in calls:

@@ -161,9 +161,12 @@ def _leave(ledger: Ledger, claimed: Slice, problem: BaseException) -> None:
         return
     stopped = isinstance(problem, Stopped | asyncio.CancelledError | KeyboardInterrupt)
     now = ledger.run(claimed.run_id)
-    if not (stopped and now and now.state is RunState.paused):  # paused by hand: that says more than "stopped"
-        ledger.set_state(claimed.run_id, RunState.stopped if stopped else RunState.paused, _reason(problem))
-    ledger.release(claimed)
+    if stopped and now and now.state is RunState.paused:  # paused by hand: that says more than "stopped"
+        ledger.release(claimed)
+        return
+    state = RunState.stopped if stopped else RunState.paused
+    with suppress(LeaseLost):  # then the run is its successor's
+        ledger.set_state(claimed.run_id, state, _reason(problem), slice=claimed)
 
 
 def _reason(problem: BaseException) -> str:

@@ -91,6 +91,11 @@ class Verdicts:
         self.open_at = 0.0
         """Monotonic seconds before which nothing is offered to the account."""
 
+    @property
+    def down(self) -> bool:
+        """Many deliveries in a row are in trouble, and nobody gets through."""
+        return self._down_since is not None
+
     def accepted(self) -> Ended:
         """As of an accepted message, which nearly all of them are."""
         self._well()

@@ -140,11 +140,6 @@ async def test_another_machine_that_takes_over_because_of_a_jump_is_never_joined
     ledger.close()
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="run.py, _leave: set_state is not fenced by the slice, so a worker that has lost its run and then fails"
-    " for another reason pauses the run of whoever took over",
-)
 async def test_a_worker_that_lost_its_run_and_then_breaks_does_not_pause_its_successor(
     shop: Any, crowd: int, clock: JumpingClock
 ) -> None:

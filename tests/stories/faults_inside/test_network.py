@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections import Counter
 from typing import Any
 
 import pytest
 
+from connect import wiring
 from connect.testing.smtp import SmtpServer
 
 PEOPLE = 60
@@ -49,6 +51,7 @@ class Resolver:
 
 @pytest.fixture
 def resolver(monkeypatch: pytest.MonkeyPatch, server: SmtpServer) -> Resolver:
+    monkeypatch.setattr(wiring, "event_loop", asyncio.new_event_loop)  # uvloop asks the system without Python
     return Resolver(monkeypatch, server)
 
 
