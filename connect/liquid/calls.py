@@ -39,6 +39,13 @@ _DIRECT = frozenset(
 _SIGNS = {"plus": "+", "minus": "-", "times": "*"}
 _PLAIN = (str, int, float, Decimal)
 _NUMBER = "(type({0}) in SCALARS or type({1}) is int and -1000000000 < {1} < 1000000000)"
+_NUMERIC = frozenset(
+    {
+        *("abs", "at_least", "at_most", "ceil", "divided_by", "floor", "minus", "modulo", "plus", "round", "size"),
+        "times",
+    }
+)
+"""What these give is never text."""
 _SCALAR = frozenset(
     {
         *("abs", "at_least", "at_most", "ceil", "date", "delimiter", "divided_by", "floor", "humanize", "minus"),
@@ -69,6 +76,8 @@ class Calls:
         if not expression.filters or isinstance(expression.left, LiteralExpression):
             return ""
         last = expression.filters[-1]
+        if last.name in _NUMERIC:
+            return f"text({self.filtered(expression, frame)})"
         part = getattr(last.args[0].value, "value", None) if len(last.args) == 1 else None
         if not isinstance(part, str) or isinstance(last.args[0], KeywordArgument):
             return ""

@@ -195,6 +195,9 @@ def _text(environment: Environment) -> Callable[[object], str]:
     def text(value: object) -> str:
         """What a value prints."""
         kind = type(value)
+        if kind is float:
+            written = repr(value)
+            return written if "e" not in written else text_of(value)
         if kind is int and -_BOUND < value < _BOUND:  # type: ignore[operator]
             return str(value)
         if kind in PRINTERS:
