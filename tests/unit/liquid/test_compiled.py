@@ -222,8 +222,25 @@ values = st.recursive(
 )
 
 names = st.sampled_from(
-    ["user.a", "user.b", "user.c", "user.a.name", "user.c[0]", "user.b.size", "user.gone", "x", "i", "i.name", "y"]
-    + ["user[user.a]", "now", "campaign.name", "forloop.index", "n", "user.a.first"]
+    [
+        "user.a",
+        "user.b",
+        "user.c",
+        "user.a.name",
+        "user.c[0]",
+        "user.b.size",
+        "user.gone",
+        "x",
+        "i",
+        "i.name",
+        "y",
+        "user[user.a]",
+        "now",
+        "campaign.name",
+        "forloop.index",
+        "n",
+        "user.a.first",
+    ]
 )
 literals = st.sampled_from(["'x'", "'<b>'", "''", "1", "-3", "2.5", "true", "false", "nil", "'2026-01-01'", "'12'"])
 operands = names | literals
