@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from connect.clock import Clock
 from connect.errors import OutsideError
@@ -47,6 +47,41 @@ def sizes(warehouse: Warehouse, wrapping: Wrapping, timeout: timedelta) -> Sizes
     return Sizes(*(int(str(counted[name])) for name in ("rows", "keyed", "without_key")))
 
 
+class Columns(Mapping[str, list[Any]]):
+    """Arrow columns, each made into Python values when it is first asked for. It can be sent to another process."""
+
+    def __init__(self, batch: pyarrow.RecordBatch, names: Sequence[str]) -> None:
+        self._batch, self._names = batch, tuple(names)
+        self._values: dict[str, list[Any]] = {}
+
+    def __getitem__(self, name: str) -> list[Any]:
+        if name not in self._values:
+            if name not in self._names:
+                raise KeyError(name)
+            self._values[name] = python_values(self._batch.column(name))
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def piece(self, start: int, stop: int) -> Columns:
+        return Columns(self._batch.slice(start, stop - start), self._names)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        batch = self._batch.select(list(self._names))
+        return _arrived, (batch.schema.serialize().to_pybytes(), batch.serialize().to_pybytes())
+
+
+def _arrived(schema: bytes, batch: bytes) -> Columns:
+    import pyarrow
+
+    read = pyarrow.ipc.read_record_batch(batch, pyarrow.ipc.read_schema(pyarrow.py_buffer(schema)))
+    return Columns(read, read.schema.names)
+
+
 @dataclass(frozen=True, slots=True)
 class Rows:
     """A batch of people, as columns: ascending positions, every key once."""
@@ -55,7 +90,7 @@ class Rows:
     keys: list[str]
     duplicates: list[int]
     """How many more rows of the same key there are, which are not sent."""
-    columns: dict[str, list[object]]
+    columns: Columns
     """The user's columns."""
     optouts: dict[Channel, list[int]]
     """0 none, 1 unsubscribed, 2 bounced, 3 complained."""
@@ -71,7 +106,7 @@ class Rows:
             self.positions[start:stop],
             self.keys[start:stop],
             self.duplicates[start:stop],
-            {name: values[start:stop] for name, values in self.columns.items()},
+            self.columns.piece(start, stop),
             {channel: flags[start:stop] for channel, flags in self.optouts.items()},
             self.read_at,
         )
@@ -174,7 +209,7 @@ class Sweep:
             positions=batch.column(POSITION).to_pylist(),
             keys=batch.column(KEY).to_pylist(),
             duplicates=batch.column(DUPLICATES).to_pylist(),
-            columns={name: python_values(batch.column(name)) for name in names},
+            columns=Columns(batch, names),
             optouts={
                 channel: batch.column(optout_column(channel)).to_pylist() for channel in self._wrapping.optouts.channels
             },
@@ -209,6 +244,7 @@ class Sweep:
                 raise
             cut = True
         arrived = self._clock.monotonic()
+        batches = _joined(batches, self._batch_rows)
         end = batches[-1].column(POSITION)[-1].as_py() if cut else upto
         self._ranges.measured(after, end, sum(b.num_rows for b in batches), sum(b.nbytes for b in batches))
         return _Reading(batches, read_at, arrived + self._fresh_for, end)
@@ -225,6 +261,20 @@ class Sweep:
             if size > 2 * self._ranges.budget or self._clock.monotonic() > until or self._stopped.is_set():
                 return True
         return False
+
+
+def _joined(batches: deque[pyarrow.RecordBatch], rows: int) -> deque[pyarrow.RecordBatch]:
+    """The same rows in batches of this size: an engine may hand out a dozen at a time."""
+    import pyarrow
+
+    joined: deque[pyarrow.RecordBatch] = deque()
+    while batches:
+        some, count = [], 0
+        while batches and count < rows:
+            some.append(batches.popleft())
+            count += some[-1].num_rows
+        joined.append(some[0] if len(some) == 1 else pyarrow.concat_batches(some))
+    return joined
 
 
 def _closed() -> OutsideError:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import NamedTuple, Protocol
 
-from connect.ledger.records import Intent
+from connect.ledger.records import Call
 from connect.pipeline.deliveries import Ended
 from connect.vocabulary import Channel, Outcome
 
@@ -49,8 +49,8 @@ class Books(Protocol):
     def composed(self, composed: Composed) -> None:
         """These rows were composed. Before anything else is said of them, and once for each row."""
 
-    async def intend(self, intents: Sequence[Intent]) -> None:
-        """These deliveries are about to be in the air. Returns when that is durable."""
+    async def release(self, calls: Sequence[Call]) -> None:
+        """The deliveries of these calls are about to be in the air. Returns when that is durable."""
 
     async def settle(self, settled: Sequence[Settlement], withdrawn: Sequence[bytes] = ()) -> None:
         """These have ended, and those were certainly not taken. Returns when both are durable, together."""

@@ -23,12 +23,12 @@ from typing import Protocol
 
 from connect.clock import Clock
 from connect.errors import RunTrouble
-from connect.ledger.records import Intent
+from connect.ledger.records import Call, Intent
 from connect.pipeline.books import Books, Settlement
 from connect.pipeline.breaker import Breaker
 from connect.pipeline.deliveries import Ended
 from connect.pipeline.exact import Gathering
-from connect.pipeline.packing import Call, Packer, Retries
+from connect.pipeline.packing import Packed, Packer, Retries
 from connect.pipeline.recovery import IN_DOUBT, how_it_ended
 from connect.pipeline.verdicts import Ticket, Verdict, Verdicts
 from connect.providers.interface import Account, Idempotency, Provider, Receipt, Status
@@ -45,7 +45,7 @@ class _Answer:
     settled: list[Settlement] = field(default_factory=list)
     untaken: list[bytes] = field(default_factory=list)
     """These are certainly not in the air any more."""
-    again: list[tuple[float, Call]] = field(default_factory=list)
+    again: list[tuple[float, Packed]] = field(default_factory=list)
     """What goes round again, and in how many seconds."""
     places: int = 1
     """Of the released window, free again when this is durable."""
@@ -104,12 +104,12 @@ class Lane:
             throttled=self._throttled,
         )
         self._packer, self._later = Packer(provider.capabilities), Retries(provider.capabilities)
-        self._queue: deque[Call] = deque()
-        self._due: deque[Call] = deque()
+        self._queue: deque[Packed] = deque()
+        self._due: deque[Packed] = deque()
         """Calls whose next try is due: in turn with the others, so that neither keeps the other waiting."""
         self._free = self._window = _WINDOW * account.concurrency
         self._flying = 0
-        self._ready: asyncio.Queue[Call] = asyncio.Queue()
+        self._ready: asyncio.Queue[Packed] = asyncio.Queue()
         self._answers: list[_Answer] = []
         self._stages: list[asyncio.Task[None]] = []
         self._sending: set[asyncio.Task[None]] = set()
@@ -136,7 +136,7 @@ class Lane:
         if before is None or before.call not in self._gathering:
             self._enqueue(self._packer.add(ticket))
         elif members := self._gathering.add(before.call, ticket):
-            self._enqueue([Call(members, exact=len(members) > 1)])
+            self._enqueue([Packed(members, exact=len(members) > 1)])
 
     async def room(self) -> None:
         """Wait until what waits for its release is less than a window."""
@@ -150,7 +150,7 @@ class Lane:
         """What is packed becomes a call."""
         self._enqueue(self._packer.flush())
 
-    def _enqueue(self, calls: Iterable[Call]) -> None:
+    def _enqueue(self, calls: Iterable[Packed]) -> None:
         if self._halted.is_set():
             return
         self._queue.extend(calls)
@@ -275,30 +275,34 @@ class Lane:
             self._flying += len(calls)
             self._changed.set()
             try:
-                await self._books.intend([intent for call in calls for intent in self._intents(call)])
+                await self._books.release([self._call(packed) for packed in calls])
             except Exception as problem:  # noqa: BLE001 - raised to whoever puts or drains
                 self._lost(len(calls), problem)
             else:
                 self._release(calls)
 
-    def _in_turn(self) -> Iterator[Call]:
+    def _in_turn(self) -> Iterator[Packed]:
         """Take what waits: one that was never tried, one that is due again, and so on."""
         while self._queue or self._due:
             for waiting in (self._queue, self._due):
                 if waiting:
                     yield waiting.popleft()
 
-    def _release(self, calls: Sequence[Call]) -> None:
+    def _release(self, calls: Sequence[Packed]) -> None:
         for call in calls:
             self._ready.put_nowait(call)
         for _ in range(min(self._account.concurrency - len(self._sending), self._ready.qsize())):
             self._sending.add(asyncio.create_task(self._send_on()))
 
-    def _intents(self, call: Call) -> Iterator[Intent]:
-        number, account, size = next(self._terms.calls), self._account.name, len(call.tickets)
-        for ticket in call.tickets:
-            outgoing = ticket.outgoing
-            yield Intent(outgoing.key, ticket.sequence, outgoing.channel, account, number, call_size=size)
+    def _call(self, packed: Packed) -> Call:
+        """The call as the ledger remembers it."""
+        return Call(
+            next(self._terms.calls),
+            packed.tickets[0].outgoing.channel,
+            self._account.name,
+            [ticket.outgoing.key for ticket in packed.tickets],
+            [ticket.sequence for ticket in packed.tickets],
+        )
 
     def _lost(self, calls: int, problem: BaseException) -> None:
         """What became of these calls is not known here any more: the ledger tells the next worker."""
@@ -315,7 +319,7 @@ class Lane:
             except Exception as problem:  # noqa: BLE001 - raised to whoever puts or drains
                 self._lost(1, problem)
 
-    async def _send(self, call: Call) -> _Answer:
+    async def _send(self, call: Packed) -> _Answer:
         if self._verdicts.open_at:
             await self._opened()
         if self._halted.is_set():
@@ -349,7 +353,7 @@ class Lane:
 
     # Receipts
 
-    def _read(self, call: Call, receipts: Sequence[Receipt]) -> _Answer:
+    def _read(self, call: Packed, receipts: Sequence[Receipt]) -> _Answer:
         """What ended, what goes round again, and what pauses the run."""
         answer = _Answer()
         if len(receipts) == 1 and receipts[0].status is Status.accepted:  # nearly all of them
@@ -360,7 +364,7 @@ class Lane:
         exact = self._exact(call)
         if exact and len(waits) == len(verdicts):
             answer.untaken = _not_in_doubt(call.tickets)
-            answer.again.append((max(waits), Call(call.tickets, exact=True)))
+            answer.again.append((max(waits), Packed(call.tickets, exact=True)))
             return answer
         for ticket, receipt, verdict in zip(call.tickets, receipts, verdicts, strict=True):
             if isinstance(verdict, float) and exact:
@@ -368,7 +372,7 @@ class Lane:
             self._sort(answer, ticket, verdict)
         return answer
 
-    def _exact(self, call: Call) -> bool:
+    def _exact(self, call: Packed) -> bool:
         """Whether a call that is in doubt can be repeated with exactly its members only."""
         keyed = self._provider.capabilities.idempotency is Idempotency.request_key
         return keyed and len(call.tickets) > 1 and any(ticket.in_doubt for ticket in call.tickets)
@@ -389,7 +393,7 @@ class Lane:
         if isinstance(verdict, RunTrouble):
             self.halt(verdict)
         else:
-            answer.again.append((verdict, Call([ticket])))
+            answer.again.append((verdict, Packed([ticket])))
 
     # Settle
 
@@ -420,7 +424,7 @@ class Lane:
 
     # Retries
 
-    def _again(self, call: Call, wait: float) -> None:
+    def _again(self, call: Packed, wait: float) -> None:
         if self._halted.is_set():
             return
         self._later.add(call, self._clock.monotonic() + wait)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from connect.channels.addresses import email_address, mailboxes, phone_number
+from connect.channels.message import Mailbox
 from connect.pipeline.deliveries import Ended
 from connect.vocabulary import Channel, Mode, Outcome, Reason
 
@@ -26,22 +27,22 @@ def opted_out(flag: int) -> Ended | None:
     return _OPTED_OUT.get(flag)
 
 
-def address(channel: Channel, rendered: str) -> str | Ended:
-    """The checked address of a delivery, or why there is none."""
+def address(channel: Channel, rendered: str) -> Mailbox | str | Ended:
+    """The checked address of a delivery, or why there is none: a mailbox of e-mail, a number of a text message."""
     if not rendered.strip():
         return NO_ADDRESS
     return _CHECK[channel](rendered)
 
 
-def _email(rendered: str) -> str | Ended:
+def _email(rendered: str) -> Mailbox | Ended:
     """Exactly one mailbox, with or without a name."""
     plain = email_address(rendered)
     if plain is not None:
-        return plain
+        return Mailbox(plain)
     found = mailboxes(rendered)
     if not found:
         return Ended(Outcome.refused, Reason.invalid_email)
-    return found[0].address if len(found) == 1 else Ended(Outcome.refused, Reason.too_many_recipients)
+    return found[0] if len(found) == 1 else Ended(Outcome.refused, Reason.too_many_recipients)
 
 
 def _phone(rendered: str) -> str | Ended:
@@ -54,7 +55,7 @@ def _phone(rendered: str) -> str | Ended:
     return Ended(Outcome.refused, Reason.too_many_recipients if too_many else Reason.invalid_phone)
 
 
-_CHECK = {Channel.email: _email, Channel.sms: _phone}
+_CHECK: dict[Channel, Callable[[str], Mailbox | str | Ended]] = {Channel.email: _email, Channel.sms: _phone}
 
 
 class ModeGate:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 from markupsafe import Markup
 
@@ -15,6 +14,10 @@ from connect.identity import KeyRing, unsubscribe_token
 from connect.liquid.template import Template
 from connect.liquid.trouble import Refusal
 from connect.vocabulary import Channel, Reason
+
+Columns = Mapping[str, Sequence[object]]
+Link = Callable[[int, Mapping[str, str], bytes], str]
+"""(row, claims, message key) → the unsubscribe link."""
 
 _URL = re.compile(r"https?://[^\s<>\"]+")
 
@@ -30,15 +33,22 @@ class UnsubscribeLinks:
     mailto: str | None
     topic: str | None
 
-    def link(self, scope: Mapping[str, object], claims: Mapping[str, str], key: bytes) -> str:
-        """The link of one delivery; empty where the project has none."""
-        token = unsubscribe_token(self.ring, key, claims) if self.ring.secrets else ""
-        if self.page is not None:
-            return self._page(self.page, {**scope, "url": {"token": token}})
-        return f"{self.base_url.rstrip('/')}/u/{token}" if self.base_url and token else ""
+    def over(self, columns: Columns, scope: Mapping[str, object]) -> Link:
+        """Bound to a batch: (row, claims, message key) → the link; empty where the project has none."""
+        page = self.page.over(columns, scope) if self.page else None
+        topic = self.topic or ""
 
-    def _page(self, page: Template, scope: Mapping[str, object]) -> str:
-        link = page.render(scope).strip()
+        def link(row: int, claims: Mapping[str, str], key: bytes) -> str:
+            token = unsubscribe_token(self.ring, key, {**claims, "topic": topic}) if self.ring.secrets else ""
+            if page is not None:
+                return self._checked(page(row, key, {"token": token}))
+            return f"{self.base_url.rstrip('/')}/u/{token}" if self.base_url and token else ""
+
+        return link
+
+    def _checked(self, rendered: str) -> str:
+        assert self.page is not None
+        link = rendered.strip()
         if not _URL.fullmatch(link):
             raise Refusal(
                 Reason.render_error,
@@ -46,7 +56,7 @@ class UnsubscribeLinks:
                     "unsubscribe-url",
                     "`unsubscribe.url` does not render to an http(s) URL for this person",
                     "add `| encode` to values inside it",
-                    page.text.location(1, 1),
+                    self.page.text.location(1, 1),
                 ),
             )
         return link
@@ -55,36 +65,31 @@ class UnsubscribeLinks:
 class InertLinks(UnsubscribeLinks):
     """For previews: a link that leads nowhere, so that nobody is taken off a list by looking."""
 
-    def link(self, scope: Mapping[str, object], claims: Mapping[str, str], key: bytes) -> str:
-        return "https://preview.example/unsubscribe"
+    def over(self, columns: Columns, scope: Mapping[str, object]) -> Link:
+        return lambda row, claims, key: "https://preview.example/unsubscribe"
 
 
 class Urls(Mapping[str, object]):
     """`url.*` in Liquid, made when a template or a header first asks for it."""
 
+    __slots__ = ("_address", "_channel", "_key", "_link", "_made", "_person", "_row")
     _NAMES = ("unsubscribe_link", "unsubscribe")
 
-    def __init__(
-        self,
-        links: UnsubscribeLinks,
-        scope: Mapping[str, object],
-        key: bytes,
-        *,
-        person: str,
-        channel: Channel,
-        address: str,
-    ) -> None:
-        self._links, self._scope, self._message_key = links, scope, key
-        self._claims = {"id": person, "channel": channel.value, "address": address, "topic": links.topic or ""}
+    def __init__(self, link: Link, row: int, key: bytes, *, person: str, channel: Channel, address: str) -> None:
+        self._link, self._row, self._key = link, row, key
+        self._person, self._channel, self._address = person, channel, address
+        self._made: str | None = None
 
-    @cached_property
+    @property
     def unsubscribe_link(self) -> str:
-        return self._links.link(self._scope, self._claims, self._message_key)
+        if self._made is None:
+            claims = {"id": self._person, "channel": self._channel.value, "address": self._address}
+            self._made = self._link(self._row, claims, self._key)
+        return self._made
 
-    def headers(self) -> UnsubscribeHeaders | None:
+    def headers(self, mailto: str | None) -> UnsubscribeHeaders | None:
         """What List-Unsubscribe says; None where the project has neither a URL nor an address."""
         link = self.unsubscribe_link
-        mailto = self._links.mailto
         return UnsubscribeHeaders(url=link or None, mailto=mailto) if link or mailto else None
 
     def __getitem__(self, name: str) -> object:

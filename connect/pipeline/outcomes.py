@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from connect.ledger.commits import Commits
-from connect.ledger.records import Intent
+from connect.ledger.records import Call, Intent
 from connect.pipeline.books import Composed, Settlement
 from connect.pipeline.deliveries import Ended
 from connect.vocabulary import Channel, Outcome
@@ -100,8 +100,8 @@ class Outcomes:
         self._over = True
         self._room.set()
 
-    async def intend(self, intents: Sequence[Intent]) -> None:
-        await self._commits.intend(intents)
+    async def release(self, calls: Sequence[Call]) -> None:
+        await self._commits.release(calls)
 
     async def settle(self, settled: Sequence[Settlement], withdrawn: Sequence[bytes] = ()) -> None:
         for number, row, channel, key, outcome, reason in settled:

@@ -1,9 +1,10 @@
-"""Messages become calls: as many in one as the provider takes, and those that wait for their next try."""
+"""Messages become packed calls: as many in one as the provider takes, and those that wait for their next try."""
 
 from __future__ import annotations
 
 import heapq
 import itertools
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
@@ -11,48 +12,60 @@ from operator import attrgetter
 from connect.channels.message import Email, Outgoing
 from connect.pipeline.verdicts import Ticket
 from connect.providers.interface import Capabilities
+from connect.vocabulary import Channel
 
 
 @dataclass(slots=True)
-class Call:
+class Packed:
+    """Messages that leave in one call, all of one channel."""
+
     tickets: Sequence[Ticket]
     exact: bool = False
     """Repeated with exactly these members, or not at all."""
 
 
 class Packer:
-    """Fills calls in order, up to what the provider takes in one."""
+    """Fills calls in order, each for one channel, up to what the provider takes in one."""
 
     def __init__(self, most: Capabilities) -> None:
         self._most = most
-        self._packing: list[Ticket] = []
-        self._bytes = 0
+        self._packing: dict[Channel, list[Ticket]] = {}
+        self._bytes: Counter[Channel] = Counter()
 
     def __bool__(self) -> bool:
         """Whether something waits for its call to be full."""
         return bool(self._packing)
 
-    def add(self, ticket: Ticket) -> list[Call]:
+    def add(self, ticket: Ticket) -> list[Packed]:
         """Take a delivery; returns the calls that are full now."""
-        if self._most.max_batch == 1:
-            return [Call([ticket])]
-        weight, limit = _weight(ticket.outgoing), self._most.max_call_bytes
-        full = self.flush() if limit and self._bytes + weight > limit else []
-        self._packing.append(ticket)
-        self._bytes += weight
-        return full + self.flush() if len(self._packing) >= self._most.max_batch else full
+        most, channel = self._most, ticket.outgoing.channel
+        if most.max_batch == 1:
+            return [Packed([ticket])]
+        full: list[Packed] = []
+        if most.max_call_bytes:
+            weight = _weight(ticket.outgoing)
+            if self._bytes[channel] + weight > most.max_call_bytes:
+                full = self._close(channel)
+            self._bytes[channel] += weight
+        packing = self._packing.setdefault(channel, [])
+        packing.append(ticket)
+        return full + self._close(channel) if len(packing) >= most.max_batch else full
 
-    def flush(self) -> list[Call]:
-        """What is packed, as a call."""
-        packed, self._packing, self._bytes = self._packing, [], 0
-        return [Call(_in_order(packed))] if packed else []
+    def flush(self) -> list[Packed]:
+        """What is packed, as calls."""
+        return [call for channel in list(self._packing) for call in self._close(channel)]
+
+    def _close(self, channel: Channel) -> list[Packed]:
+        self._bytes.pop(channel, None)
+        packed = self._packing.pop(channel, [])
+        return [Packed(_in_order(packed))] if packed else []
 
 
 @dataclass(order=True, slots=True)
 class _Later:
     due: float
     order: int
-    call: Call = field(compare=False)
+    call: Packed = field(compare=False)
 
 
 class Retries:
@@ -66,7 +79,7 @@ class Retries:
     def __bool__(self) -> bool:
         return bool(self._heap)
 
-    def add(self, call: Call, due: float) -> None:
+    def add(self, call: Packed, due: float) -> None:
         """Try this again at `due`, in monotonic seconds."""
         heapq.heappush(self._heap, _Later(due, next(self._order), call))
 
@@ -77,7 +90,7 @@ class Retries:
     def clear(self) -> None:
         self._heap.clear()
 
-    def take(self, now: float) -> Call | None:
+    def take(self, now: float) -> Packed | None:
         """One call of what is due: as many as fit into one, or one that must stay as it was."""
         if self._is_due(now) and self._heap[0].call.exact:
             return heapq.heappop(self._heap).call
@@ -85,12 +98,14 @@ class Retries:
         weight, limit = 0, self._most.max_call_bytes
         while self._is_due(now) and not self._heap[0].call.exact and len(due) < self._most.max_batch:
             (ticket,) = self._heap[0].call.tickets
+            if due and ticket.outgoing.channel is not due[0].outgoing.channel:
+                break
             weight += _weight(ticket.outgoing)
             if due and limit and weight > limit:
                 break
             due.append(ticket)
             heapq.heappop(self._heap)
-        return Call(_in_order(due)) if due else None
+        return Packed(_in_order(due)) if due else None
 
     def _is_due(self, now: float) -> bool:
         return bool(self._heap) and self._heap[0].due <= now

@@ -17,8 +17,8 @@ from connect.pipeline import gates
 from connect.pipeline.audience import Rows
 from connect.pipeline.books import Books, Composed
 from connect.pipeline.breaker import Breaker, template_trouble
-from connect.pipeline.compose import Composer
-from connect.pipeline.deliveries import Delivery, Ended, Person
+from connect.pipeline.compose import Composer, Composing
+from connect.pipeline.deliveries import Delivery, Ended
 from connect.pipeline.dispatch import Hold, Lane, Terms
 from connect.pipeline.recovery import IN_DOUBT, Recovered, how_it_ended
 from connect.pipeline.verdicts import Ticket
@@ -101,8 +101,10 @@ class Worker:
 
     async def deliver(self, dealt: Dealt) -> None:
         """Compose these rows and hand them to their lanes; waits where a lane has no room. Raises what stopped it."""
-        for start in range(0, len(dealt.rows), _TOGETHER):
-            for lane, ticket in self._compose(dealt, range(start, min(start + _TOGETHER, len(dealt.rows)))):
+        rows = dealt.rows
+        composing = self._composer.over(rows.keys, rows.columns, rows.optouts)
+        for start in range(0, len(rows), _TOGETHER):
+            for lane, ticket in self._compose(dealt, composing, range(start, min(start + _TOGETHER, len(rows)))):
                 lane.add(ticket)
             for lane in self.lanes.values():
                 await lane.room()
@@ -143,18 +145,17 @@ class Worker:
 
     # Composing
 
-    def _compose(self, dealt: Dealt, places: range) -> list[tuple[Lane, Ticket]]:
+    def _compose(self, dealt: Dealt, composing: Composing, places: range) -> list[tuple[Lane, Ticket]]:
         """Tell the books what became of these rows, and return what is to be sent."""
         composed = Composed(dealt.number, places.start)
         going: list[tuple[Lane, Ticket]] = []
         sequence = dealt.first + places.start * len(self._composer.channels)
         rows = dealt.rows
         for row in places:
-            person = _person(rows, row)
             pending = 0
-            for delivery in self._composer.deliveries(person):
+            for delivery in composing.deliveries(row):
                 sequence += 1
-                ticket = self._ticket(composed, dealt.number, row, person, delivery, sequence)
+                ticket = self._ticket(composed, dealt.number, row, rows.keys[row], delivery, sequence)
                 if ticket is not None:
                     pending += 1
                     going.append((self.lanes[delivery.account], ticket))
@@ -166,12 +167,12 @@ class Worker:
         return going
 
     def _ticket(
-        self, composed: Composed, batch: int, row: int, person: Person, delivery: Delivery, sequence: int
+        self, composed: Composed, batch: int, row: int, key: str, delivery: Delivery, sequence: int
     ) -> Ticket | None:
         """The delivery's place in its lane; None for what ended at a gate or before a crash, which is counted."""
         result = delivery.result
         self._watch_content(result)
-        before = self._before(composed, person, delivery) if self._recovered else None
+        before = self._before(composed, key, delivery) if self._recovered else None
         if before is None:
             if not isinstance(result, Ended):
                 return Ticket(result, batch, row, sequence)
@@ -194,10 +195,10 @@ class Worker:
 
     # What a worker that died left behind
 
-    def _before(self, composed: Composed, person: Person, delivery: Delivery) -> Intent | None:
+    def _before(self, composed: Composed, key_text: str, delivery: Delivery) -> Intent | None:
         """What became of this person on this channel before a crash, under whatever address."""
         key = None if isinstance(delivery.result, Ended) else delivery.result.key
-        before = self._recovered.take(self._composer.mark(person), delivery.channel, key)
+        before = self._recovered.take(self._composer.mark(key_text), delivery.channel, key)
         if before is not None:
             composed.met.append(before.key)
         return before
@@ -209,14 +210,6 @@ class Worker:
             lane.incomplete(before)
             return how_it_ended(before) or IN_DOUBT  # nobody hears twice because their address has changed
         return lane.how_it_ended(before)
-
-
-def _person(rows: Rows, row: int) -> Person:
-    return Person(
-        rows.keys[row],
-        {name: values[row] for name, values in rows.columns.items()},
-        {channel: flags[row] for channel, flags in rows.optouts.items()},
-    )
 
 
 def split(rows: Rows, size: int) -> Iterator[Rows]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from connect.channels.message import Mailbox
 from connect.pipeline import gates
 from connect.pipeline.deliveries import Ended
 from connect.vocabulary import Channel, Mode, Outcome, Reason
@@ -27,9 +28,9 @@ def test_no_address(channel, nothing):
 @pytest.mark.parametrize(
     ("channel", "rendered", "address"),
     [
-        (EMAIL, "ada@mail.example", "ada@mail.example"),
-        (EMAIL, "Ada Lovelace <ada@mail.example>", "ada@mail.example"),
-        (EMAIL, '"Lovelace, Ada" <ada@mail.example>', "ada@mail.example"),
+        (EMAIL, "ada@mail.example", Mailbox("ada@mail.example")),
+        (EMAIL, "Ada Lovelace <ada@mail.example>", Mailbox("ada@mail.example", "Ada Lovelace")),
+        (EMAIL, '"Lovelace, Ada" <ada@mail.example>', Mailbox("ada@mail.example", "Lovelace, Ada")),
         (SMS, "+61 412 345 678", "+61412345678"),
     ],
 )
