@@ -91,11 +91,13 @@ class Calls:
     def _dated(self, before: FilteredExpression, last: FilterCall, pattern: str, frame: Frame) -> str:
         """Literal patterns are the template's own: what they print is not escaped."""
         try:
-            prepared = self._constants.name(compiled(str(pattern)))
+            prepared = compiled(str(pattern))
         except BadValue:
             return ""
+        days = "DATES" if prepared.of_day else "TIMES"
         first, name = self._values.once(self.filtered(before, frame))
-        return f"(dated({name}, {prepared}) if type({first}) in DATES else text({self._guarded(name, last, frame)}))"
+        write = self._constants.name(prepared.write)
+        return f"({write}({name}) if type({first}) in {days} else text({self._guarded(name, last, frame)}))"
 
     def _joined(self, before: FilteredExpression, last: FilterCall, part: str, frame: Frame) -> str:
         """In HTML, literal text before or behind a value: no Markup is made of the two."""

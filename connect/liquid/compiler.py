@@ -117,6 +117,6 @@ def _text(program: Program, frame: Frame, body: Block) -> list[str]:
         *entry,
         *body.lines,
         "text_ = joined(parts)",
-        "captured(size, text_)",
+        "if size + len(text_) > MOST_OUTPUT: raise GiveUp",
         "return text_",
     ]

@@ -21,7 +21,6 @@ from liquid.token import Token
 from markupsafe import Markup, escape
 
 from connect.liquid.context import State
-from connect.liquid.dates import dated
 from connect.liquid.expressions import comparable
 from connect.liquid.limits import LOOP_ITERATIONS, OUTPUT_BYTES, VALUE_CHARACTERS, measure
 from connect.liquid.printing import PRINTERS, printed, text_of
@@ -260,7 +259,7 @@ def row_of(columns: Mapping[str, Sequence[object]], index: int) -> dict[str, obj
 _FIXED: dict[str, object] = {
     "SCALARS": frozenset((float, Decimal, datetime, date)),
     "DATES": frozenset((datetime, date)),
-    "dated": dated,
+    "TIMES": frozenset((datetime,)),
     "escaped": escaped,
     "joined": "".join,
     "truthy": truthy,
