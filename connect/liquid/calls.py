@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from liquid.builtin.expressions import FilteredExpression, KeywordArgument
+from liquid.builtin.expressions import FilteredExpression, KeywordArgument, Path
 from liquid.builtin.expressions import Literal as LiteralExpression
 from liquid.builtin.expressions.filtered import Filter as FilterCall
 
@@ -128,6 +128,10 @@ class Calls:
 
     def _call(self, code: str, call: FilterCall, frame: Frame) -> str:
         first, name = self._values.once(code)
+        if call.name == "times" and isinstance(call.args[0].value, Path) and not isinstance(call, CallBeforeDefault):
+            # a price times a quantity stands in a loop more often than anything else
+            factor = self._values.value(call.args[0].value, frame)
+            return f"product({code}, {factor}, {self._constants.name(self._environment.filters['times'])})"
         short = self._short(first, name, call, frame)
         begun = name if short else first  # whatever is evaluated first makes the name
         if isinstance(call, CallBeforeDefault):
