@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from liquid.builtin.expressions import FilteredExpression, KeywordArgument
+from liquid.builtin.expressions import FilteredExpression, KeywordArgument, Path
 from liquid.builtin.expressions import Literal as LiteralExpression
 from liquid.builtin.expressions.filtered import Filter as FilterCall
 
@@ -39,6 +39,13 @@ _DIRECT = frozenset(
 _SIGNS = {"plus": "+", "minus": "-", "times": "*"}
 _PLAIN = (str, int, float, Decimal)
 _NUMBER = "(type({0}) in SCALARS or type({1}) is int and -1000000000 < {1} < 1000000000)"
+_NUMERIC = frozenset(
+    {
+        *("abs", "at_least", "at_most", "ceil", "divided_by", "floor", "minus", "modulo", "plus", "round", "size"),
+        "times",
+    }
+)
+"""What these give is never text."""
 _SCALAR = frozenset(
     {
         *("abs", "at_least", "at_most", "ceil", "date", "delimiter", "divided_by", "floor", "humanize", "minus"),
@@ -69,6 +76,8 @@ class Calls:
         if not expression.filters or isinstance(expression.left, LiteralExpression):
             return ""
         last = expression.filters[-1]
+        if last.name in _NUMERIC:
+            return f"text({self.filtered(expression, frame)})"
         part = getattr(last.args[0].value, "value", None) if len(last.args) == 1 else None
         if not isinstance(part, str) or isinstance(last.args[0], KeywordArgument):
             return ""
@@ -82,11 +91,13 @@ class Calls:
     def _dated(self, before: FilteredExpression, last: FilterCall, pattern: str, frame: Frame) -> str:
         """Literal patterns are the template's own: what they print is not escaped."""
         try:
-            prepared = self._constants.name(compiled(str(pattern)))
+            prepared = compiled(str(pattern))
         except BadValue:
             return ""
+        days = "DATES" if prepared.of_day else "TIMES"
         first, name = self._values.once(self.filtered(before, frame))
-        return f"(dated({name}, {prepared}) if type({first}) in DATES else text({self._guarded(name, last, frame)}))"
+        write = self._constants.name(prepared.write)
+        return f"({write}({name}) if type({first}) in {days} else text({self._guarded(name, last, frame)}))"
 
     def _joined(self, before: FilteredExpression, last: FilterCall, part: str, frame: Frame) -> str:
         """In HTML, literal text before or behind a value: no Markup is made of the two."""
@@ -117,6 +128,10 @@ class Calls:
 
     def _call(self, code: str, call: FilterCall, frame: Frame) -> str:
         first, name = self._values.once(code)
+        if call.name == "times" and isinstance(call.args[0].value, Path) and not isinstance(call, CallBeforeDefault):
+            # a price times a quantity stands in a loop more often than anything else
+            factor = self._values.value(call.args[0].value, frame)
+            return f"product({code}, {factor}, {self._constants.name(self._environment.filters['times'])})"
         short = self._short(first, name, call, frame)
         begun = name if short else first  # whatever is evaluated first makes the name
         if isinstance(call, CallBeforeDefault):

@@ -8,6 +8,7 @@ by names which only the data knows, that give an object's name to something else
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -75,9 +76,29 @@ def _compiled(template: BoundTemplate, reads: Reads) -> Compiled:
     constants.values |= {"keep": keeper(program.kept_bytes()), "MOST_KEPT": program.kept_bytes() // 5}
     source = _source(program, frame, body)
     names: dict[str, Any] = dict(constants.values)
-    exec(compile(source, "<liquid>", "exec"), names)
+    tree = _Spelled(names).visit(ast.parse(source))
+    exec(compile(tree, "<liquid>", "exec"), names)
     objects = tuple(name for name in values.objects if name not in ("user", "url"))
     return Compiled(tuple(values.columns), objects, names["U"], source, names["bind"])
+
+
+class _Spelled(ast.NodeTransformer):
+    """Puts texts and whole numbers in the place of their names: Python finds them faster."""
+
+    def __init__(self, names: Mapping[str, object]) -> None:
+        self._names = names
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        value = self._names.get(node.id)
+        known = isinstance(value, (str, int)) and type(value) in (str, int)  # a Markup is no constant of Python's
+        return ast.copy_location(ast.Constant(value), node) if known else node  # type: ignore[arg-type]
+
+    def visit_FormattedValue(self, node: ast.FormattedValue) -> ast.expr:
+        value = self.visit(node.value)
+        if isinstance(value, ast.Constant) and type(value.value) is str:
+            return value
+        node.value = value
+        return node
 
 
 def _source(program: Program, frame: Frame, body: Block) -> str:
@@ -117,6 +138,6 @@ def _text(program: Program, frame: Frame, body: Block) -> list[str]:
         *entry,
         *body.lines,
         "text_ = joined(parts)",
-        "captured(size, text_)",
+        "if size + len(text_) > MOST_OUTPUT: raise GiveUp",
         "return text_",
     ]

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
-from typing import Any
 
 from liquid import Undefined
 from markupsafe import Markup
@@ -91,43 +90,44 @@ _MONTHS = (
     "December",
 )
 
-# directive → (value, width, padding). Numbers are padded; text has width 0.
-_Part = tuple[Callable[[datetime], int | str], int, str]
+# directive → (value, width, padding). Numbers are padded; text has width 0. Values are Python, so that those of a
+# pattern make one function.
+_Part = tuple[str, int, str]
 _DIRECTIVES: dict[str, _Part] = {
-    "Y": (lambda at: at.year, 4, "0"),
-    "C": (lambda at: at.year // 100, 2, "0"),
-    "y": (lambda at: at.year % 100, 2, "0"),
-    "m": (lambda at: at.month, 2, "0"),
-    "B": (lambda at: _MONTHS[at.month - 1], 0, " "),
-    "b": (lambda at: _MONTHS[at.month - 1][:3], 0, " "),
-    "h": (lambda at: _MONTHS[at.month - 1][:3], 0, " "),
-    "d": (lambda at: at.day, 2, "0"),
-    "e": (lambda at: at.day, 2, " "),
-    "j": (lambda at: at.timetuple().tm_yday, 3, "0"),
-    "H": (lambda at: at.hour, 2, "0"),
-    "k": (lambda at: at.hour, 2, " "),
-    "I": (lambda at: at.hour % 12 or 12, 2, "0"),
-    "l": (lambda at: at.hour % 12 or 12, 2, " "),
-    "P": (lambda at: "am" if at.hour < 12 else "pm", 0, " "),
-    "p": (lambda at: "AM" if at.hour < 12 else "PM", 0, " "),
-    "M": (lambda at: at.minute, 2, "0"),
-    "S": (lambda at: at.second, 2, "0"),
-    "L": (lambda at: at.microsecond // 1000, 3, "0"),
-    "N": (lambda at: at.microsecond * 1000, 9, "0"),
-    "z": (lambda at: _offset(at, ""), 0, " "),
-    "Z": (lambda at: at.tzname() or "UTC", 0, " "),
-    "A": (lambda at: _DAYS[at.weekday()], 0, " "),
-    "a": (lambda at: _DAYS[at.weekday()][:3], 0, " "),
-    "u": (lambda at: at.isoweekday(), 1, "0"),
-    "w": (lambda at: at.isoweekday() % 7, 1, "0"),
-    "G": (lambda at: at.isocalendar().year, 4, "0"),
-    "V": (lambda at: at.isocalendar().week, 2, "0"),
-    "U": (lambda at: (at.timetuple().tm_yday + 6 - at.isoweekday() % 7) // 7, 2, "0"),
-    "W": (lambda at: (at.timetuple().tm_yday + 6 - at.weekday()) // 7, 2, "0"),
-    "s": (lambda at: int(instant(at).timestamp()), 1, "0"),
-    "n": (lambda at: "\n", 0, " "),
-    "t": (lambda at: "\t", 0, " "),
-    "%": (lambda at: "%", 0, " "),
+    "Y": ("at.year", 4, "0"),
+    "C": ("at.year // 100", 2, "0"),
+    "y": ("at.year % 100", 2, "0"),
+    "m": ("at.month", 2, "0"),
+    "B": ("_MONTHS[at.month - 1]", 0, " "),
+    "b": ("_MONTHS[at.month - 1][:3]", 0, " "),
+    "h": ("_MONTHS[at.month - 1][:3]", 0, " "),
+    "d": ("at.day", 2, "0"),
+    "e": ("at.day", 2, " "),
+    "j": ("at.timetuple().tm_yday", 3, "0"),
+    "H": ("at.hour", 2, "0"),
+    "k": ("at.hour", 2, " "),
+    "I": ("at.hour % 12 or 12", 2, "0"),
+    "l": ("at.hour % 12 or 12", 2, " "),
+    "P": ('"am" if at.hour < 12 else "pm"', 0, " "),
+    "p": ('"AM" if at.hour < 12 else "PM"', 0, " "),
+    "M": ("at.minute", 2, "0"),
+    "S": ("at.second", 2, "0"),
+    "L": ("at.microsecond // 1000", 3, "0"),
+    "N": ("at.microsecond * 1000", 9, "0"),
+    "z": ('_offset(at, "")', 0, " "),
+    "Z": ('at.tzname() or "UTC"', 0, " "),
+    "A": ("_DAYS[at.weekday()]", 0, " "),
+    "a": ("_DAYS[at.weekday()][:3]", 0, " "),
+    "u": ("at.isoweekday()", 1, "0"),
+    "w": ("at.isoweekday() % 7", 1, "0"),
+    "G": ("at.isocalendar().year", 4, "0"),
+    "V": ("at.isocalendar().week", 2, "0"),
+    "U": ("(at.timetuple().tm_yday + 6 - at.isoweekday() % 7) // 7", 2, "0"),
+    "W": ("(at.timetuple().tm_yday + 6 - at.weekday()) // 7", 2, "0"),
+    "s": ("int(instant(at).timestamp())", 1, "0"),
+    "n": (r'"\n"', 0, " "),
+    "t": (r'"\t"', 0, " "),
+    "%": ('"%"', 0, " "),
 }
 _SHORTHANDS = {
     "c": "%a %b %e %H:%M:%S %Y",
@@ -150,69 +150,87 @@ def _offset(at: datetime, colon: str) -> str:
     return f"{'-' if minutes < 0 else '+'}{hours:02}{colon}{rest:02}"
 
 
+_OF_DAY = frozenset("YCymBbhdejAauwGVUWDFxvnt%")
+
+
 @dataclass(frozen=True, slots=True)
-class Writer:
-    """A printf pattern, and what is filled in; `of_day` where nothing of that is a time or a zone."""
+class _Pieces:
+    """A printf pattern, the Python of what is filled in, and the functions that this names."""
 
     form: str
-    parts: tuple[Callable[[datetime], int | str], ...]
+    values: tuple[str, ...]
+    functions: dict[str, Callable[[datetime], str]]
     of_day: bool
 
 
-_OF_DAY = frozenset("YCymBbhdejAauwGVUWDFxvnt%")
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """Writes dates by one pattern; `of_day` where that needs neither a time nor a zone."""
+
+    write: Callable[[date], str]
+    of_day: bool
 
 
 @lru_cache(maxsize=256)
 def compiled(pattern: str) -> Writer:
     """The pattern, prepared for `dated`. Raises BadValue for an unknown directive."""
+    pieces = _pieces(pattern)
+    # nothing of the pattern is evaluated: it names directives, and what stands for them is written above
+    names = {**globals(), **pieces.functions, "form": pieces.form}
+    values = "".join(f"{value}, " for value in pieces.values)
+    return Writer(eval(f"lambda at: form % ({values})", names), pieces.of_day)
+
+
+def _pieces(pattern: str) -> _Pieces:
     form, end, of_day = "", 0, True
-    parts: list[Callable[[datetime], int | str]] = []
+    values: list[str] = []
+    functions: dict[str, Callable[[datetime], str]] = {}
     for found in _DIRECTIVE.finditer(pattern):
         inner = _directive(*found.groups())
         form += pattern[end : found.start()].replace("%", "%%") + inner.form
-        parts += inner.parts
+        values += inner.values
+        functions |= inner.functions
         of_day = of_day and inner.of_day
         end = found.end()
-    return Writer(form + pattern[end:].replace("%", "%%"), tuple(parts), of_day)
+    return _Pieces(form + pattern[end:].replace("%", "%%"), tuple(values), functions, of_day)
 
 
-def _directive(flags: str, width: str, colon: str, letter: str) -> Writer:
+def _directive(flags: str, width: str, colon: str, letter: str) -> _Pieces:
     if colon and letter != "z":
         raise BadValue("the date format has an unknown directive", "the colon belongs to %:z only")
     if letter in _SHORTHANDS:
-        return compiled(_SHORTHANDS[letter])
+        return _pieces(_SHORTHANDS[letter])
     if colon:
-        return Writer("%s", (lambda at: _offset(at, ":"),), of_day=False)
+        return _Pieces("%s", ('_offset(at, ":")',), {}, of_day=False)
     if letter not in _DIRECTIVES:
         raise BadValue("the date format has an unknown directive", "see the reference for `date`; a percent sign is %%")
-    form, part = _part(flags, width, _DIRECTIVES[letter])
-    return Writer(form, (part,), letter in _OF_DAY)
+    return _part(flags, width, letter)
 
 
-def _part(flags: str, width: str, part: _Part) -> tuple[str, Callable[[datetime], int | str]]:
-    value, default_width, default_padding = part
+def _part(flags: str, width: str, letter: str) -> _Pieces:
+    value, default_width, default_padding = _DIRECTIVES[letter]
     padding = "0" if "0" in flags else " " if "_" in flags else default_padding
     wanted = int(width) if width else 0 if "-" in flags else default_width
+    plain = not {"^", "#"} & {*flags}
+    if plain and (padding == " " or not wanted):
+        return _Pieces(f"%{wanted or ''}s", (value,), {}, letter in _OF_DAY)
+    if plain and default_width > 1:  # these are numbers, and never negative
+        return _Pieces(f"%0{wanted}d", (value,), {}, letter in _OF_DAY)
+    written = eval(f"lambda at: {value}")
 
     def write(at: datetime) -> str:
-        text = str(value(at)).rjust(wanted, padding)
+        text = str(written(at)).rjust(wanted, padding)
         return text.upper() if "^" in flags else text.swapcase() if "#" in flags else text
 
-    if "^" in flags or "#" in flags:
-        return "%s", write
-    if padding == " " or not wanted:
-        return f"%{wanted or ''}s", value
-    if default_width > 1:  # these are numbers, and never negative
-        return f"%0{wanted}d", value
-    return "%s", write
+    name = f"write_{len(flags)}_{''.join(f'{ord(each)}_' for each in flags + width + letter)}"
+    return _Pieces("%s", (f"{name}(at)",), {name: write}, letter in _OF_DAY)
 
 
 def dated(value: datetime | date, prepared: Writer) -> str:
     """What `date` prints of a date or time."""
-    at: Any = value
     if not prepared.of_day and not isinstance(value, datetime):
-        at = datetime.combine(value, time.min)
-    return prepared.form % tuple([part(at) for part in prepared.parts])
+        value = datetime.combine(value, time.min)
+    return prepared.write(value)
 
 
 def check_date_format(pattern: str) -> None:

@@ -270,7 +270,7 @@ def _contained(call: Function) -> Function:
     def contained(left: object, *arguments: object, **keywords: object) -> object:
         try:
             result = call(left, *arguments, **keywords)
-        except (NameLacking, NullMet, ResourceLimitError):
+        except (NameLacking, NullMet, ResourceLimitError, MemoryError):
             raise
         except BadValue as bad:
             raise FilterTrouble(bad) from None

@@ -96,6 +96,11 @@ def _arithmetic(
     return apply
 
 
+def times(left: object, right: object) -> Number:
+    found = quick.times(left, right)
+    return _product(left, right) if found is None else found
+
+
 def _divisor(value: Number) -> None:
     if value == 0:
         raise BadValue("division by zero")
@@ -113,7 +118,7 @@ def _modulo(left: Decimal, right: Decimal) -> Decimal:
 
 plus = _arithmetic(lambda a, b: a + b, _EXACT.add, quick.plus)
 minus = _arithmetic(lambda a, b: a - b, _EXACT.subtract, quick.minus)
-times = _arithmetic(lambda a, b: a * b, _EXACT.multiply, quick.times)
+_product = _arithmetic(lambda a, b: a * b, _EXACT.multiply)
 _quotient = _arithmetic(lambda a, b: a // b, _divide)
 _remainder = _arithmetic(lambda a, b: a % b, _modulo)
 

@@ -63,7 +63,7 @@ class Program:
             raise NotCompiled("a template of many parts")
 
     def flush(self, block: Block) -> None:
-        block.flush(None if self.buffer is None else f"{self.buffer}.append")
+        block.flush(self.buffer)
 
     def line(self, block: Block, statement: str) -> None:
         """A statement, behind what waits to be printed: that may use what the statement changes."""
@@ -120,4 +120,5 @@ class Program:
         first, name = self.values.once(code)
         short = f"escaped({name})" if self.escaping else name
         test = f" and len({name}) < {LONG_TEXT}" if self.guarded or self.enclosing else ""
-        block.text(f"({short} if type({first}) is str{test} else text({name}))")
+        whole = f"str({name}) if type({name}) is int and -1000000000 < {name} < 1000000000"
+        block.text(f"({short} if type({first}) is str{test} else {whole} else text({name}))")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 _SCALE = 10_000
 _DIGITS = 10**15
+_STEPS = (10_000, 1_000, 100, 10, 1)
 
 
 def _scaled(value: object) -> int:
@@ -50,8 +51,9 @@ def neither(left: object, right: object) -> float | None:
 
 def rounded(value: object, places: object) -> int:
     """The float times ten to the power of `places`, halves away from zero; 0 for what this module leaves alone."""
-    if type(value) is not float or type(places) is not int or not 0 <= places <= 4:
+    if type(value) is not float or type(places) is not int or not 0 <= places <= 4 or not -1e11 < value < 1e11:
         return 0
-    step: int = 10 ** (4 - places)
-    found = _scaled(value)
+    step, found = _STEPS[places], round(value * _SCALE)
+    if found / _SCALE != value:
+        return 0
     return (found + step // 2) // step if found > 0 else -((-found + step // 2) // step)

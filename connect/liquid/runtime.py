@@ -20,10 +20,11 @@ from liquid.limits import to_int
 from liquid.token import Token
 from markupsafe import Markup, escape
 
+from connect.liquid import quick
 from connect.liquid.context import State
-from connect.liquid.dates import dated
 from connect.liquid.expressions import comparable
 from connect.liquid.limits import LOOP_ITERATIONS, OUTPUT_BYTES, VALUE_CHARACTERS, measure
+from connect.liquid.numbers import times
 from connect.liquid.printing import PRINTERS, printed, text_of
 from connect.liquid.tags import random_limit
 from connect.liquid.trouble import NullMet, Skip
@@ -98,6 +99,18 @@ def keeper(most: int) -> Callable[[object], None]:
             raise GiveUp
 
     return keep
+
+
+def product(left: object, right: object, guarded: Callable[[object, object], object]) -> object:
+    """What `times` gives, for numbers without its guard."""
+    if type(right) is int and -_BOUND < right < _BOUND:
+        if type(left) is float and (found := quick.times(left, right)) is not None:
+            return found
+        if type(left) is int and -_BOUND < left < _BOUND:
+            return left * right
+        if type(left) is Decimal:
+            return times(left, right)
+    return guarded(left, measured(right))
 
 
 def compact(parts: list[str], size: int) -> int:
@@ -195,6 +208,9 @@ def _text(environment: Environment) -> Callable[[object], str]:
     def text(value: object) -> str:
         """What a value prints."""
         kind = type(value)
+        if kind is float:
+            written = repr(value)
+            return written if "e" not in written else text_of(value)
         if kind is int and -_BOUND < value < _BOUND:  # type: ignore[operator]
             return str(value)
         if kind in PRINTERS:
@@ -257,7 +273,7 @@ def row_of(columns: Mapping[str, Sequence[object]], index: int) -> dict[str, obj
 _FIXED: dict[str, object] = {
     "SCALARS": frozenset((float, Decimal, datetime, date)),
     "DATES": frozenset((datetime, date)),
-    "dated": dated,
+    "TIMES": frozenset((datetime,)),
     "escaped": escaped,
     "joined": "".join,
     "truthy": truthy,
@@ -268,6 +284,7 @@ _FIXED: dict[str, object] = {
     "at_most": at_most,
     "contains": contains,
     "compact": compact,
+    "product": product,
     "captured": captured,
     "turn": turn,
     "Stops": Stops,

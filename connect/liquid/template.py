@@ -104,7 +104,7 @@ class Template:
         """As `render`, by python-liquid alone, which defines what the compiled template has to be equal to."""
         try:
             return self._render(scope, random_seed)
-        except (Skip, Refusal):  # a refusal of its own: what the scope computes, such as links, may refuse a person
+        except (Skip, Refusal, MemoryError):  # what the scope computes, such as links, may refuse; memory is the run's
             raise
         except Exception as error:  # noqa: BLE001 - one person's data must never end the run
             refusal = _refusal(error, scope)
@@ -144,7 +144,7 @@ def _write(node: Node, context: Context, buffer: Buffer) -> None:
     except LiquidError as error:
         error.token = error.token or node.token
         raise
-    except (Skip, StopRender):
+    except (Skip, StopRender, MemoryError):
         raise
     except Exception:  # noqa: BLE001 - python-liquid lets errors of values through; they may quote the value
         raise LiquidError("", token=node.token) from None

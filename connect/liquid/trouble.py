@@ -1,7 +1,7 @@
 """How a rendering ends when there is nothing to send: skipped by the template, or refused.
 
-Rendering never raises anything else. Nothing here holds a value of the scope: messages name the template, the place,
-the filter and the name that the template's author wrote.
+Rendering raises nothing else but MemoryError, which is nobody's bad data. Nothing here holds a value of the scope:
+messages name the template, the place, the filter and the name that the template's author wrote.
 """
 
 from __future__ import annotations

@@ -42,6 +42,10 @@ class Constants:
         return self._names[key]
 
 
+_LONG = 200
+"""Text of more characters is not copied before all is joined in the end."""
+
+
 @dataclass(slots=True)
 class Block:
     """Statements in order. What is printed waits, so that text printed in a row is written at once."""
@@ -73,13 +77,15 @@ class Block:
         self.lines.append(head)
         self.lines += [f" {line}" for line in body.lines] or [" pass"]
 
-    def flush(self, append: str | None) -> None:
-        """Write what waits; without a buffer to append to, it is only evaluated."""
+    def flush(self, buffer: str | None) -> None:
+        """Write what waits; without a buffer, it is only evaluated."""
         pieces, self.pieces = self.pieces, []
-        if append is None:
+        if buffer is None:
             self.lines += [piece for piece in pieces if isinstance(piece, str)]
+        elif len(pieces) > 1 and sum(len(piece.text) for piece in pieces if isinstance(piece, Literal)) > _LONG:
+            self.lines.append(f"{buffer}.extend(({', '.join(map(self._name, pieces))}))")
         elif pieces:
-            self.lines.append(f"{append}({self.joined(pieces)})")
+            self.lines.append(f"{buffer}.append({self.joined(pieces)})")
 
     def joined(self, pieces: list[Piece]) -> str:
         """One expression for the text of them all, as a statement's own: such can not stand in one another."""

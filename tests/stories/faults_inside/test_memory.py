@@ -43,11 +43,6 @@ def test_a_provider_that_runs_out_of_memory_pauses_the_run(shop: Any, shows: Any
     assert shop.connect("runs", "list", "--json").json[0]["id"] == run["id"]
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="liquid/template.py takes MemoryError for one person's bad data (`except Exception`): they are refused for"
-    " good as render_error, where the run should pause and go on",
-)
 def test_rendering_that_runs_out_of_memory_pauses_the_run_and_refuses_nobody(
     shop: Any, shows: Any, goes_on: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,5 +1,6 @@
 """Compiled templates are the interpreter's equals: in text, in skips, and in every refusal and its place."""
 
+# ruff: noqa: E501 - one template a line
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
@@ -15,7 +16,6 @@ from connect.errors import UserError
 from connect.liquid import Library, Refusal, Skip, Template
 from connect.liquid.filters import FILTERS
 from connect.project.text import Text
-
 from tests.unit.liquid.conftest import outcomes
 
 Compile = Callable[..., Template]
@@ -140,7 +140,14 @@ CORPUS = [
     "{% if user.a < 3 %}{% endif %}",
     "{% for i in user.b %}x{% endfor %}{% for i in user.list limit: 'x' %}{% endfor %}",
 ]
-FALLS_BACK = ("forloop %}{{ l", "forloop.nothing", "block.super | upcase", "assign user =", "for event in", "[user.key] |")
+FALLS_BACK = (
+    "forloop %}{{ l",
+    "forloop.nothing",
+    "block.super | upcase",
+    "assign user =",
+    "for event in",
+    "[user.key] |",
+)
 OPTIONS = [
     {"escape": escape, "undefined": undefined, "nulls": nulls}
     for escape in (False, True)
@@ -191,7 +198,9 @@ def test_the_interpreter_is_not_asked_for_what_goes_well(source: str, monkeypatc
     assert template.render(scope, random_seed=b"x") == wanted
 
 
-texts = st.text(max_size=6) | st.sampled_from(["<b>&\"'", "  ", "0", "12.5", "2026-03-14", "name", "ß\N{GRINNING FACE}"])
+texts = st.text(max_size=6) | st.sampled_from(
+    ["<b>&\"'", "  ", "0", "12.5", "2026-03-14", "name", "ß\N{GRINNING FACE}"]
+)
 leaves = (
     st.none()
     | st.booleans()
@@ -206,13 +215,32 @@ leaves = (
 )
 values = st.recursive(
     leaves,
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(["name", "n", "size", "x"]), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(["name", "n", "size", "x"]), inner, max_size=3)
+    ),
     max_leaves=8,
 )
 
 names = st.sampled_from(
-    ["user.a", "user.b", "user.c", "user.a.name", "user.c[0]", "user.b.size", "user.gone", "x", "i", "i.name", "y"]
-    + ["user[user.a]", "now", "campaign.name", "forloop.index", "n", "user.a.first"]
+    [
+        "user.a",
+        "user.b",
+        "user.c",
+        "user.a.name",
+        "user.c[0]",
+        "user.b.size",
+        "user.gone",
+        "x",
+        "i",
+        "i.name",
+        "y",
+        "user[user.a]",
+        "now",
+        "campaign.name",
+        "forloop.index",
+        "n",
+        "user.a.first",
+    ]
 )
 literals = st.sampled_from(["'x'", "'<b>'", "''", "1", "-3", "2.5", "true", "false", "nil", "'2026-01-01'", "'12'"])
 operands = names | literals
@@ -220,7 +248,15 @@ filters = st.tuples(st.sampled_from(sorted(FILTERS)), st.lists(operands, max_siz
     lambda call: f" | {call[0]}" + (": " + ", ".join(call[1]) if call[1] else "")
 )
 likely = st.sampled_from(
-    [" | default: 'd'", " | fallback: user.b", " | upcase", " | append: '<'", " | prepend: user.a", " | plus: 2", " | date: '%F'"]
+    [
+        " | default: 'd'",
+        " | fallback: user.b",
+        " | upcase",
+        " | append: '<'",
+        " | prepend: user.a",
+        " | plus: 2",
+        " | date: '%F'",
+    ]
 )
 outputs = st.builds(lambda left, calls: left + "".join(calls), operands, st.lists(filters | likely, max_size=3))
 comparisons = st.builds(
@@ -233,20 +269,43 @@ conditions = st.lists(operands | comparisons, min_size=1, max_size=3).flatmap(
     lambda parts: st.sampled_from([" and ", " or "]).map(lambda word: word.join(parts))
 )
 iterables = names | st.just("(1..3)") | st.just("(user.a..3)")
-slices = st.sampled_from(["", "", " reversed", " limit: 2", " offset: 1", " limit: user.b", " offset: continue", " limit: 0 reversed"])
+slices = st.sampled_from(
+    ["", "", " reversed", " limit: 2", " offset: 1", " limit: user.b", " offset: continue", " limit: 0 reversed"]
+)
 
 
 def nested(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     body = st.lists(inner, max_size=3).map("".join)
     return st.one_of(
-        st.builds("{{% if {} %}}{}{{% elsif {} %}}{}{{% else %}}{}{{% endif %}}".format, conditions, body, conditions, body, body),
+        st.builds(
+            "{{% if {} %}}{}{{% elsif {} %}}{}{{% else %}}{}{{% endif %}}".format,
+            conditions,
+            body,
+            conditions,
+            body,
+            body,
+        ),
         st.builds("{{% unless {} %}}{}{{% endunless %}}".format, conditions, body),
         st.builds("{{% for i in {}{} %}}{}{{% else %}}{}{{% endfor %}}".format, iterables, slices, body, body),
         st.builds("{{% tablerow i in {} cols: 2 %}}{}{{% endtablerow %}}".format, iterables, body),
-        st.builds("{{% case {} %}}{{% when {}, {} %}}{}{{% when {} %}}{}{{% else %}}{}{{% endcase %}}".format, operands, operands, operands, body, operands, body, body),
+        st.builds(
+            "{{% case {} %}}{{% when {}, {} %}}{}{{% when {} %}}{}{{% else %}}{}{{% endcase %}}".format,
+            operands,
+            operands,
+            operands,
+            body,
+            operands,
+            body,
+            body,
+        ),
         st.builds("{{% capture x %}}{}{{% endcapture %}}".format, body),
         st.builds("{{% ifchanged %}}{}{{% endifchanged %}}".format, body),
-        st.builds("{{% for i in (1..3) %}}{}{{% if i == 2 %}}{{% {} %}}{{% endif %}}{}{{% endfor %}}".format, body, st.sampled_from(["break", "continue"]), body),
+        st.builds(
+            "{{% for i in (1..3) %}}{}{{% if i == 2 %}}{{% {} %}}{{% endif %}}{}{{% endfor %}}".format,
+            body,
+            st.sampled_from(["break", "continue"]),
+            body,
+        ),
         st.builds("{{% block z %}}{}{{% endblock %}}".format, body),
     )
 
@@ -258,7 +317,9 @@ pieces = st.recursive(
         st.text(alphabet="ab <>&\n", max_size=4),
         outputs.map("{{% assign x = {} %}}".format),
         outputs.map("{{% assign y = {} %}}".format),
-        st.builds("{{% render '{}', item: {}, given: {} %}}".format, st.sampled_from(sorted(FILES)[:4]), operands, operands),
+        st.builds(
+            "{{% render '{}', item: {}, given: {} %}}".format, st.sampled_from(sorted(FILES)[:4]), operands, operands
+        ),
         st.builds("{{% render 'card' for {} as item %}}".format, names),
         st.builds("{{% cycle {}, {} %}}".format, operands, operands),
         operands.map("{{% random {} %}}".format),
@@ -283,7 +344,12 @@ def test_any_template_renders_equally_over_any_data(
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.lists(pieces, max_size=2).map("".join), st.lists(pieces, max_size=2).map("".join), values, st.sampled_from(OPTIONS))
+@given(
+    st.lists(pieces, max_size=2).map("".join),
+    st.lists(pieces, max_size=2).map("".join),
+    values,
+    st.sampled_from(OPTIONS),
+)
 def test_any_layout_renders_equally(beside: str, body: str, a: object, options: dict[str, object]) -> None:
     source = f"{{% layout 'middle' %}}{{% block head %}}{body}{{{{ block.super }}}}{{% endblock %}}{{% block deep %}}{body}{{% endblock %}}"
     try:
