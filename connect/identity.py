@@ -86,7 +86,7 @@ def read_correlation_id(text: str) -> tuple[str, bytes] | None:
 
 
 def _text(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).decode().rstrip("=")
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
 def _bytes(text: str) -> bytes:
@@ -123,7 +123,7 @@ class KeyRing:
         """
         key = self._keys[0]
         nonce = secrets.token_bytes(12) if nonce_seed is None else _digest(key.bytes + nonce_seed + plain, 12)
-        return key.head + nonce + key.cipher.encrypt(nonce, _pad(plain), purpose.encode())
+        return key.head + nonce + key.encrypt(nonce, _pad(plain), purpose.encode())
 
     def open(self, purpose: str, sealed: bytes) -> bytes:
         """Decrypt; raises SealBroken when it was changed, made for another purpose or under an unknown key."""
@@ -134,7 +134,7 @@ class KeyRing:
         for key in self._keys:
             if key.head == sealed[:5]:
                 try:
-                    return _unpad(key.cipher.decrypt(sealed[5:17], sealed[17:], purpose.encode()))
+                    return _unpad(key.decrypt(sealed[5:17], sealed[17:], purpose.encode()))
                 except InvalidTag:
                     raise SealBroken("the seal does not match") from None
         raise SealBroken("no key of the project's ring opens it")
@@ -158,7 +158,8 @@ class _Key:
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # takes longer to import than `--help` may
 
         self.bytes = derived
-        self.cipher = AESGCM(derived)
+        cipher = AESGCM(derived)
+        self.encrypt, self.decrypt = cipher.encrypt, cipher.decrypt
         self.head = bytes((_SEAL_VERSION,)) + _digest(derived, 4, person=b"connect-key-id")
 
 
@@ -178,12 +179,14 @@ def _unpad(padded: bytes) -> bytes:
 
 
 _UNSUBSCRIBE = "unsubscribe"
+_json = json.encoder.encode_basestring
+"""A string as JSON, without what `json.dumps` does for everything else."""
 
 
 def unsubscribe_token(ring: KeyRing, key: bytes, claims: Mapping[str, str]) -> str:
     """A sealed token for an unsubscribe link: opaque, URL-safe, the same for the same message key."""
-    plain = json.dumps(dict(sorted(claims.items())), ensure_ascii=False, separators=(",", ":")).encode()
-    return _text(ring.seal(_UNSUBSCRIBE, plain, nonce_seed=key))
+    written = ",".join([f'"{name}":{_json(claims[name])}' for name in sorted(claims)])
+    return _text(ring.seal(_UNSUBSCRIBE, f"{{{written}}}".encode(errors="replace"), nonce_seed=key))
 
 
 def open_unsubscribe_token(ring: KeyRing, token: str) -> dict[str, str]:

@@ -162,6 +162,7 @@ def _run(plan: Plan, ledger: Ledger, accounts: Accounts, json: bool, goes_on: st
     job = begin(plan, ledger, SystemClock(), system_random, accounts)
     failure: ConnectError | None = None
     began = time.monotonic()
+    wiring.long_running()
     with _watching(plan) as watch:
         try:
             with asyncio.Runner(loop_factory=wiring.event_loop) as runner:

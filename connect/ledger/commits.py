@@ -87,14 +87,16 @@ class Commits:
         *,
         settled: Sequence[Settled] = (),
         withdrawn: Sequence[bytes] = (),
+        released: Sequence[Call] = (),
     ) -> None:
         """Everything up to the cursor is settled: count it and forget its keys, settled before or not.
 
-        `settled` and `withdrawn` are others, ahead of the cursor, that are to be written with it.
+        `settled`, `withdrawn` and `released` are others, ahead of the cursor, that are to be written with it.
 
         A cursor of None stays where it is, for deliveries that are in no place, such as those of people who left.
         """
-        await self._write(Writes((), settled, withdrawn, passed, cursor, dict(tallies)))
+        members = [members_of(call) for call in released]
+        await self._write(Writes(members, settled, withdrawn, passed, cursor, dict(tallies)))
 
     async def close(self) -> None:
         """Write what is waiting, and stop. Safe to call twice."""

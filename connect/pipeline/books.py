@@ -49,11 +49,13 @@ class Books(Protocol):
     def composed(self, composed: Composed) -> None:
         """These rows were composed. Before anything else is said of them, and once for each row."""
 
-    async def release(self, calls: Sequence[Call]) -> None:
-        """The deliveries of these calls are about to be in the air. Returns when that is durable."""
+    async def write(
+        self, settled: Sequence[Settlement], withdrawn: Sequence[bytes] = (), released: Sequence[Call] = ()
+    ) -> None:
+        """These deliveries have ended, those were certainly not taken, and these calls are about to be in the air.
 
-    async def settle(self, settled: Sequence[Settlement], withdrawn: Sequence[bytes] = ()) -> None:
-        """These have ended, and those were certainly not taken. Returns when both are durable, together."""
+        Returns when all of it is durable, together.
+        """
 
     def throttled(self, account: str, wait: timedelta, words: str) -> None:
         """The account makes everyone wait, also those of other workers."""

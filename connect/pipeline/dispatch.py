@@ -1,11 +1,11 @@
 """From rendered messages to receipts: intents first, then the provider, then outcomes.
 
-One lane per provider account, of four stages that overlap:
+One lane per provider account, of stages that overlap:
 
     pack      messages become calls, up to what the provider takes in one
-    release   their intents are made durable, many calls in one commit, as far as the released window has room
-    send      one task for each call that may be in the air at once
-    settle    outcomes are made durable, many calls in one commit; then their places in the window are free again
+    write     outcomes of calls that have ended, and intents of calls that leave, as far as the released window has
+              room: many of both in one commit
+    send      calls whose intents are durable, as many at once as the account's concurrency
 
 So what a kill leaves in doubt is at most one window.
 """
@@ -36,6 +36,10 @@ from connect.vocabulary import InDoubt
 
 _WINDOW = 2
 """Calls released to an account, as a multiple of its concurrency."""
+
+
+_GATHER = 0.002
+"""Seconds that outcomes wait for others to share their commit: a fraction of what a commit takes."""
 
 
 @dataclass(slots=True)
@@ -114,7 +118,7 @@ class Lane:
         self._stages: list[asyncio.Task[None]] = []
         self._sending: set[asyncio.Task[None]] = set()
         self._retrying: asyncio.Task[None] | None = None
-        self._releasable, self._answered = asyncio.Event(), asyncio.Event()
+        self._stirred = asyncio.Event()
         self._changed, self._sooner, self._halted = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self.trouble: BaseException | None = None
         self.waiting = ""
@@ -156,11 +160,11 @@ class Lane:
         self._queue.extend(calls)
         if self._queue:
             self._start()
-            self._releasable.set()
+            self._stirred.set()
 
     def _start(self) -> None:
         if not self._stages:
-            self._stages = [asyncio.create_task(self._release_on()), asyncio.create_task(self._settle_on())]
+            self._stages = [asyncio.create_task(self._write_on())]
 
     # Calls that are in doubt since a crash
 
@@ -246,7 +250,7 @@ class Lane:
 
     def _halt(self) -> None:
         self._halted.set()
-        for event in (self._sooner, self._changed, self._releasable, self._answered):
+        for event in (self._sooner, self._changed, self._stirred):
             event.set()
 
     async def _end(self) -> None:
@@ -262,24 +266,48 @@ class Lane:
         if self.trouble is not None:
             raise self.trouble
 
-    # Release
+    # The books: outcomes that came in and calls that leave share a commit
 
-    async def _release_on(self) -> None:
-        while not self._halted.is_set():
-            if not ((self._queue or self._due) and self._free):
-                self._releasable.clear()
-                await self._releasable.wait()
-                continue
-            calls = list(islice(self._in_turn(), self._free))
+    async def _write_on(self) -> None:
+        while True:
+            await self._stirred.wait()
+            if not self._is_worth_a_commit():
+                await asyncio.sleep(_GATHER)  # others in the air end soon, and share it
+            self._stirred.clear()
+            answers, self._answers = self._answers, []
+            self._free += sum(answer.places for answer in answers)
+            calls = [] if self._halted.is_set() else list(islice(self._in_turn(), self._free))
             self._free -= len(calls)
             self._flying += len(calls)
             self._changed.set()
             try:
-                await self._books.release([self._call(packed) for packed in calls])
+                await self._write(answers, calls)
             except Exception as problem:  # noqa: BLE001 - raised to whoever puts or drains
-                self._lost(len(calls), problem)
+                self._lost(len(answers) + len(calls), problem)
             else:
+                self._land(answers)
                 self._release(calls)
+
+    def _is_worth_a_commit(self) -> bool:
+        """Half a window, so that the other half is in the air meanwhile; or nothing is in the air to wait for."""
+        ended = len(self._answers)
+        leaving = min(self._free + ended, len(self._queue) + len(self._due))
+        return max(ended, leaving) >= self._window // 2 or ended >= self._flying
+
+    async def _write(self, answers: Sequence[_Answer], calls: Sequence[Packed]) -> None:
+        """A place of the window is free as soon as the outcome of its call is durable, and so also together with it."""
+        settled = [end for answer in answers for end in answer.settled]
+        untaken = [key for answer in answers for key in answer.untaken]
+        if settled or untaken or calls:
+            await self._books.write(settled, untaken, [self._call(packed) for packed in calls])
+
+    def _land(self, answers: Sequence[_Answer]) -> None:
+        """What became of these calls is durable: what goes round again may."""
+        self._flying -= len(answers)
+        for answer in answers:
+            for wait, call in answer.again:
+                self._again(call, wait)
+        self._changed.set()
 
     def _in_turn(self) -> Iterator[Packed]:
         """Take what waits: one that was never tried, one that is due again, and so on."""
@@ -358,7 +386,7 @@ class Lane:
 
     def _answer(self, answer: _Answer) -> None:
         self._answers.append(answer)
-        self._answered.set()
+        self._stirred.set()
 
     # Receipts
 
@@ -404,33 +432,6 @@ class Lane:
         else:
             answer.again.append((verdict, Packed([ticket])))
 
-    # Settle
-
-    async def _settle_on(self) -> None:
-        while True:
-            await self._answered.wait()
-            self._answered.clear()
-            answers, self._answers = self._answers, []
-            settled = [end for answer in answers for end in answer.settled]
-            untaken = [key for answer in answers for key in answer.untaken]
-            try:
-                if settled or untaken:
-                    await self._books.settle(settled, untaken)
-            except Exception as problem:  # noqa: BLE001 - raised to whoever puts or drains
-                self._lost(len(answers), problem)
-            else:
-                self._landed(answers)
-
-    def _landed(self, answers: Sequence[_Answer]) -> None:
-        """The places of these calls in the window are free again."""
-        self._flying -= len(answers)
-        self._free += sum(answer.places for answer in answers)
-        for answer in answers:
-            for wait, call in answer.again:
-                self._again(call, wait)
-        self._changed.set()
-        self._releasable.set()
-
     # Retries
 
     def _again(self, call: Packed, wait: float) -> None:
@@ -448,7 +449,7 @@ class Lane:
             await self._until(self._sooner, self._later.next_due - self._clock.monotonic())
             if not self._halted.is_set() and (due := self._later.take(self._clock.monotonic())):
                 self._due.append(due)
-                self._releasable.set()
+                self._stirred.set()
 
     async def _until(self, event: asyncio.Event, seconds: float) -> None:
         """Until the event, or until this much time has passed by the run's clock."""

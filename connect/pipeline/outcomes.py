@@ -100,20 +100,19 @@ class Outcomes:
         self._over = True
         self._room.set()
 
-    async def release(self, calls: Sequence[Call]) -> None:
-        await self._commits.release(calls)
-
-    async def settle(self, settled: Sequence[Settlement], withdrawn: Sequence[bytes] = ()) -> None:
+    async def write(
+        self, settled: Sequence[Settlement], withdrawn: Sequence[bytes] = (), released: Sequence[Call] = ()
+    ) -> None:
         for number, row, channel, key, outcome, reason in settled:
             batch = self._open[number]
             self._count(batch, row, (channel, _NO_ARM, outcome, reason), 1)
             batch.keys.setdefault(row, []).append(key)
             batch.pending[row] -= 1
-        await self._commit(settled, withdrawn)
+        await self._commit(settled, withdrawn, released)
 
     async def flush(self) -> None:
         """Move the cursor over what is settled now."""
-        await self._commit((), ())
+        await self._commit((), (), ())
 
     def throttled(self, account: str, wait: timedelta, words: str) -> None:
         """Whoever sends knows it already."""
@@ -122,15 +121,17 @@ class Outcomes:
         """It is raised to whoever deals rows next."""
         self.give_up()
 
-    async def _commit(self, settled: Sequence[Settlement], withdrawn: Sequence[bytes]) -> None:
-        """One write: outcomes that must wait ahead of the cursor, and the prefix that it passes."""
+    async def _commit(
+        self, settled: Sequence[Settlement], withdrawn: Sequence[bytes], released: Sequence[Call]
+    ) -> None:
+        """One write: the prefix that the cursor passes, outcomes that must wait ahead of it, and what is to leave."""
         tallies: Counter[TallyKey] = Counter()
         keys: list[bytes] = []
         cursor = self._pass_prefix(tallies, keys)
         waiting = [(end.key, end.outcome, end.reason) for end in settled if not self._is_passed(end)]
-        if cursor is None and not waiting and not withdrawn:
+        if cursor is None and not (waiting or withdrawn or released):
             return
-        await self._commits.advance(cursor, tallies, keys, settled=waiting, withdrawn=withdrawn)
+        await self._commits.advance(cursor, tallies, keys, settled=waiting, withdrawn=withdrawn, released=released)
         self.position = cursor or self.position
 
     def _is_passed(self, end: Settlement) -> bool:

@@ -40,7 +40,7 @@ class Writes:
         self.withdrawn: list[bytes] = []
         self.calls = 0
 
-    async def advance(self, cursor, tallies, passed, *, settled=(), withdrawn=()):
+    async def advance(self, cursor, tallies, passed, *, settled=(), withdrawn=(), released=()):
         assert cursor is None or cursor >= self.cursor
         self.calls += 1
         self.cursor = cursor or self.cursor
@@ -88,19 +88,19 @@ async def test_rows_that_ended_at_once_pass_with_the_next_flush(outcomes, writes
 
 async def test_the_cursor_waits_for_every_delivery_of_a_row(outcomes, writes):
     row = add(outcomes, 1, [], 2)
-    await outcomes.settle([settled(row, EMAIL, key(1), SENT)])
+    await outcomes.write([settled(row, EMAIL, key(1), SENT)])
     assert (writes.cursor, writes.ahead, writes.forgotten) == ("", [key(1)], [])
-    await outcomes.settle([settled(row, SMS, key(2), SENT)])
+    await outcomes.write([settled(row, SMS, key(2), SENT)])
     assert (writes.cursor, writes.ahead, writes.forgotten) == (place(1), [key(1)], [key(1), key(2)])
 
 
 async def test_what_settles_behind_a_pending_row_is_written_ahead_and_passed_with_it(outcomes, writes):
     first, second = add(outcomes, 1, [], 1), add(outcomes, 2, [], 1)
     add(outcomes, 3, [(EMAIL, SKIPPED)], 0)
-    await outcomes.settle([settled(second, EMAIL, key(2), SENT)])
+    await outcomes.write([settled(second, EMAIL, key(2), SENT)])
     await outcomes.flush()
     assert (writes.cursor, writes.counted, writes.ahead) == ("", {}, [key(2)])
-    await outcomes.settle([settled(first, EMAIL, key(1), SENT)])
+    await outcomes.write([settled(first, EMAIL, key(1), SENT)])
     assert (writes.cursor, writes.forgotten) == (place(3), [key(1), key(2)])
     assert sum(writes.counted.values()) == 3
 
@@ -108,7 +108,7 @@ async def test_what_settles_behind_a_pending_row_is_written_ahead_and_passed_wit
 async def test_the_cursor_does_not_pass_rows_that_are_not_composed_yet(outcomes, writes):
     outcomes.begin(1, [place(number) for number in range(1, 5)])
     outcomes.composed(Composed(1, 0, [0, 1], [(0, EMAIL, SKIPPED, 1)]))
-    await outcomes.settle([settled(1, EMAIL, key(2), SENT, row=1)])
+    await outcomes.write([settled(1, EMAIL, key(2), SENT, row=1)])
     assert writes.cursor == place(2)
     outcomes.composed(Composed(1, 2, [0, 0], [(2, EMAIL, SKIPPED, 1), (3, EMAIL, SKIPPED, 5)]))
     await outcomes.flush()
@@ -128,7 +128,7 @@ async def test_a_later_batch_waits_for_the_one_before_it(outcomes, writes):
 
 async def test_what_of_a_call_ended_and_what_was_not_taken_is_one_write(outcomes, writes):
     row = add(outcomes, 1, [], 2)
-    await outcomes.settle([settled(row, EMAIL, key(1), SENT)], [key(2)])
+    await outcomes.write([settled(row, EMAIL, key(1), SENT)], [key(2)])
     assert (writes.calls, writes.ahead, writes.withdrawn) == (1, [key(1)], [key(2)])
 
 
@@ -159,9 +159,9 @@ async def test_reading_waits_while_too_many_are_ahead_of_the_cursor_settled_or_n
     monkeypatch.setattr(module, "FARTHEST_AHEAD", 3)
     rows = [add(outcomes, number, [], 1) for number in range(3)]
     waiting = asyncio.ensure_future(outcomes.room())
-    await outcomes.settle([settled(rows[1], EMAIL, key(1), SENT), settled(rows[2], EMAIL, key(2), SENT)])
+    await outcomes.write([settled(rows[1], EMAIL, key(1), SENT), settled(rows[2], EMAIL, key(2), SENT)])
     assert not waiting.done()
-    await outcomes.settle([settled(rows[0], EMAIL, key(0), SENT)])
+    await outcomes.write([settled(rows[0], EMAIL, key(0), SENT)])
     await waiting
     assert outcomes.ahead == 0
 
@@ -203,7 +203,7 @@ def test_in_any_order_everything_is_counted_once_and_nothing_unsettled_is_passed
         for size in sizes:
             some, left = left[:size], left[size:]
             if some:
-                calls.append(asyncio.ensure_future(outcomes.settle([end for _, end in some])))
+                calls.append(asyncio.ensure_future(outcomes.write([end for _, end in some])))
                 await asyncio.sleep(0)
                 unsettled = min((number for number, _ in left), default=len(rows))
                 assert writes.cursor == "" or int(writes.cursor, 16) < unsettled
@@ -223,8 +223,8 @@ async def test_on_a_real_ledger_outcomes_that_wait_survive_and_those_passed_are_
     outcomes = bench.outcomes
     first, second = add(outcomes, 1, [], 1), add(outcomes, 2, [], 1)
     await bench.commits.intend([Intent(key(n), n, EMAIL, "mail", n) for n in (1, 2)])
-    await outcomes.settle([settled(second, EMAIL, key(2), SENT)])
+    await outcomes.write([settled(second, EMAIL, key(2), SENT)])
     assert bench.near() == {1: None, 2: "sent"}
-    await outcomes.settle([settled(first, EMAIL, key(1), Ended(Outcome.failed, "full"))])
+    await outcomes.write([settled(first, EMAIL, key(1), Ended(Outcome.failed, "full"))])
     assert (bench.near(), bench.cursor()) == ({}, 2)
     assert bench.counted() == {"failed: full": 1, "sent": 1}
