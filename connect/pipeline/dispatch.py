@@ -92,6 +92,7 @@ class Lane:
     ) -> None:
         self._provider, self._account, self._books = provider, account, books
         self._terms, self._clock = terms, terms.clock
+        account.margin.holds = terms.hold.fresh
         keyed = provider.capabilities.idempotency is Idempotency.request_key
         self._gathering = Gathering(whole if whole and keyed else {})
         self._verdicts = Verdicts(

@@ -17,6 +17,7 @@ A client belongs to the process that made it: its runtime, one thread for all cl
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -101,7 +102,8 @@ class Client:
     async def post(self, url: str, body: bytes, headers: Mapping[str, str], *, deadline: float | None = None) -> Reply:
         """Ask once. Nothing is written after the deadline (of the loop's clock; the time-out from now if not given).
 
-        Raises NotWritten or NoAnswer.
+        That clock is `time.monotonic`, as is the client's own: both go on while the process is stopped (SIGSTOP), so
+        that one which wakes up after its deadline writes nothing. Raises NotWritten or NoAnswer.
         """
         return await self.request("POST", url, body, headers, deadline=deadline)
 
@@ -109,11 +111,11 @@ class Client:
         self, method: str, url: str, body: bytes, headers: Mapping[str, str], *, deadline: float | None = None
     ) -> Reply:
         """As `post`, with another method."""
-        clock = asyncio.get_running_loop().time
-        deadline = clock() + self._seconds if deadline is None else deadline
+        deadline = asyncio.get_running_loop().time() + self._seconds if deadline is None else deadline
         await self._turn(deadline)
         try:
-            left = deadline - clock()
+            # uvloop's clock is read once for each turn of the loop, so it misses a stop in the middle of one.
+            left = deadline - time.monotonic()
             if left <= 0:
                 raise NotWritten("no_free_connection")
             return await self._answer(self._prepared(method, url, body, headers, left))

@@ -6,6 +6,7 @@ import asyncio
 import socket
 import ssl
 import struct
+import time
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -276,6 +277,18 @@ async def test_requests_wait_their_turn_and_are_not_written_too_late() -> None:
             await made.post(server.url, b"", {}, deadline=now - 1)
         await asyncio.gather(first, return_exceptions=True)
     assert len(server.requests) == 1
+
+
+async def test_a_deadline_that_passed_while_the_loops_clock_stood_still_is_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As in a process that was stopped in the middle of a turn of the loop."""
+    async with Server(silence) as server, client() as made:
+        with monkeypatch.context() as stopped:
+            stopped.setattr(asyncio.get_running_loop(), "time", lambda: time.monotonic() - 3600)
+            with refused("no_free_connection"):
+                await made.post(server.url, b"", {}, deadline=time.monotonic() - 0.001)
+    assert server.requests == []
 
 
 async def test_a_place_is_free_again_after_trouble() -> None:
