@@ -17,7 +17,7 @@ from connect.pipeline.deliveries import Ended
 from connect.pipeline.recovery import Recovered
 from connect.pipeline.verdicts import RETRY_FOR
 from connect.providers import memory
-from connect.providers.interface import Idempotency, Receipt, Status
+from connect.providers.interface import LEASE_OVER, Idempotency, Receipt, Status
 from connect.testing import an_email
 from connect.vocabulary import Channel, InDoubt, Outcome, Reason
 
@@ -510,6 +510,26 @@ async def test_a_worker_that_lost_its_lease_sends_nothing_of_its_queue(bench):
     await lane.stop()
     assert bench.offered == []
     assert bench.delivered() == []
+
+
+async def test_what_was_not_written_because_the_lease_was_over_is_nobodys_trouble(bench, clock):
+    """The lane makes sure of its lease, and offers it again at once; the account is not down for that."""
+    asked = []
+
+    async def held() -> None:
+        asked.append(1)
+
+    people, began = range(1, 31), clock.monotonic()
+    lane = bench.lane(first(Receipt(Status.transient, LEASE_OVER)), held=held, concurrency=len(people))
+    await bench.send(lane, *people)
+    assert bench.counted() == {"sent": len(people)}
+    assert len(asked) == 2 * len(people)
+    assert (lane.waiting, clock.monotonic()) == ("", began)
+
+
+async def test_an_adapter_can_ask_its_account_whether_the_lease_holds(bench):
+    holds = [bench.lane(held=held)._account.margin.holds() for held in (None, asyncio.Event().wait)]
+    assert holds == [True, False]
 
 
 async def test_a_key_that_the_provider_has_forgotten_is_not_relied_on(bench, clock):
