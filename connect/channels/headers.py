@@ -146,8 +146,10 @@ def encoded_words(text: str, room: int = 75) -> list[str]:
     """The text as encoded words of at most `room` characters (75 by RFC 2047), in whichever encoding is shorter."""
     data = text.encode()
     capacity = min(room, 75) - _FRAME
-    if sum(len(_Q[byte]) for byte in data) <= len(data) * 4 // 3:
-        return [f"=?utf-8?q?{chunk}?=" for chunk in _q_chunks(text, capacity)]
+    shown = "".join(map(_Q.__getitem__, data))
+    if len(shown) <= len(data) * 4 // 3:
+        chunks = [shown] if len(shown) <= capacity else _q_chunks(text, capacity)
+        return [f"=?utf-8?q?{chunk}?=" for chunk in chunks]
     return [f"=?utf-8?b?{base64.b64encode(chunk).decode()}?=" for chunk in _chunks(data, capacity // 4 * 3)]
 
 
@@ -155,7 +157,7 @@ def _q_chunks(text: str, capacity: int) -> Iterator[str]:
     """Pieces of Q encoding; no character is cut in two (RFC 2047 section 5)."""
     chunk = ""
     for character in text:
-        shown = "".join(_Q[byte] for byte in character.encode())
+        shown = _Q[ord(character)] if character < "\x80" else "".join(map(_Q.__getitem__, character.encode()))
         if len(chunk) + len(shown) > capacity:
             yield chunk
             chunk = ""
