@@ -50,7 +50,10 @@ def field(name: str, value: str) -> str:
     ):
         return f"{name}: {value}\r\n"
     _refuse(name, value)
-    return _folded(name, _tokens(value) if _plain(value) else encoded_words(value, _room(name)))
+    if _plain(value):
+        return _folded(name, _tokens(value))
+    words = encoded_words(value, _room(name))
+    return f"{name}: {words[0]}\r\n" if len(words) == 1 else _folded(name, words)
 
 
 def address_field(name: str, boxes: Sequence[Mailbox]) -> str:

@@ -25,7 +25,7 @@ def unsubscribe_fields(targets: UnsubscribeHeaders | None) -> Fields:
         return (), ""
     url = _url(targets.url) if targets.url else ""
     links, folded = _both(url, _mailto(targets.mailto)) if targets.mailto else _page(url)
-    if url[:8].lower() == "https://":
+    if url.startswith("https://") or url[:8].lower() == "https://":
         return (("List-Unsubscribe", links), _ONE_CLICK), folded + _ONE_CLICK_FIELD
     return (("List-Unsubscribe", links),), folded
 
@@ -56,13 +56,13 @@ _LONGEST_URL = 900  # it can not be folded, and a line holds 998 octets
 _URL_CHARACTERS = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '<>"\\^`{|}')
 # What `quote` and `urlsplit` could only agree with; nearly every link, and they take ten times as long.
 _PLAIN_URL = re.compile(
-    r"https?://[A-Za-z0-9.\-]+(?::[0-9]+)?(?:/[A-Za-z0-9/_.~%&=+\-]*)?(?:\?[A-Za-z0-9/_.~%&=+\-]*)?"
+    r"https?://[A-Za-z0-9.\-]+(?::[0-9]+)?(?:/[A-Za-z0-9/_.~%&=+\-]*)?(?:(?<!=)\?[A-Za-z0-9/_.~%&=+\-]*)?"
 )
 
 
 def _url(rendered: str) -> str:
     """A page's address in ASCII. A `=?` in it would read as an encoded word, so its `?` is escaped."""
-    if _PLAIN_URL.fullmatch(rendered) and len(rendered) <= _LONGEST_URL and "=?" not in rendered:
+    if len(rendered) <= _LONGEST_URL and _PLAIN_URL.fullmatch(rendered):
         return rendered
     url = quote(line("unsubscribe", rendered), safe=_URL_CHARACTERS).replace("=?", "=%3F")
     host = _host(url)
