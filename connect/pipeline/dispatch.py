@@ -134,7 +134,9 @@ class Lane:
             for number in self._gathering.scattered(ticket.sequence):
                 self._disperse(number)
         before = ticket.before
-        if before is None or before.call not in self._gathering:
+        if before is not None and self.how_it_ended(before) is not None:
+            self._doubt([ticket])  # its call broke after it was composed: by a neighbour's change, a moment ago
+        elif before is None or before.call not in self._gathering:
             self._enqueue(self._packer.add(ticket))
         elif members := self._gathering.add(before.call, ticket):
             self._enqueue([Packed(members, exact=len(members) > 1)])
@@ -176,9 +178,13 @@ class Lane:
             for ticket in members:
                 self._enqueue(self._packer.add(ticket))
         elif members:
-            self._flying += 1
-            self._start()
-            self._answer(_Answer([ticket.ended(IN_DOUBT) for ticket in members], places=0))
+            self._doubt(members)
+
+    def _doubt(self, tickets: Collection[Ticket]) -> None:
+        """Nobody can know what became of these."""
+        self._flying += 1
+        self._start()
+        self._answer(_Answer([ticket.ended(IN_DOUBT) for ticket in tickets], places=0))
 
     def how_it_ended(self, before: Intent) -> Ended | None:
         """How a delivery that was near the air before a crash counts; None when it is to be sent (again)."""

@@ -629,6 +629,22 @@ async def test_a_member_that_can_not_be_sent_as_it_was_breaks_its_call_at_once(b
     assert bench.offered == []
 
 
+@pytest.mark.parametrize("in_doubt", InDoubt)
+async def test_a_member_that_was_composed_before_its_call_broke_is_not_sent_on_its_own(bench, in_doubt):
+    """Rows are composed by the dozen before the first is put."""
+    intents = before(1, 2, 3)
+    lane = bench.lane(whole=whole(intents), in_doubt=in_doubt, **KEYED)
+    await bench.commits.intend(list(intents.values()))
+    composed = [bench.ticket(number, intents[number]) for number in (1, 3)]
+    lane.incomplete(intents[2])
+    for ticket in composed:
+        await bench.clock.hurry(lane.put(ticket))
+    await bench.clock.hurry(lane.drain())
+    await bench.outcomes.flush()
+    assert bench.offered == ([[1, 3]] if in_doubt is InDoubt.resend else [])
+    assert bench.counted() == ({"sent": 2} if in_doubt is InDoubt.resend else {"unknown: in_doubt": 2})
+
+
 async def test_members_that_do_not_come_do_not_hold_up_the_run(bench, monkeypatch):
     monkeypatch.setattr(exact, "_SCATTERED", 5)
     intents = before(1, 2, 3)
