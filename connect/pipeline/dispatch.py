@@ -139,7 +139,7 @@ class Lane:
         elif before is None or before.call not in self._gathering:
             self._enqueue(self._packer.add(ticket))
         elif members := self._gathering.add(before.call, ticket):
-            self._enqueue([Packed(members, exact=len(members) > 1)])
+            self._enqueue([Packed(members, exact=True)])
 
     async def room(self) -> None:
         """Wait until what waits for its release is less than a window."""
@@ -389,9 +389,9 @@ class Lane:
         return answer
 
     def _exact(self, call: Packed) -> bool:
-        """Whether a call that is in doubt can be repeated with exactly its members only."""
+        """Whether a call that is in doubt can be repeated with exactly its members only: also one of a single member."""
         keyed = self._provider.capabilities.idempotency is Idempotency.request_key
-        return keyed and len(call.tickets) > 1 and any(ticket.in_doubt for ticket in call.tickets)
+        return keyed and any(ticket.in_doubt for ticket in call.tickets)
 
     def _apart(self, ticket: Ticket, receipt: Receipt, wait: float) -> float | Ended:
         """A member that is to be tried again, of a call in which others ended: what the provider said of it holds."""

@@ -581,6 +581,20 @@ async def test_a_call_in_doubt_stays_whole_however_often_it_is_refused_for_now(b
     assert bench.counted() == {"sent": 3}
 
 
+async def test_a_call_of_one_in_doubt_is_not_repeated_in_company(bench, number):
+    """Somebody else's next try is due at the same instant; together they would be a call with another key."""
+    answers = {1: AMBIGUOUS, 2: TRANSIENT}
+    lane = bench.lane(lambda o, attempt: answers[number(o)] if attempt == 1 else None, concurrency=2, **KEYED)
+    lane._verdicts._random.uniform = lambda shortest, longest: longest
+    for who in answers:
+        lane.add(bench.ticket(who))
+        lane.flush()
+    await bench.clock.hurry(lane.drain())
+    await bench.outcomes.flush()
+    assert sorted(bench.offered) == [[1], [1], [2], [2]]
+    assert bench.counted() == {"sent": 2}
+
+
 async def test_those_whom_the_repeated_call_names_are_tried_on_their_own(bench, number):
     """The provider has answered for each member: those it did not take are not in doubt any more."""
     answers = {(1, 2): TRANSIENT}
