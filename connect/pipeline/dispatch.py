@@ -389,7 +389,7 @@ class Lane:
         return answer
 
     def _exact(self, call: Packed) -> bool:
-        """Whether a call that is in doubt can be repeated with exactly its members only: also one of a single member."""
+        """Whether a call that is in doubt can be repeated with exactly its members only, be it one."""
         keyed = self._provider.capabilities.idempotency is Idempotency.request_key
         return keyed and any(ticket.in_doubt for ticket in call.tickets)
 
