@@ -84,12 +84,20 @@ def _packer() -> Callable[[bytes], bytes]:
 
 _packed = _packer()
 _LINE = 76  # RFC 2045 6.8
-_BLOCK = _LINE * 1024
+_LINES = 1024
+_BLOCK = _LINE * _LINES
 
 
 def base64_lines(data: bytes) -> bytes:
     """Base64 in lines of 76, each with its CRLF."""
     packed = _packed(data)
+    whole, rest = divmod(len(packed), _LINE)
+    if rest and whole <= _LINES:
+        return b"\r\n".join((*_cutter(whole).unpack_from(packed), packed[-rest:], b""))
+    return _in_blocks(packed)
+
+
+def _in_blocks(packed: bytes) -> bytes:
     lines: list[bytes] = []
     for start in range(0, len(packed), _BLOCK):
         block = packed[start : start + _BLOCK]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import fields
 from functools import cache, partial
 from operator import attrgetter
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from connect.channels.fields import (
     CORRELATION_HEADER,
@@ -20,11 +20,11 @@ from connect.channels.fields import (
     several,
 )
 from connect.channels.message import Attachment, Email, Folded, Mailbox, Prepared
-from connect.channels.mime import fold
+from connect.channels.mime import fold, is_plain_id
 from connect.channels.parts import Bad, EmailParts, Refused, UnsubscribeHeaders
 from connect.channels.plain import text_from_html
 from connect.channels.preheader import with_preheader
-from connect.channels.unsubscribe import unsubscribe_headers
+from connect.channels.unsubscribe import unsubscribe_fields
 from connect.vocabulary import Reason
 
 T = TypeVar("T")
@@ -33,6 +33,17 @@ Body = tuple[str, bytes] | tuple[None, None]
 """The text of a body, and its UTF-8."""
 
 FIELDS = frozenset(field.name for field in fields(EmailParts))
+
+
+class Letterhead(NamedTuple):
+    """What stands around the words of an e-mail: nearly always the same for everybody."""
+
+    sender: Mailbox
+    cc: tuple[Mailbox, ...]
+    bcc: tuple[Mailbox, ...]
+    reply_to: tuple[Mailbox, ...]
+    headers: tuple[tuple[str, str], ...]
+    attachments: tuple[Attachment, ...]
 
 
 class EmailForm:
@@ -45,7 +56,6 @@ class EmailForm:
         self._constant, self._varies = constant, varies
         self._raw_html: Step[str | None] = self._step(attrgetter("html"), "html")
         self._raw_text: Step[str | None] = self._step(attrgetter("text"), "text")
-        self._raw_attachments: Step[tuple[Attachment, ...]] = self._step(attrgetter("attachments"), "attachments")
         self._preheader = self._step(_preheader, "preheader")
         self._sender = self._step(_sender, "sender")
         self._to = self._step(_to, "to")
@@ -57,6 +67,7 @@ class EmailForm:
         self._reply_to = self._step(_reply_to, "reply_to")
         self._headers = self._step(_headers, "headers")
         self._attachments = self._step(_attachments, "attachments")
+        self._letterhead: Letterhead | None = None
         self._folded: Folded | None = None
 
     def __reduce__(self) -> tuple[type[EmailForm], tuple[EmailParts, frozenset[str]]]:
@@ -84,24 +95,40 @@ class EmailForm:
         return lambda parts: once()
 
     def _build(self, parts: EmailParts, correlation_id: str, unsubscribe: UnsubscribeHeaders | None) -> Email:
-        sender = self._sender(parts)
+        around = self._letterhead or self._around(parts)
+        sender, cc, bcc, reply_to, customs, attachments = around
         # Before text is made from HTML, which takes seconds for megabytes; and again with that text.
-        check_size(self._raw_html(parts), self._raw_text(parts), self._raw_attachments(parts))
+        check_size(self._raw_html(parts), self._raw_text(parts), attachments)
         to, subject = self._to(parts), self._subject(parts)
         text, text_data = self._text(parts)
         html, html_data = self._html(parts)
-        cc, bcc, reply_to = self._cc(parts), self._bcc(parts), self._reply_to(parts)
-        headers = (*self._headers(parts), *unsubscribe_headers(unsubscribe), (CORRELATION_HEADER, correlation_id))
-        attachments = self._attachments(parts)
-        if (cc or bcc) and 1 + len(cc) + len(bcc) > MAX_RECIPIENTS:
-            raise Refused(Reason.too_many_recipients, "cc" if cc else "bcc")
         check_size(html, text, attachments)
+        links, links_folded = unsubscribe_fields(unsubscribe)
+        headers = (*customs, *links, (CORRELATION_HEADER, correlation_id))
         message_id = f"{correlation_id}@{sender.address.rpartition('@')[2]}"
         email = Email(sender, (to,), subject, message_id, text, html, cc, bcc, reply_to, headers, attachments)
-        if self._folded is None:
-            self._folded = fold(email, FIELDS - self._varies, len(self._headers(parts)))
-        email.prepared = Prepared(self._folded, text_data, html_data)
+        folded = self._folded or self._fold(email, around)
+        if is_plain_id(message_id):
+            ours = f"{links_folded}{CORRELATION_HEADER}: {correlation_id}\r\n"
+            email.prepared = Prepared(folded, text_data, html_data, f"Message-ID: <{message_id}>\r\n", ours)
+        else:
+            email.prepared = Prepared(folded, text_data, html_data)
         return email
+
+    def _around(self, parts: EmailParts) -> Letterhead:
+        cc, bcc = self._cc(parts), self._bcc(parts)
+        found = Letterhead(
+            self._sender(parts), cc, bcc, self._reply_to(parts), self._headers(parts), self._attachments(parts)
+        )
+        if (cc or bcc) and 1 + len(cc) + len(bcc) > MAX_RECIPIENTS:
+            raise Refused(Reason.too_many_recipients, "cc" if cc else "bcc")
+        if self._varies.isdisjoint(Letterhead._fields):
+            self._letterhead = found
+        return found
+
+    def _fold(self, email: Email, around: Letterhead) -> Folded:
+        self._folded = fold(email, FIELDS - self._varies, len(around.headers))
+        return self._folded
 
     def _readable(self, parts: EmailParts) -> Body:
         """The text for people who do not see HTML: the content's own, else made from its page."""

@@ -50,7 +50,10 @@ def field(name: str, value: str) -> str:
     ):
         return f"{name}: {value}\r\n"
     _refuse(name, value)
-    return _folded(name, _tokens(value) if _plain(value) else encoded_words(value, _room(name)))
+    if _plain(value):
+        return _folded(name, _tokens(value))
+    words = encoded_words(value, _room(name))
+    return f"{name}: {words[0]}\r\n" if len(words) == 1 else _folded(name, words)
 
 
 def address_field(name: str, boxes: Sequence[Mailbox]) -> str:
@@ -146,8 +149,10 @@ def encoded_words(text: str, room: int = 75) -> list[str]:
     """The text as encoded words of at most `room` characters (75 by RFC 2047), in whichever encoding is shorter."""
     data = text.encode()
     capacity = min(room, 75) - _FRAME
-    if sum(len(_Q[byte]) for byte in data) <= len(data) * 4 // 3:
-        return [f"=?utf-8?q?{chunk}?=" for chunk in _q_chunks(text, capacity)]
+    shown = "".join(map(_Q.__getitem__, data))
+    if len(shown) <= len(data) * 4 // 3:
+        chunks = [shown] if len(shown) <= capacity else _q_chunks(text, capacity)
+        return [f"=?utf-8?q?{chunk}?=" for chunk in chunks]
     return [f"=?utf-8?b?{base64.b64encode(chunk).decode()}?=" for chunk in _chunks(data, capacity // 4 * 3)]
 
 
@@ -155,7 +160,7 @@ def _q_chunks(text: str, capacity: int) -> Iterator[str]:
     """Pieces of Q encoding; no character is cut in two (RFC 2047 section 5)."""
     chunk = ""
     for character in text:
-        shown = "".join(_Q[byte] for byte in character.encode())
+        shown = _Q[ord(character)] if character < "\x80" else "".join(map(_Q.__getitem__, character.encode()))
         if len(chunk) + len(shown) > capacity:
             yield chunk
             chunk = ""

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from connect.vocabulary import Channel
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)  # frozen in spirit: freezing costs twice as much as everything else
 class Mailbox:
     """An e-mail address that was checked, with the name shown beside it."""
 
@@ -48,9 +48,13 @@ class Prepared(NamedTuple):
     text: bytes | None
     """The bodies in UTF-8."""
     html: bytes | None
+    message_id: str | None = None
+    """The field as it stands on the wire…"""
+    ours: str | None = None
+    """…and all headers that are not the content's own."""
 
 
-@dataclass(slots=True, unsafe_hash=True)  # frozen in spirit: freezing costs a microsecond
+@dataclass(slots=True, unsafe_hash=True)  # as above
 class Email:
     """A rendered e-mail. Headers are (name, value) pairs beyond the ones that have a field here."""
 

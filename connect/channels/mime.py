@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Collection, Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 from functools import cache, lru_cache
 
@@ -37,8 +37,15 @@ def encode(email: Email, *, date: datetime | None = None, eight_bit: bool = Fals
     Raises ValueError for what `build_email` would have refused.
     """
     prepared = email.prepared or _NOTHING_KNOWN
-    head = "".join(_head(email, prepared.folded, date))
-    return b"".join([head.encode(), *_body(email, prepared, eight_bit)])
+    return b"".join([_head(email, prepared, date).encode(), *_body(email, prepared, eight_bit)])
+
+
+_PLAIN_ID = re.compile(r"[A-Za-z0-9._\-]{1,200}@[A-Za-z0-9.\-]{1,255}")
+
+
+def is_plain_id(message_id: str) -> bool:
+    """Whether it, and what stands before its `@`, can stand in a field as it is."""
+    return _PLAIN_ID.fullmatch(message_id) is not None
 
 
 def fold(email: Email, constant: Collection[str], customs: int) -> Folded:
@@ -51,40 +58,50 @@ def fold(email: Email, constant: Collection[str], customs: int) -> Folded:
         cc=_addresses("Cc", email.cc) if "cc" in constant else None,
         reply_to=_addresses("Reply-To", email.reply_to) if "reply_to" in constant else None,
         subject=field("Subject", email.subject) if "subject" in constant else None,
-        custom="".join(_customs(email.headers[:customs])) if "headers" in constant else None,
+        custom=_customs(email.headers[:customs]) if "headers" in constant else None,
         customs=customs if "headers" in constant else 0,
         attachments=tuple(map(_attachment, email.attachments)) if "attachments" in constant else None,
     )
 
 
-def _head(email: Email, folded: Folded, date: datetime | None) -> list[str]:
-    return [
-        _addresses("From", [email.sender]) if folded.sender is None else folded.sender,
+def _head(email: Email, prepared: Prepared, date: datetime | None) -> str:
+    sender, cc, reply_to, subject, custom, customs, _ = prepared.folded
+    if custom is None:
+        custom = _customs(email.headers)
+    else:
+        custom += _customs(email.headers[customs:]) if prepared.ours is None else prepared.ours
+    fields = (
+        _addresses("From", [email.sender]) if sender is None else sender,
         _addresses("To", email.to),
-        _addresses("Cc", email.cc) if folded.cc is None else folded.cc,
-        _addresses("Reply-To", email.reply_to) if folded.reply_to is None else folded.reply_to,
-        field("Subject", email.subject) if folded.subject is None else folded.subject,
-        ""
-        if date is None
-        else _date_field(date.replace(microsecond=0) if date.microsecond else date, date.utcoffset()),
-        field("Message-ID", f"<{email.message_id}>"),
-        folded.custom or "",
-        *_customs(email.headers[folded.customs :]),
+        _addresses("Cc", email.cc) if cc is None else cc,
+        _addresses("Reply-To", email.reply_to) if reply_to is None else reply_to,
+        field("Subject", email.subject) if subject is None else subject,
+        "" if date is None else _date_field(date),
+        prepared.message_id or field("Message-ID", f"<{email.message_id}>"),
+        custom,
         f"MIME-Version: 1.0{CRLF}",
-    ]
+    )
+    return "".join(fields)
 
 
 def _addresses(name: str, boxes: Sequence[Mailbox]) -> str:
     return address_field(name, boxes) if boxes else ""
 
 
-@lru_cache(maxsize=8)  # messages of the same second share it; equal instants differ in text by their offset
-def _date_field(date: datetime, offset: timedelta | None) -> str:
+def _date_field(date: datetime) -> str:
+    # By its parts: to compare datetimes takes five times as long, and equal instants differ in text by their offset.
+    return _date_of(date.toordinal(), date.hour, date.minute, date.second, date.utcoffset())
+
+
+@lru_cache(maxsize=8)  # messages of the same second share it
+def _date_of(day: int, hour: int, minute: int, second: int, offset: timedelta | None) -> str:
+    zone = None if offset is None else timezone(offset)
+    date = datetime.fromordinal(day).replace(hour=hour, minute=minute, second=second, tzinfo=zone)
     return field("Date", format_datetime(date))
 
 
-def _customs(headers: Iterable[tuple[str, str]]) -> list[str]:
-    return [field(_custom(name), value) for name, value in headers]
+def _customs(headers: Iterable[tuple[str, str]]) -> str:
+    return "".join([field(_custom(name), value) for name, value in headers])
 
 
 @lru_cache(maxsize=256)
@@ -100,27 +117,37 @@ Part = list[bytes]
 
 def _body(email: Email, prepared: Prepared, eight_bit: bool) -> Part:
     """The outermost part."""
-    bodies = ("plain", email.text, prepared.text), ("html", email.html, prepared.html)
+    texts: list[Part] = []
+    bare: list[bytes] = []
     # The richest comes last (RFC 2046 5.1.4).
-    texts = [_text(subtype, text, data, eight_bit) for subtype, text, data in bodies if text is not None]
+    if email.text is not None:
+        texts.append(_text("plain", email.text, prepared.text, eight_bit, bare))
+    if email.html is not None:
+        texts.append(_text("html", email.html, prepared.html, eight_bit, bare))
     if len(texts) == 2:
-        readable = _multipart("alternative", texts, texts, email.message_id)
+        readable = _multipart("alternative", texts, bare, email.message_id)
     else:
-        readable = texts[0] if texts else _text("plain", "", b"", eight_bit)
+        readable = texts[0] if texts else _text("plain", "", b"", eight_bit, bare)
     if not email.attachments:
         return readable
     files = prepared.folded.attachments
     if files is None:
         files = tuple(map(_attachment, email.attachments))
-    return _multipart("mixed", [readable, *([file] for file in files)], texts, email.message_id)
+    return _multipart("mixed", [readable, *([file] for file in files)], bare, email.message_id)
 
 
-def _text(subtype: str, text: str, data: bytes | None, eight_bit: bool) -> Part:
+def _text(subtype: str, text: str, data: bytes | None, eight_bit: bool, bare: list[bytes]) -> Part:
+    """The part; its body is added to `bare` where it stands as it is."""
     if data is None:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
         data = text.encode(errors="replace")
     encoding, body = transfer(text, data, eight_bit)
+    if encoding in _BARE:
+        bare.append(body)
     return [_text_head(subtype, encoding), body]
+
+
+_BARE = frozenset({"7bit", "8bit"})
 
 
 @cache
@@ -162,8 +189,8 @@ def _is_utf8(data: bytes) -> bool:
     return True
 
 
-def _multipart(subtype: str, parts: Sequence[Part], texts: Sequence[Part], message_id: str) -> Part:
-    head, opening, closing = _frame(subtype, texts, message_id)
+def _multipart(subtype: str, parts: Sequence[Part], bare: Sequence[bytes], message_id: str) -> Part:
+    head, opening, closing = _frame(subtype, bare, message_id)
     pieces = [head]
     for part in parts:
         pieces.append(opening)
@@ -173,21 +200,21 @@ def _multipart(subtype: str, parts: Sequence[Part], texts: Sequence[Part], messa
     return pieces
 
 
-def _frame(subtype: str, texts: Sequence[Part], message_id: str) -> tuple[bytes, bytes, bytes]:
-    """The lines around parts, with a boundary that no text has (what is base64 can not have one).
+def _frame(subtype: str, bare: Sequence[bytes], message_id: str) -> tuple[bytes, bytes, bytes]:
+    """The lines around parts, with a boundary that no text has.
 
     Nearly always the same one in all messages; else one that follows from the message, which nobody can foresee.
     """
     boundary, frame = _usual_frame(subtype)
     attempt = 0
-    while _is_in(boundary, texts):
+    while _is_in(boundary, bare):
         attempt += 1
         boundary, frame = _boundary_and_frame(subtype, f"{message_id}/{subtype}/{attempt}")
     return frame
 
 
-def _is_in(boundary: bytes, texts: Sequence[Part]) -> bool:
-    for _, body in texts:  # noqa: SIM110 (`any` takes as long as the search)
+def _is_in(boundary: bytes, bare: Sequence[bytes]) -> bool:
+    for body in bare:  # noqa: SIM110 (`any` takes as long as the search)
         if boundary in body:
             return True
     return False

@@ -26,7 +26,7 @@ class EmailParts:
     attachments: tuple[Attachment, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)  # as above
 class UnsubscribeHeaders:
     """Where List-Unsubscribe points to: a page (one-click by RFC 8058 when it is https) and an address."""
 

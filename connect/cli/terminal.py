@@ -67,7 +67,7 @@ def plural(count: int, one: str, many: str = "") -> str:
 def failing(app: Callable[..., object]) -> int:
     """Run the command line and turn whatever happens into words and an exit code."""
     try:
-        result = app(standalone_mode=False)
+        result = app(prog_name="connect", standalone_mode=False)  # also where it was started as a module
         return result if isinstance(result, int) else 0
     except typer.Exit as leave:
         return leave.exit_code

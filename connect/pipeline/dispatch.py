@@ -96,6 +96,7 @@ class Lane:
     ) -> None:
         self._provider, self._account, self._books = provider, account, books
         self._terms, self._clock = terms, terms.clock
+        account.margin.holds = terms.hold.fresh
         keyed = provider.capabilities.idempotency is Idempotency.request_key
         self._gathering = Gathering(whole if whole and keyed else {})
         self._verdicts = Verdicts(
@@ -137,10 +138,12 @@ class Lane:
             for number in self._gathering.scattered(ticket.sequence):
                 self._disperse(number)
         before = ticket.before
-        if before is None or before.call not in self._gathering:
+        if before is not None and self.how_it_ended(before) is not None:
+            self._doubt([ticket])  # its call broke after it was composed: by a neighbour's change, a moment ago
+        elif before is None or before.call not in self._gathering:
             self._enqueue(self._packer.add(ticket))
         elif members := self._gathering.add(before.call, ticket):
-            self._enqueue([Packed(members, exact=len(members) > 1)])
+            self._enqueue([Packed(members, exact=True)])
 
     async def room(self) -> None:
         """Wait until what waits for its release is less than a window."""
@@ -179,9 +182,13 @@ class Lane:
             for ticket in members:
                 self._enqueue(self._packer.add(ticket))
         elif members:
-            self._flying += 1
-            self._start()
-            self._answer(_Answer([ticket.ended(IN_DOUBT) for ticket in members], places=0))
+            self._doubt(members)
+
+    def _doubt(self, tickets: Collection[Ticket]) -> None:
+        """Nobody can know what became of these."""
+        self._flying += 1
+        self._start()
+        self._answer(_Answer([ticket.ended(IN_DOUBT) for ticket in tickets], places=0))
 
     def how_it_ended(self, before: Intent) -> Ended | None:
         """How a delivery that was near the air before a crash counts; None when it is to be sent (again)."""
@@ -410,9 +417,9 @@ class Lane:
         return answer
 
     def _exact(self, call: Packed) -> bool:
-        """Whether a call that is in doubt can be repeated with exactly its members only."""
+        """Whether a call that is in doubt can be repeated with exactly its members only, be it one."""
         keyed = self._provider.capabilities.idempotency is Idempotency.request_key
-        return keyed and len(call.tickets) > 1 and any(ticket.in_doubt for ticket in call.tickets)
+        return keyed and any(ticket.in_doubt for ticket in call.tickets)
 
     def _apart(self, ticket: Ticket, receipt: Receipt, wait: float) -> float | Ended:
         """A member that is to be tried again, of a call in which others ended: what the provider said of it holds."""

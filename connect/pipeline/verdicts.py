@@ -16,7 +16,7 @@ from connect.pipeline.books import Settlement
 from connect.pipeline.breaker import Breaker, down_trouble, provider_trouble
 from connect.pipeline.deliveries import Ended
 from connect.pipeline.recovery import IN_DOUBT
-from connect.providers.interface import Receipt, Status
+from connect.providers.interface import LEASE_OVER, Receipt, Status
 from connect.vocabulary import Outcome, Reason
 
 RETRY_FOR = timedelta(minutes=10)
@@ -113,6 +113,8 @@ class Verdicts:
         if status is Status.throttled:
             self._throttle(receipt)
             return self.open_at - self._clock.monotonic()
+        if receipt.reason == LEASE_OVER:  # nobody's trouble: the lane makes sure of its lease before the next try
+            return 0.0
         down = self._is_down(ticket, receipt)
         if status is Status.ambiguous:
             ticket.in_doubt = True

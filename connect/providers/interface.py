@@ -9,8 +9,8 @@ never counts and never branches on who sends. The pipeline does all of that, fro
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -50,6 +50,10 @@ class Receipt:
     """The provider's own words with every address of the message hidden (see `connect.providers.interface.hide`)."""
 
 
+LEASE_OVER = "lease_over"
+"""The reason of a `transient` receipt for what was not written, because this process could not be sure of its run."""
+
+
 class Idempotency(StrEnum):
     none = "none"
     message_key = "message_key"  # each message carries its key: repeated in whatever call, it is not sent again
@@ -83,6 +87,21 @@ class ProviderSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+def _always() -> bool:
+    return True
+
+
+@dataclass(slots=True)
+class Margin:
+    """Whether this process may still send: it may have been suspended, and another has taken over meanwhile."""
+
+    holds: Callable[[], bool] = _always
+    """Set by whoever sends; cheap enough to be asked for each message."""
+
+    def __reduce__(self) -> tuple[type[Margin], tuple[()]]:
+        return Margin, ()  # another process has a margin of its own
+
+
 @dataclass(frozen=True, slots=True)
 class Account:
     """One configured provider account."""
@@ -93,6 +112,7 @@ class Account:
     """The project's folder, for settings that are relative paths."""
     concurrency: int
     timeout: timedelta = timedelta(seconds=30)
+    margin: Margin = field(default_factory=Margin, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +148,9 @@ class Provider(Protocol):
 
         Never raises for what a provider says or does: a call that broke before it was written is `transient`,
         one that broke afterwards is `ambiguous`. Being cancelled leaves the call in doubt.
+
+        Nothing is written later than the account's `timeout` after the call; or, where messages may wait for their
+        turn, only while `account.margin` holds: then they are `transient`, for `LEASE_OVER`.
         """
 
     async def check(self) -> str:

@@ -83,7 +83,11 @@ class Smtp:
         self._target = _target(account, account.settings)
         self._seconds = account.timeout.total_seconds()
         self._connections = Connections(
-            self._target, account.concurrency, account.settings.messages_per_connection, self._seconds
+            self._target,
+            account.margin,
+            account.concurrency,
+            account.settings.messages_per_connection,
+            self._seconds,
         )
 
     async def open(self) -> None:

@@ -8,7 +8,7 @@ import socket
 import ssl
 from collections import deque
 
-from connect.providers.interface import Receipt
+from connect.providers.interface import Margin, Receipt
 from connect.providers.smtp_pipeline import Pipeline
 from connect.providers.smtp_session import NotReady, Obstacle, Target, connect, trust
 from connect.providers.smtp_transaction import Submission
@@ -20,8 +20,9 @@ _CLOSED = NotReady(Obstacle.unreachable, "the account was closed")
 class Connections:
     """So many messages in the air at a time, over half as many connections where the server knows PIPELINING."""
 
-    def __init__(self, target: Target, most: int, messages_per_connection: int, seconds: float) -> None:
+    def __init__(self, target: Target, margin: Margin, most: int, messages_per_connection: int, seconds: float) -> None:
         self._target = target
+        self.margin = margin
         self._most = most
         self._messages = messages_per_connection
         self._seconds = seconds

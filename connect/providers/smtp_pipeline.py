@@ -14,6 +14,7 @@ import re
 from collections import deque
 from typing import Protocol
 
+from connect.providers.interface import LEASE_OVER, Margin
 from connect.providers.smtp_session import Offers
 from connect.providers.smtp_transaction import Move, Submission, Transaction
 from connect.providers.smtp_wire import Wire
@@ -28,6 +29,8 @@ _HAD_ENOUGH = re.compile(rb"too many (messages|mails|transactions|e-?mails)", re
 
 class Harbour(Protocol):
     """Where a connection belongs."""
+
+    margin: Margin
 
     def changed(self, pipeline: Pipeline) -> None:
         """It has more or less room now."""
@@ -194,6 +197,9 @@ class Pipeline:
             self._start_clock(first)
         if self.wire.paused or self._resetting or not self.wire.usable:
             return  # `writable`, the reply, or `lost` will follow
+        if not self._harbour.margin.holds():
+            self._hold_back()
+            return
         out: list[bytes | memoryview] = []
         self._first_words(first, out)
         if first.written and len(self._flights) > 1 and not self._flights[1].said:
@@ -201,6 +207,16 @@ class Pipeline:
             self._open(self._flights[1], out)
         if out:
             self.wire.write(out[0] if len(out) == 1 else b"".join(out))
+
+    def _hold_back(self) -> None:
+        """Another process may have taken over: nothing is begun, and what is begun does not get its final dot."""
+        if not self._flights[0].written:
+            self._break(LEASE_OVER)
+        elif not self._flights[-1].said:
+            late = self._flights.pop()
+            self._left += 1
+            late.submission.settle(late.broken(LEASE_OVER))
+            self._harbour.changed(self)
 
     def _first_words(self, flight: Transaction, out: list[bytes | memoryview]) -> None:
         """What the oldest message has to say: its envelope, more of it, or its content."""
@@ -272,7 +288,9 @@ class Pipeline:
                 self._harbour.elsewhere(flight.submission)
             else:
                 flight.submission.settle(flight.broken(reason, text))
-            self._used, reason = False, "connection_lost"  # for the second: it ended in the middle of the first
+            self._used = False
+            if reason != LEASE_OVER:
+                reason = "connection_lost"  # for the second: it ended in the middle of the first
 
     def _may_move(self, flight: Transaction, reason: str) -> bool:
         """A message of which nothing was written; or that the server said nothing about, where it had carried others
@@ -280,6 +298,8 @@ class Pipeline:
 
         That happens to a message once: on its next connection it is the first.
         """
+        if reason == LEASE_OVER:
+            return False
         return not flight.said or (self._used and reason != "timed_out" and not flight.answered)
 
 

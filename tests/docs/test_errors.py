@@ -31,6 +31,8 @@ def codes() -> dict[str, str]:
 def _candidates(node: ast.AST) -> Iterator[str]:
     """The first text that is given to a call (`Problem("code", …)`, `refuse("code", …)`), or that begins a tuple."""
     match node:
+        case ast.Call(func=ast.Attribute(attr="get")):
+            return  # a header's name, with which something is looked up
         case ast.Call():
             yield from [text for argument in node.args[:2] for text in _texts(argument)][:1]
         case ast.Tuple(elts=[first, *_]):

@@ -74,6 +74,29 @@ def test_a_form_builds_what_its_parts_build(constant: EmailParts, person: EmailP
                 assert encode(expected, eight_bit=eight_bit) == encode(plain, eight_bit=eight_bit)
 
 
+pages = st.sampled_from(
+    ["", "https://acme.example/u/abc", "HTTPS://a.example/x=?y", "http://a.example/?t=" + "x" * 700]
+) | st.integers(0, 20).map(lambda count: "https://a.example/" + "x" * count)
+mailtos = st.sampled_from(
+    ["", "stop@acme.example", "stop@acme.example?subject=a =?b", "stop@a.example?body=" + "x" * 890]
+)
+identities = st.sampled_from([CORRELATION, "a", "a b", "=?utf-8?q?x?=", "x" * 300, "é"])
+
+
+@steady
+@given(pages, mailtos, identities, st.sampled_from([PARTS, replace(PARTS, headers=(("X-A", "b"),))]))
+@example("https://a.example/" + "x" * 10, "stop@acme.example", CORRELATION, PARTS)  # one line…
+@example("https://a.example/" + "x" * 11, "stop@acme.example", CORRELATION, PARTS)  # …and two
+def test_what_is_folded_early_is_as_if_folded_late(page: str, mailto: str, identity: str, whole: EmailParts) -> None:
+    unsubscribe = UnsubscribeHeaders(page or None, mailto or None)
+    for varies in (frozenset({"to"}), frozenset({"headers", "sender"})):
+        form = EmailForm(whole, varies)
+        email = form.build(whole, message_key=KEY, correlation_id=identity, unsubscribe=unsubscribe)
+        assert isinstance(email, Email)
+
+        assert encode(email) == encode(replace(email))
+
+
 def test_what_does_not_vary_is_not_read() -> None:
     form = EmailForm(PARTS, frozenset({"to"}))
 

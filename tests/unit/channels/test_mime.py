@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from email import message_from_bytes, policy
 from email.header import decode_header, make_header
 from email.message import EmailMessage
+from email.utils import format_datetime
 
 import pytest
 from hypothesis import example, given, settings
@@ -199,6 +200,14 @@ def test_a_date_only_where_the_caller_gives_one() -> None:
     assert b"Date:" not in encode(PLAIN)
     assert b"\r\nDate: Sun, 01 Mar 2026 12:00:00 +1100\r\n" in encode(PLAIN, date=noon)
     assert b"\r\nDate: Sun, 01 Mar 2026 01:00:00 +0000\r\n" in encode(PLAIN, date=noon.astimezone(UTC))
+
+
+@pytest.mark.parametrize("zone", [UTC, timezone(timedelta(hours=-3, minutes=-30)), None])
+def test_a_date_is_to_the_second(zone: timezone | None) -> None:
+    for second in (0, 59):
+        moment = datetime(2028, 2, 29, 23, 7, second, 999_999, tzinfo=zone)
+
+        assert f"\r\nDate: {format_datetime(moment)}\r\n".encode() in encode(PLAIN, date=moment)
 
 
 def test_a_boundary_is_never_in_the_content() -> None:

@@ -17,7 +17,7 @@ from connect.pipeline.deliveries import Ended
 from connect.pipeline.recovery import Recovered
 from connect.pipeline.verdicts import RETRY_FOR
 from connect.providers import memory
-from connect.providers.interface import Idempotency, Receipt, Status
+from connect.providers.interface import LEASE_OVER, Idempotency, Receipt, Status
 from connect.testing import an_email
 from connect.vocabulary import Channel, InDoubt, Outcome, Reason
 
@@ -512,6 +512,26 @@ async def test_a_worker_that_lost_its_lease_sends_nothing_of_its_queue(bench):
     assert bench.delivered() == []
 
 
+async def test_what_was_not_written_because_the_lease_was_over_is_nobodys_trouble(bench, clock):
+    """The lane makes sure of its lease, and offers it again at once; the account is not down for that."""
+    asked = []
+
+    async def held() -> None:
+        asked.append(1)
+
+    people, began = range(1, 31), clock.monotonic()
+    lane = bench.lane(first(Receipt(Status.transient, LEASE_OVER)), held=held, concurrency=len(people))
+    await bench.send(lane, *people)
+    assert bench.counted() == {"sent": len(people)}
+    assert len(asked) == 2 * len(people)
+    assert (lane.waiting, clock.monotonic()) == ("", began)
+
+
+async def test_an_adapter_can_ask_its_account_whether_the_lease_holds(bench):
+    holds = [bench.lane(held=held)._account.margin.holds() for held in (None, asyncio.Event().wait)]
+    assert holds == [True, False]
+
+
 async def test_a_key_that_the_provider_has_forgotten_is_not_relied_on(bench, clock):
     lane = bench.lane(idempotent=True, idempotency_lifetime=timedelta(hours=24))
     before = Intent(b"k" * 16, 1, Channel.email, "mail", 1, released_at=clock.now())
@@ -561,6 +581,20 @@ async def test_a_call_in_doubt_stays_whole_however_often_it_is_refused_for_now(b
     assert bench.counted() == {"sent": 3}
 
 
+async def test_a_call_of_one_in_doubt_is_not_repeated_in_company(bench, number):
+    """Somebody else's next try is due at the same instant; together they would be a call with another key."""
+    answers = {1: AMBIGUOUS, 2: TRANSIENT}
+    lane = bench.lane(lambda o, attempt: answers[number(o)] if attempt == 1 else None, concurrency=2, **KEYED)
+    lane._verdicts._random.uniform = lambda shortest, longest: longest
+    for who in answers:
+        lane.add(bench.ticket(who))
+        lane.flush()
+    await bench.clock.hurry(lane.drain())
+    await bench.outcomes.flush()
+    assert sorted(bench.offered) == [[1], [1], [2], [2]]
+    assert bench.counted() == {"sent": 2}
+
+
 async def test_those_whom_the_repeated_call_names_are_tried_on_their_own(bench, number):
     """The provider has answered for each member: those it did not take are not in doubt any more."""
     answers = {(1, 2): TRANSIENT}
@@ -607,6 +641,22 @@ async def test_a_member_that_can_not_be_sent_as_it_was_breaks_its_call_at_once(b
     await bench.until(lambda: bench.counted() == {"unknown: in_doubt": 1})
     assert lane.how_it_ended(intents[3]) == Ended(Outcome.unknown, Reason.in_doubt)
     assert bench.offered == []
+
+
+@pytest.mark.parametrize("in_doubt", InDoubt)
+async def test_a_member_that_was_composed_before_its_call_broke_is_not_sent_on_its_own(bench, in_doubt):
+    """Rows are composed by the dozen before the first is put."""
+    intents = before(1, 2, 3)
+    lane = bench.lane(whole=whole(intents), in_doubt=in_doubt, **KEYED)
+    await bench.commits.intend(list(intents.values()))
+    composed = [bench.ticket(number, intents[number]) for number in (1, 3)]
+    lane.incomplete(intents[2])
+    for ticket in composed:
+        await bench.clock.hurry(lane.put(ticket))
+    await bench.clock.hurry(lane.drain())
+    await bench.outcomes.flush()
+    assert bench.offered == ([[1, 3]] if in_doubt is InDoubt.resend else [])
+    assert bench.counted() == ({"sent": 2} if in_doubt is InDoubt.resend else {"unknown: in_doubt": 2})
 
 
 async def test_members_that_do_not_come_do_not_hold_up_the_run(bench, monkeypatch):

@@ -6,6 +6,7 @@ import asyncio
 import socket
 import ssl
 import struct
+import time
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -105,9 +106,18 @@ OK = says(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Request-Id: 7\r\n\r\nok")
 BROKEN = "connection_lost_after_write"
 
 
+@pytest.fixture(params=[False, True], ids=["ours", "library"], autouse=True)
+def offers_http2(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every promise holds for both wires."""
+    monkeypatch.setitem(OFFERS, "http2", request.param)
+
+
+OFFERS: dict[str, object] = {}
+
+
 @asynccontextmanager
 async def client(seconds: float = 20, **options: object) -> AsyncIterator[Client]:
-    made = Client(Options(timeout=timedelta(seconds=seconds), **options))  # type: ignore[arg-type]
+    made = Client(Options(timeout=timedelta(seconds=seconds), **{**OFFERS, **options}))  # type: ignore[arg-type]
     try:
         yield made
     finally:
@@ -278,6 +288,18 @@ async def test_requests_wait_their_turn_and_are_not_written_too_late() -> None:
     assert len(server.requests) == 1
 
 
+async def test_a_deadline_that_passed_while_the_loops_clock_stood_still_is_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As in a process that was stopped in the middle of a turn of the loop."""
+    async with Server(silence) as server, client() as made:
+        with monkeypatch.context() as stopped:
+            stopped.setattr(asyncio.get_running_loop(), "time", lambda: time.monotonic() - 3600)
+            with refused("no_free_connection"):
+                await made.post(server.url, b"", {}, deadline=time.monotonic() - 0.001)
+    assert server.requests == []
+
+
 async def test_a_place_is_free_again_after_trouble() -> None:
     async with Server(reset) as server, client(connections=1) as made:
         for _ in range(3):
@@ -380,7 +402,7 @@ async def test_http2_where_it_is_offered(tmp_path: Path) -> None:
     ca = trustme.CA()
     ca.cert_pem.write_to_path(tmp_path / "ca.pem")
     async with http2_server(ca, fine) as (url, counts):
-        async with client(ca_file=tmp_path / "ca.pem") as made:
+        async with client(ca_file=tmp_path / "ca.pem", http2=True) as made:
             replies = await asyncio.gather(*(ask(made, url) for _ in range(20)))
         assert [(reply.status, reply.body) for reply in replies] == [(200, b"ok")] * 20
     assert sum(counts) == 20
@@ -392,7 +414,7 @@ async def test_http2_a_stream_that_is_reset_is_in_doubt_and_not_asked_again(tmp_
     ca.cert_pem.write_to_path(tmp_path / "ca.pem")
     async with (
         http2_server(ca, lambda stream: frame(_RESET, 0, stream, error.to_bytes(4))) as (url, counts),
-        client(ca_file=tmp_path / "ca.pem") as made,
+        client(ca_file=tmp_path / "ca.pem", http2=True) as made,
     ):
         with pytest.raises(NoAnswer):
             await ask(made, url)

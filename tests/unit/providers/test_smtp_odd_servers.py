@@ -17,7 +17,7 @@ import pytest
 
 from connect.channels.message import Mailbox, Outgoing
 from connect.errors import RunTrouble
-from connect.providers.interface import Account, Receipt, Status
+from connect.providers.interface import LEASE_OVER, Account, Margin, Receipt, Status
 from connect.providers.smtp import Settings, Smtp
 from connect.redact import Secret
 from connect.testing import an_email
@@ -222,11 +222,14 @@ def nth_on_a_connection(number: int, verb: str, what: str) -> Callable[[Said], s
 
 
 @asynccontextmanager
-async def opened(server: OddServer, concurrency: int = 4, seconds: float = 5, **fields: Any) -> AsyncIterator[Smtp]:
+async def opened(
+    server: OddServer, concurrency: int = 4, seconds: float = 5, margin: Margin | None = None, **fields: Any
+) -> AsyncIterator[Smtp]:
     given = {"host": "127.0.0.1", "security": "none", "local_hostname": "me.example", **fields}
     async with server.running():
         settings = Settings.model_validate({**given, "port": server.port})
-        provider = Smtp(Account("mail", settings, Path("/"), concurrency, timedelta(seconds=seconds)))
+        time_out = timedelta(seconds=seconds)
+        provider = Smtp(Account("mail", settings, Path("/"), concurrency, time_out, margin or Margin()))
         try:
             await provider.open()
             yield provider
@@ -452,6 +455,73 @@ async def test_a_waiting_message_that_is_cancelled_never_leaves() -> None:
                 await task
         assert statuses(await send(provider, 3)) == ["accepted"]
     assert not any("person-2" in line for line in server.lines)
+
+
+class Lost:
+    """A run that another process has taken over, once the server hears this of this person's message."""
+
+    def __init__(self, verb: str, person: str) -> None:
+        self.margin = Margin(lambda: not self._lost)
+        self._verb, self._person, self._lost = verb, person, False
+
+    def __call__(self, said: Said) -> None:
+        self._lost = self._lost or (said.verb == self._verb and said.person == self._person)
+
+    def taken_up(self) -> None:
+        self._verb, self._lost = "", False
+
+
+TOO_LATE = Receipt(Status.transient, LEASE_OVER)
+
+
+@pytest.mark.parametrize("offers", [PIPELINING, ()], ids=["pipelining", "one-by-one"])
+@pytest.mark.parametrize("verb", ["MAIL", "RCPT", "DATA"])
+async def test_nothing_gets_its_final_dot_once_the_run_is_somebody_elses(verb: str, offers: tuple[str, ...]) -> None:
+    lost = Lost(verb, "1" if verb != "MAIL" else "")
+    server = OddServer(answer=lost, offers=offers)
+    async with opened(server, concurrency=2, margin=lost.margin) as provider:
+        assert await send(provider, 1, 2, 3, 4) == [TOO_LATE] * 4
+        assert server.taken == []
+        lost.taken_up()
+        assert statuses(await send(provider, 1, 2, 3, 4)) == ["accepted"] * 4
+    assert set(server.times.values()) == {1}
+
+
+@pytest.mark.parametrize("connections", [1, 2])
+@pytest.mark.parametrize("offers", [PIPELINING, ()], ids=["pipelining", "one-by-one"])
+async def test_what_was_written_before_the_run_was_lost_is_known_and_nothing_follows(
+    offers: tuple[str, ...], connections: int
+) -> None:
+    lost = Lost(".", "1")
+    server = OddServer(answer=lost, offers=offers)
+    async with opened(server, concurrency=2, margin=lost.margin) as provider:
+        provider._connections._most_connections = lambda: connections  # type: ignore[method-assign]
+        receipts = await send(provider, 1, 2, 3, 4)
+    accepted = {number for number, receipt in enumerate(receipts, 1) if receipt.status is Status.accepted}
+    assert 1 in accepted
+    assert len(accepted) <= connections
+    assert [receipt for receipt in receipts if receipt.status is not Status.accepted] == [TOO_LATE] * (
+        4 - len(accepted)
+    )
+    assert server.times == {f"person-{number}@mail.example": 1 for number in accepted}
+
+
+async def test_a_run_that_is_lost_before_a_message_is_begun_says_nothing_of_it() -> None:
+    server = OddServer()
+    async with opened(server, margin=Margin(lambda: False)) as provider:
+        assert await send(provider, *range(10)) == [TOO_LATE] * 10
+    assert not any(line.startswith(("MAIL", "RCPT", "DATA")) for line in server.lines)
+
+
+async def test_a_large_message_stops_in_the_middle_when_the_run_is_lost() -> None:
+    lost = Lost("content", "1")
+    server = OddServer(answer=lost)
+    async with opened(server, margin=lost.margin) as provider:
+        outgoing = an_email(1)
+        assert await provider.send([replace(outgoing, message=replace(outgoing.message, attachments=(LARGE,)))]) == [
+            TOO_LATE
+        ]
+    assert server.taken == []
 
 
 LARGE = replace(an_attachment(), content=bytes(4 * 1024 * 1024))
