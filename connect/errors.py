@@ -82,6 +82,16 @@ class ConnectError(Exception):
         super().__init__("\n\n".join(str(problem) for problem in problems))
         self.problems = problems
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Errors travel between processes; by itself an exception is made again from its text alone."""
+        return _as_it_was, (type(self), self.args, self.__dict__)
+
+
+def _as_it_was(kind: type[ConnectError], arguments: tuple[object, ...], fields: dict[str, object]) -> ConnectError:
+    error = kind.__new__(kind, *arguments)
+    error.__dict__.update(fields)
+    return error
+
 
 class UserError(ConnectError):
     """A mistake in a file or on the command line. Nothing was sent."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
@@ -21,8 +20,6 @@ from connect.vocabulary import Mode
 from connect.warehouses import catalog as warehouses
 
 if TYPE_CHECKING:
-    import asyncio
-
     from connect.ledger.store import Ledger
     from connect.warehouses.interface import Warehouse
 
@@ -87,24 +84,3 @@ def open_accounts(project: Project, names: Iterable[str]) -> dict[str, tuple[Pro
         )
         found[name] = (adapter(account), account)
     return found
-
-
-def event_loop() -> asyncio.AbstractEventLoop:
-    """The loop that runs are driven by: uvloop where it exists, which takes half the CPU of asyncio's own."""
-    try:
-        import uvloop
-    except ImportError:  # there is none for Windows
-        import asyncio
-
-        return asyncio.new_event_loop()
-    return uvloop.new_event_loop()
-
-
-def long_running() -> None:
-    """This process is about to make millions of short-lived objects, none of them in cycles: look for those seldom.
-
-    Python looks after every 700 new ones, through all modules in the end, which takes a tenth of a run's CPU.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(100_000, 50, 100)

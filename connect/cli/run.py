@@ -14,6 +14,10 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 Again = Annotated[bool, typer.Option("--again", help="Run it although it has already run live.")]
 Lease = Annotated[float, typer.Option(hidden=True, min=0.5, help="Seconds that others wait for a silent process.")]
 """For tests, which can not wait as long as people can."""
+Workers = Annotated[
+    int | None,
+    typer.Option(min=1, max=64, help="Processes that compose and send. [default: one for each core, if it pays]"),
+]
 
 
 def run(
@@ -23,6 +27,7 @@ def run(
     mode: ModeOption = None,
     yes: Yes = False,
     again: Again = False,
+    workers: Workers = None,
     lease: Lease = 30.0,
     json: Json = False,
     debug: Debug = False,
@@ -35,4 +40,5 @@ def run(
     opened = open_project(project, target, mode)
     loaded, held = load_campaign(opened, name), timedelta(seconds=lease)
     goes_on = f"connect run {name}{typed(target, mode)}"
-    raise typer.Exit(run_campaign(opened, loaded, yes=yes, again=again, json=json, goes_on=goes_on, lease=held))
+    ended = run_campaign(opened, loaded, yes=yes, again=again, json=json, goes_on=goes_on, lease=held, workers=workers)
+    raise typer.Exit(ended)

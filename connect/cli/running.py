@@ -24,6 +24,7 @@ from connect.cli.tables import instant, show_report, state_text
 from connect.cli.terminal import err, out, plural, print_json, problem_as_json, show_frames, show_problems
 from connect.clock import SystemClock
 from connect.errors import ConnectError, UserError, raise_errors
+from connect.executors import local, loops
 from connect.identity import system_random
 from connect.ledger.owner import Owner
 from connect.ledger.store import Ledger
@@ -60,9 +61,11 @@ def run_campaign(
     json: bool,
     goes_on: str,
     lease: timedelta = LEASE,
+    workers: int | None = None,
 ) -> int:
     """Run, show, and return the exit code: 0, or 1 when deliveries failed or are in doubt.
 
+    workers: how many processes compose and send; None decides by cores and audience.
     goes_on: the command that goes on with this run when it is interrupted; blank where none can.
     """
     raise_errors(loaded.problems)
@@ -87,7 +90,8 @@ def run_campaign(
             )
             _announce(plan, accounts)
             _ask(plan, accounts, yes)
-            return _run(plan, ledger, accounts, json, goes_on, lease)
+            crew = local.workers_for(workers, plan.rows, accounts, project.mode)
+            return _run(plan, ledger, accounts, json, goes_on, lease, crew)
         finally:
             warehouse.close()
 
@@ -158,15 +162,17 @@ def _ask(plan: Plan, accounts: Accounts, yes: bool) -> None:
         raise UserError.of("not-confirmed", "nothing was sent")
 
 
-def _run(plan: Plan, ledger: Ledger, accounts: Accounts, json: bool, goes_on: str, lease: timedelta) -> int:
+def _run(
+    plan: Plan, ledger: Ledger, accounts: Accounts, json: bool, goes_on: str, lease: timedelta, workers: int
+) -> int:
     job = begin(plan, ledger, SystemClock(), system_random, accounts)
     failure: ConnectError | None = None
     began = time.monotonic()
-    wiring.long_running()
+    loops.long_running()
     with _watching(plan) as watch:
         try:
-            with asyncio.Runner(loop_factory=wiring.event_loop) as runner:
-                runner.run(_until_signalled(job, ledger, watch, lease))
+            with asyncio.Runner(loop_factory=loops.event_loop) as runner:
+                runner.run(_until_signalled(job, ledger, watch, lease, workers))
         except Stopped:
             pass
         except ConnectError as problem:
@@ -207,7 +213,7 @@ def _went_wrong(report: Report) -> bool:
     return not report.total(Outcome.sent) and not would and report.total(Outcome.refused) > 0
 
 
-async def _until_signalled(job: Job, ledger: Ledger, watch: Watch, lease: timedelta) -> None:
+async def _until_signalled(job: Job, ledger: Ledger, watch: Watch, lease: timedelta, workers: int) -> None:
     """Execute; the first Ctrl-C or SIGTERM stops well, the second at once."""
     stop = asyncio.Event()
     task = asyncio.current_task()
@@ -224,7 +230,8 @@ async def _until_signalled(job: Job, ledger: Ledger, watch: Watch, lease: timede
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopping)
     try:
-        await execute(job, Tools(ledger, SystemClock(), SystemRandom(), stop, watch, lease))
+        tools = Tools(ledger, SystemClock(), SystemRandom(), stop, watch, lease, local.crew_of(workers))
+        await execute(job, tools)
     except asyncio.CancelledError:
         raise Stopped from None
 

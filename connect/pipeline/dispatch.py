@@ -38,6 +38,9 @@ _WINDOW = 2
 """Calls released to an account, as a multiple of its concurrency."""
 
 
+_PACK_FOR = 1.0
+"""Seconds that a message waits for others to fill its call, while rows keep coming."""
+
 _GATHER = 0.002
 """Seconds that outcomes wait for others to share their commit: a fraction of what a commit takes."""
 
@@ -141,13 +144,15 @@ class Lane:
         if before is not None and self.how_it_ended(before) is not None:
             self._doubt([ticket])  # its call broke after it was composed: by a neighbour's change, a moment ago
         elif before is None or before.call not in self._gathering:
-            self._enqueue(self._packer.add(ticket))
+            self._enqueue(self._packer.add(ticket, self._clock.monotonic))
         elif members := self._gathering.add(before.call, ticket):
             self._enqueue([Packed(members, exact=True)])
 
     async def room(self) -> None:
-        """Wait until what waits for its release is less than a window."""
+        """Wait until what waits for its release is less than a window. Nobody waits long for a call to be full."""
         self._raise()
+        if self._packer and self._clock.monotonic() - self._packer.since > _PACK_FOR:
+            self.flush()
         while len(self._queue) >= self._window:
             self._changed.clear()
             await self._changed.wait()
@@ -180,7 +185,7 @@ class Lane:
         members = self._gathering.give_up(number)
         if self._terms.in_doubt is InDoubt.resend:
             for ticket in members:
-                self._enqueue(self._packer.add(ticket))
+                self._enqueue(self._packer.add(ticket, self._clock.monotonic))
         elif members:
             self._doubt(members)
 

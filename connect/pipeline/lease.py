@@ -35,9 +35,14 @@ class Lease:
     def in_ledger(self) -> timedelta:
         return self.length + self.longest_call
 
+    @property
+    def until(self) -> float:
+        """Monotonic seconds up to which this process may send."""
+        return self.began + self.length.total_seconds()
+
     def fresh(self) -> bool:
         """Asked before each call: nobody else can have taken over."""
-        return self.clock.monotonic() < self.began + self.length.total_seconds()
+        return self.clock.monotonic() < self.until
 
     async def held(self) -> None:
         """The lease still holds, or is renewed now. Raises LeaseLost when somebody took over."""

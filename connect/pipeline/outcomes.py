@@ -89,9 +89,14 @@ class Outcomes:
         batch.ends.setdefault(row, []).append((tally, times))
         self.totals[tally] += times
 
+    @property
+    def is_full(self) -> bool:
+        """Too many deliveries are ahead of the cursor."""
+        return self._ahead >= FARTHEST_AHEAD
+
     async def room(self) -> None:
         """Wait until few enough deliveries are ahead of the cursor."""
-        if self._ahead >= FARTHEST_AHEAD and not self._over:
+        if self.is_full and not self._over:
             self._room.clear()
         await self._room.wait()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 
@@ -31,16 +31,20 @@ class Packer:
         self._most = most
         self._packing: dict[Channel, list[Ticket]] = {}
         self._bytes: Counter[Channel] = Counter()
+        self.since = 0.0
+        """When the oldest of what waits came, as `now` says."""
 
     def __bool__(self) -> bool:
         """Whether something waits for its call to be full."""
         return bool(self._packing)
 
-    def add(self, ticket: Ticket) -> list[Packed]:
+    def add(self, ticket: Ticket, now: Callable[[], float]) -> list[Packed]:
         """Take a delivery; returns the calls that are full now."""
         most, channel = self._most, ticket.outgoing.channel
         if most.max_batch == 1:
             return [Packed([ticket])]
+        if not self._packing:
+            self.since = now()
         full: list[Packed] = []
         if most.max_call_bytes:
             weight = _weight(ticket.outgoing)

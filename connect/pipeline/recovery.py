@@ -58,21 +58,22 @@ class Recovered:
     @property
     def last_call(self) -> int:
         """The highest number of a call that is remembered; new calls are numbered on from it."""
-        return max((intent.call for intent in self._intents()), default=0)
+        return max((intent.call for intent in self.intents()), default=0)
 
     def channels(self) -> set[Channel]:
-        return {intent.channel for intent in self._intents()}
+        return {intent.channel for intent in self.intents()}
 
     def gone(self) -> list[tuple[Intent, Ended]]:
         """Those whose people were not met again, and how they count: as settled, or as unknown for ever."""
-        left, self._people = self._intents(), {}
+        left, self._people = self.intents(), {}
         return [(intent, how_it_ended(intent) or Ended(Outcome.unknown, Reason.gone)) for intent in left]
 
     def in_doubt(self) -> int:
         """How many have no outcome."""
-        return sum(intent.outcome is None for intent in self._intents())
+        return sum(intent.outcome is None for intent in self.intents())
 
-    def _intents(self) -> list[Intent]:
+    def intents(self) -> list[Intent]:
+        """Those whose people were not met yet."""
         return [intent for mine in self._people.values() for intent in mine]
 
 

@@ -257,6 +257,8 @@ class _Execution:
         async with aclosing(_read_ahead(self._job.sweep(self._claimed.cursor), self._crew.flush)) as batches:
             async for rows in batches:
                 for piece in split(rows, self._crew.piece):
+                    if self._outcomes.is_full:
+                        self._crew.flush()  # what the cursor waits for may be waiting for its call to be full
                     await self._outcomes.room()
                     self._outcomes.begin(batch := next(number), piece.positions)
                     first = self._rows * width

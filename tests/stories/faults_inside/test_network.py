@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from connect import wiring
+from connect.executors import loops
 from connect.testing.smtp import SmtpServer
 
 PEOPLE = 60
@@ -51,7 +51,7 @@ class Resolver:
 
 @pytest.fixture
 def resolver(monkeypatch: pytest.MonkeyPatch, server: SmtpServer) -> Resolver:
-    monkeypatch.setattr(wiring, "event_loop", asyncio.new_event_loop)  # uvloop asks the system without Python
+    monkeypatch.setattr(loops, "event_loop", asyncio.new_event_loop)  # uvloop asks the system without Python
     return Resolver(monkeypatch, server)
 
 
