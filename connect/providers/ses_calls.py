@@ -111,7 +111,13 @@ def _packed(batch: Sequence[Outgoing], entries: list[_Entry], configuration_set:
     if len(entries) == 1:
         return single(batch[entries[0].member], entries[0].member, configuration_set)
     email = _email(batch[entries[0].member])
-    body = [b"{", _from(email.sender, email.reply_to), b',"DefaultContent":', _template(email), b',"BulkEmailEntries":[']
+    body = [
+        b"{",
+        _from(email.sender, email.reply_to),
+        b',"DefaultContent":',
+        _template(email),
+        b',"BulkEmailEntries":[',
+    ]
     for entry in entries:
         body += (entry.body, b",")
     body[-1] = b"]"
@@ -163,7 +169,7 @@ def _in_parts_fits(email: Email, to: Sequence[str]) -> bool:
         not (email.attachments or email.cc or email.bcc)
         and not (email.text is None and email.html is None)
         and len(email.headers) <= _MOST_HEADERS
-        and all([_header_fits(name, value) for name, value in email.headers])
+        and all(_header_fits(name, value) for name, value in email.headers)
         and max(map(len, to)) <= _LONGEST_ADDRESS
         and _known_fit(email.sender, email.reply_to)
     )
