@@ -92,7 +92,7 @@ class Account:
     gone: int
     sum: int
     bound: int
-    """What `unknown` (skip) or `duplicates` (resend) must not exceed."""
+    """What `unknown` (skip) or `duplicates` (resend) must not exceed: a window for each kill, and what was dropped."""
     worst: int
     """The most deliveries that one fault left in doubt."""
     repeats: int
@@ -115,7 +115,7 @@ def account(evidence: Evidence) -> Account:
         of_those_delivered=len(delivered) - sent,
         gone=evidence.counted(Outcome.unknown, Reason.gone),
         sum=sum(tally.count for tally in evidence.tallies),
-        bound=kills * evidence.scenario.window,
+        bound=kills * evidence.scenario.window + len(evidence.received.dropped),
         worst=evidence.doubts.most,
         repeats=evidence.received.repeats,
         dropped=len(evidence.received.dropped),
@@ -141,7 +141,7 @@ def violations(evidence: Evidence, found: Account) -> Iterator[str]:
     if found.duplicates > (found.bound if scenario.policy == "resend" and not scenario.idempotent else 0):
         yield f"{found.duplicates} duplicates"
     if not scenario.resends and found.unknown > found.bound:
-        yield f"{found.unknown} unknown, and {found.bound} are the most that {found.kills} kills may leave"
+        yield f"{found.unknown} unknown, and {found.bound} are the most that {found.kills} kills and drops may leave"
     waiting = found.dropped if scenario.resends else 0  # without an answer, and not yet sent again
     if found.worst > scenario.window + waiting:
         yield f"one fault left {found.worst} in doubt, and the window is {scenario.window}"

@@ -8,6 +8,7 @@ from connect import wiring
 from connect.clock import SystemClock
 from connect.errors import ConnectError, OutsideError
 from connect.liquid.library import Library
+from connect.pipeline.accounts import providers_of, reaches_people
 from connect.pipeline.checking import Checked, check_campaign
 from connect.project.campaigns import Loaded, load_campaign, load_campaigns
 from connect.project.load import templates
@@ -28,8 +29,6 @@ def _check(project: Project, name: str, loaded: Loaded, library: Library, ask_wa
     now = SystemClock().now()
     if loaded.campaign is None or not ask_warehouse:
         return check_campaign(project, loaded, name, library, None, now, goes_live=False)
-    from connect.pipeline.run import providers_of, reaches_people
-
     warehouse = wiring.open_warehouse(project, loaded.campaign.audience.source)
     try:
         accounts = wiring.open_accounts(project, providers_of(loaded.campaign))

@@ -29,6 +29,7 @@ from connect.identity import system_random
 from connect.ledger.owner import Owner
 from connect.ledger.store import Ledger
 from connect.liquid.library import Library
+from connect.pipeline.accounts import Accounts, providers_of, reaches_people
 from connect.pipeline.plan import Plan, begin, plan_run, safe_recipients
 from connect.pipeline.reporting import run_report
 from connect.pipeline.run import (
@@ -38,10 +39,7 @@ from connect.pipeline.run import (
     Stopped,
     Tools,
     execute,
-    providers_of,
-    reaches_people,
 )
-from connect.pipeline.worker import Accounts
 from connect.project.load import templates
 from connect.vocabulary import Mode, Outcome, Reason, RunState
 

@@ -9,12 +9,13 @@ from random import Random
 from typing import Protocol
 
 from connect.clock import Clock
+from connect.pipeline.accounts import Accounts
 from connect.pipeline.books import Books
 from connect.pipeline.dispatch import Hold
 from connect.pipeline.kit import Kit
 from connect.pipeline.pace import Pace
 from connect.pipeline.recovery import Recovered
-from connect.pipeline.worker import Accounts, Dealt, Sending, Worker
+from connect.pipeline.worker import Dealt, Sending, Worker
 from connect.vocabulary import Channel
 
 

@@ -13,13 +13,13 @@ from connect.ledger.records import NewRun, RunRecord, Tally
 from connect.ledger.store import Ledger
 from connect.liquid.library import Library
 from connect.pipeline import gates, safety
+from connect.pipeline.accounts import Accounts
 from connect.pipeline.audience import Sweep, sizes
 from connect.pipeline.bundle import Bundle
 from connect.pipeline.checking import check_campaign, wrap
 from connect.pipeline.deliveries import RunFacts
 from connect.pipeline.kit import Kit
 from connect.pipeline.run import Job
-from connect.pipeline.worker import Accounts
 from connect.project.campaign import Campaign
 from connect.project.campaigns import Loaded
 from connect.project.project import Project

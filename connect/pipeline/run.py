@@ -37,6 +37,7 @@ from connect.ledger.owner import Owner
 from connect.ledger.records import RunRecord, Slice, Tally
 from connect.ledger.refusals import LeaseLost
 from connect.ledger.store import Ledger
+from connect.pipeline.accounts import Accounts
 from connect.pipeline.audience import Rows, Sweep
 from connect.pipeline.books import Books
 from connect.pipeline.breaker import crash_trouble, doubt_trouble
@@ -46,23 +47,12 @@ from connect.pipeline.kit import Kit
 from connect.pipeline.lease import Lease
 from connect.pipeline.outcomes import Outcomes
 from connect.pipeline.recovery import Recovered
-from connect.pipeline.worker import Accounts, Dealt, Sending, split
-from connect.project.campaign import Campaign
+from connect.pipeline.worker import Dealt, Sending, split
 from connect.vocabulary import Channel, InDoubt, Mode, Outcome, Reason, RunState
 
 LEASE = timedelta(seconds=30)
 DRAIN = timedelta(seconds=45)
 """How long a run that stops waits for what is in the air; the rest is in doubt."""
-
-
-def providers_of(campaign: Campaign) -> list[str]:
-    """The names of the accounts that a campaign sends by."""
-    return list(dict.fromkeys(content.provider for content in campaign.message.content))
-
-
-def reaches_people(accounts: Accounts) -> bool:
-    """Whether anything that is handed to these accounts can reach somebody."""
-    return any(provider.capabilities.reaches_people for provider, _ in accounts.values())
 
 
 @dataclass(frozen=True)

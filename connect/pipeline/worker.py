@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,6 +14,7 @@ from random import Random
 from connect.clock import Clock
 from connect.ledger.records import Intent
 from connect.pipeline import gates
+from connect.pipeline.accounts import Accounts
 from connect.pipeline.audience import Rows
 from connect.pipeline.books import Books, Composed
 from connect.pipeline.breaker import Breaker, template_trouble
@@ -24,8 +25,6 @@ from connect.pipeline.recovery import IN_DOUBT, Recovered, how_it_ended
 from connect.pipeline.verdicts import Ticket
 from connect.providers.interface import Account, Provider
 from connect.vocabulary import InDoubt, Reason
-
-Accounts = Mapping[str, tuple[Provider, Account]]
 
 _TOGETHER = 50
 """Rows that are composed in one go: rendering must not starve what is in the air."""

@@ -22,6 +22,7 @@ from collections.abc import Mapping
 from typing import Self
 
 from connect.providers.http_exchange import NoAnswer, NotWritten, Options, Reply, Unanswered, Wire
+from connect.providers.http_turns import Turns
 
 __all__ = ["Client", "NoAnswer", "NotWritten", "Options", "Reply", "Unanswered"]
 
@@ -33,7 +34,7 @@ class Client:
         """Raises OSError where the `ca_file` can not be read, ValueError where it holds no certificate."""
         self._seconds = options.timeout.total_seconds()
         self._wire = _wire(options)
-        self._turns = asyncio.Semaphore(options.connections)
+        self._turns = Turns(options.connections)
 
     async def __aenter__(self) -> Self:
         return self
@@ -54,29 +55,19 @@ class Client:
     ) -> Reply:
         """As `post`, with another method."""
         deadline = asyncio.get_running_loop().time() + self._seconds if deadline is None else deadline
-        await self._turn(deadline)
+        if not await self._turns.take(deadline):
+            raise NotWritten("no_free_connection")
         try:
             # uvloop's clock is read once for each turn of the loop, so it misses a stop in the middle of one.
             if time.monotonic() >= deadline:
                 raise NotWritten("no_free_connection")
             return await self._wire.ask(method, url, body, headers, deadline)
         finally:
-            self._turns.release()
+            self._turns.give()
 
     async def close(self) -> None:
         """Cut every connection; requests that have no answer yet are in doubt. Safe to call twice."""
         await self._wire.close()
-
-    async def _turn(self, deadline: float) -> None:
-        """Wait for a free connection."""
-        if not self._turns.locked():
-            await self._turns.acquire()
-            return
-        try:
-            async with asyncio.timeout_at(deadline):
-                await self._turns.acquire()
-        except TimeoutError:
-            raise NotWritten("no_free_connection") from None
 
 
 def _wire(options: Options) -> Wire:

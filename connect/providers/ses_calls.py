@@ -16,7 +16,7 @@ from functools import lru_cache
 
 from connect.channels import mime
 from connect.channels.message import Email, Mailbox, Outgoing
-from connect.providers.ses_json import array, inside, string, strings, structure
+from connect.providers.ses_json import array, inside, known, string, strings
 
 MOST_ENTRIES = 50
 """Destinations in one SendBulkEmail (docs.aws.amazon.com/ses/latest/APIReference-V2, seen 2026-11)."""
@@ -74,49 +74,55 @@ def single(outgoing: Outgoing, member: int, configuration_set: str | None) -> Ca
     """A message in a call of its own."""
     email = _email(outgoing)
     to = [_address(mailbox) for mailbox in email.to]
-    members = _in_parts(email, to) if _in_parts_fits(email, to) else _raw(email)
-    members["EmailTags"] = _tags(outgoing)
-    return Call("SendEmail", structure(members | _configuration(configuration_set)), (member,))
+    content = _in_parts(email, to) if _in_parts_fits(email, to) else _raw(email)
+    body = (b"{", *content, b',"EmailTags":', _tags(outgoing), _end(configuration_set))
+    return Call("SendEmail", b"".join(body), (member,))
 
 
-def _in_parts(email: Email, to: Sequence[str]) -> dict[str, bytes]:
+def _in_parts(email: Email, to: Sequence[str]) -> list[bytes]:
     """SES writes the MIME structure, and may not guess that the parts are ASCII."""
-    subject, *texts = [(name.capitalize(), _data(value)) for name, value in _parts(email)]
-    content = {"Subject": subject[1], "Body": structure(dict(texts)), "Headers": _headers(email)}
-    return {
-        **_from(email),
-        "Destination": structure({"ToAddresses": strings(to)}),
-        "Content": structure({"Simple": structure(content)}),
-    }
+    written = [_from(email.sender, email.reply_to), b',"Destination":{"ToAddresses":', strings(to)]
+    written += (b'},"Content":{"Simple":{"Subject":', _DATA, string(email.subject), b'},"Headers":', _headers(email))
+    between = b',"Body":{'
+    for name, text, data in _bodies(email):
+        written += (between, b'"%b":' % name.capitalize().encode(), _DATA, string(text, data), b"}")
+        between = b","
+    written.append(b"}}}")
+    return written
 
 
-def _data(text: str) -> bytes:
-    return b'{"Charset":"UTF-8","Data":%b}' % string(text)
+_DATA = b'{"Charset":"UTF-8","Data":'
 
 
-def _raw(email: Email) -> dict[str, bytes]:
+def _raw(email: Email) -> list[bytes]:
     """The recipients come without their names, which the message has."""
-    fields = {"ToAddresses": email.to, "CcAddresses": email.cc, "BccAddresses": email.bcc}
-    to = {name: strings(mailbox.address for mailbox in mailboxes) for name, mailboxes in fields.items() if mailboxes}
-    data = binascii.b2a_base64(mime.encode(email), newline=False)
-    return {
-        "FromEmailAddress": string(email.sender.address),
-        "Destination": structure(to),
-        "Content": b'{"Raw":{"Data":"%b"}}' % data,
-    }
+    fields = {b"ToAddresses": email.to, b"CcAddresses": email.cc, b"BccAddresses": email.bcc}
+    to = [b'"%b":%b' % (name, strings(each.address for each in boxes)) for name, boxes in fields.items() if boxes]
+    return [
+        b'"FromEmailAddress":%b,"Destination":{%b}' % (known(email.sender.address), b",".join(to)),
+        b',"Content":{"Raw":{"Data":"',
+        binascii.b2a_base64(mime.encode(email), newline=False),
+        b'"}}',
+    ]
 
 
 def _packed(batch: Sequence[Outgoing], entries: list[_Entry], configuration_set: str | None) -> Call:
+    """A bulk call is large: it is put together once, because memory fresh from the system costs more than the rest."""
     if len(entries) == 1:
         return single(batch[entries[0].member], entries[0].member, configuration_set)
     email = _email(batch[entries[0].member])
-    members = {
-        **_from(email),
-        "DefaultContent": b'{"Template":{"TemplateData":"{}","TemplateContent":%b}}' % _template(email),
-        "BulkEmailEntries": array(entry.body for entry in entries),
-    }
-    body = structure(members | _configuration(configuration_set))
-    return Call("SendBulkEmail", body, tuple(entry.member for entry in entries))
+    body = [
+        b"{",
+        _from(email.sender, email.reply_to),
+        b',"DefaultContent":',
+        _template(email),
+        b',"BulkEmailEntries":[',
+    ]
+    for entry in entries:
+        body += (entry.body, b",")
+    body[-1] = b"]"
+    body.append(_end(configuration_set))
+    return Call("SendBulkEmail", b"".join(body), tuple(entry.member for entry in entries))
 
 
 def _packs(entries: Sequence[_Entry]) -> Iterator[list[_Entry]]:
@@ -140,10 +146,18 @@ def _entry(outgoing: Outgoing, member: int) -> _Entry | None:
     data = inside(_parts(email))
     if not _in_parts_fits(email, to) or not _data_fits(email, data):
         return None
-    body = (
-        b'{"Destination":{"ToAddresses":%b},"ReplacementTags":%b,"ReplacementHeaders":%b,'
-        b'"ReplacementEmailContent":{"ReplacementTemplate":{"ReplacementTemplateData":%b}}}'
-        % (strings(to), _tags(outgoing), _headers(email), data)
+    body = b"".join(
+        (
+            b'{"Destination":{"ToAddresses":',
+            strings(to),
+            b'},"ReplacementTags":',
+            _tags(outgoing),
+            b',"ReplacementHeaders":',
+            _headers(email),
+            b',"ReplacementEmailContent":{"ReplacementTemplate":{"ReplacementTemplateData":',
+            data,
+            b"}}}",
+        )
     )
     group = (email.sender, email.reply_to, email.text is None, email.html is None)
     return _Entry(member, group, body) if len(body) <= MOST_BYTES else None
@@ -151,47 +165,66 @@ def _entry(outgoing: Outgoing, member: int) -> _Entry | None:
 
 def _in_parts_fits(email: Email, to: Sequence[str]) -> bool:
     """Whether SES can be left to put the message together."""
-    addresses = (_known_address(email.sender), *to, *map(_known_address, email.reply_to))
     return (
         not (email.attachments or email.cc or email.bcc)
         and not (email.text is None and email.html is None)
         and len(email.headers) <= _MOST_HEADERS
         and all(_header_fits(name, value) for name, value in email.headers)
-        and max(map(len, addresses)) <= _LONGEST_ADDRESS
+        and max(map(len, to)) <= _LONGEST_ADDRESS
+        and _known_fit(email.sender, email.reply_to)
     )
 
 
+@lru_cache(maxsize=16)
+def _known_fit(sender: Mailbox, reply_to: tuple[Mailbox, ...]) -> bool:
+    return all(len(_address(mailbox)) <= _LONGEST_ADDRESS for mailbox in (sender, *reply_to))
+
+
 def _header_fits(name: str, value: str) -> bool:
-    printable = value.isascii() and value.isprintable()
-    return printable and 0 < len(value) <= _LONGEST_VALUE and _HEADER_NAME.fullmatch(name) is not None
+    return value.isascii() and value.isprintable() and 0 < len(value) <= _LONGEST_VALUE and _name_fits(name)
+
+
+@lru_cache(maxsize=256)
+def _name_fits(name: str) -> bool:
+    return _HEADER_NAME.fullmatch(name) is not None
 
 
 def _data_fits(email: Email, data: bytes) -> bool:
     """What is escaped twice is longer than the data; only where it might be too long is the data itself counted."""
     if len(data) <= _LONGEST_DATA:
         return True
-    written = sum(len(string(value).decode()) + len(name) + 4 for name, value in _parts(email))
+    written = sum(len(string(text).decode()) + len(name) + 4 for name, text, _ in _parts(email))
     return written + 1 <= _LONGEST_DATA
 
 
-def _parts(email: Email) -> Iterator[tuple[str, str]]:
-    """(name in the template, value) of every part that the message has."""
-    yield "subject", email.subject
+_Part = tuple[str, str, bytes | None]
+"""(name in the template, text, the text in UTF-8 if it is at hand)"""
+
+
+def _parts(email: Email) -> list[_Part]:
+    """Every part that the message has."""
+    return [("subject", email.subject, None), *_bodies(email)]
+
+
+def _bodies(email: Email) -> list[_Part]:
+    text_data, html_data = (email.prepared.text, email.prepared.html) if email.prepared else (None, None)
+    found: list[_Part] = []
     if email.text is not None:
-        yield "text", email.text
+        found.append(("text", email.text, text_data))
     if email.html is not None:
-        yield "html", email.html
+        found.append(("html", email.html, html_data))
+    return found
 
 
 def _template(email: Email) -> bytes:
-    return structure({name.capitalize(): string(f"{{{{{name}}}}}") for name, _ in _parts(email)})
+    members = b",".join(b'"%b":"{{%b}}"' % (name.capitalize().encode(), name.encode()) for name, _, _ in _parts(email))
+    return b'{"Template":{"TemplateData":"{}","TemplateContent":{%b}}}' % members
 
 
-def _from(email: Email) -> dict[str, bytes]:
-    return {
-        "FromEmailAddress": string(_known_address(email.sender)),
-        "ReplyToAddresses": strings(_known_address(mailbox) for mailbox in email.reply_to),
-    }
+@lru_cache(maxsize=16)
+def _from(sender: Mailbox, reply_to: tuple[Mailbox, ...]) -> bytes:
+    addresses = strings(_address(mailbox) for mailbox in reply_to)
+    return b'"FromEmailAddress":%b,"ReplyToAddresses":%b' % (string(_address(sender)), addresses)
 
 
 def _address(mailbox: Mailbox) -> str:
@@ -199,12 +232,8 @@ def _address(mailbox: Mailbox) -> str:
     return formataddr((mailbox.name, mailbox.address)) if mailbox.name else mailbox.address
 
 
-_known_address = lru_cache(maxsize=16)(_address)
-"""For senders, who are nearly always the same."""
-
-
 def _headers(email: Email) -> bytes:
-    return array(b'{"Name":%b,"Value":%b}' % (string(name), string(value)) for name, value in email.headers)
+    return array([b'{"Name":%b,"Value":%b}' % (known(name), string(value)) for name, value in email.headers])
 
 
 def _tags(outgoing: Outgoing) -> bytes:
@@ -213,8 +242,8 @@ def _tags(outgoing: Outgoing) -> bytes:
     return b'[{"Name":"%b","Value":%b}]' % (CORRELATION_TAG.encode(), value)
 
 
-def _configuration(name: str | None) -> dict[str, bytes]:
-    return {"ConfigurationSetName": string(name)} if name else {}
+def _end(configuration_set: str | None) -> bytes:
+    return b',"ConfigurationSetName":%b}' % known(configuration_set) if configuration_set else b"}"
 
 
 def _email(outgoing: Outgoing) -> Email:

@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from functools import lru_cache
 from json import JSONEncoder
 
 _text = JSONEncoder(ensure_ascii=False).encode
@@ -17,24 +18,33 @@ _ONCE = ((b"\\", rb"\\"), (b'"', rb"\""), (b"\n", rb"\n"), (b"\r", rb"\r"), (b"\
 _TWICE = ((b"\\", rb"\\\\"), (b'"', rb"\\\""), (b"\n", rb"\\n"), (b"\r", rb"\\r"), (b"\t", rb"\\t"))
 
 
-def string(text: str) -> bytes:
-    """A JSON string in UTF-8. Half a surrogate pair, which no encoding can carry, becomes `?` as it does in MIME."""
+def string(text: str, data: bytes | None = None) -> bytes:
+    """A JSON string in UTF-8, of a text that may be at hand in UTF-8 already.
+
+    Half a surrogate pair, which no encoding can carry, becomes `?` as it does in MIME.
+    """
     if len(text) < _SHORT:
         return _text(text).encode(errors="replace")
-    data = text.encode(errors="replace")
+    if data is None:
+        data = text.encode(errors="replace")
     if len(data.translate(None, _CONTROLS)) < len(data):
         return _text(text).encode(errors="replace")
     return b'"%b"' % _escaped(data, _ONCE)
 
 
-def inside(parts: Iterable[tuple[str, str]]) -> bytes:
-    """A JSON object of strings, as a JSON string."""
-    members = b",".join(b'\\"%b\\":%b' % (name.encode(), _twice(value)) for name, value in parts)
+known = lru_cache(maxsize=64)(string)
+"""The same, for short texts that come again: names of header fields, a sender."""
+
+
+def inside(parts: Iterable[tuple[str, str, bytes | None]]) -> bytes:
+    """(name, text, the text in UTF-8 if it is at hand) as a JSON object of strings, as a JSON string."""
+    members = b",".join([b'\\"%b\\":%b' % (name.encode(), _twice(text, data)) for name, text, data in parts])
     return b'"{%b}"' % members
 
 
-def _twice(text: str) -> bytes:
-    data = text.encode(errors="replace")
+def _twice(text: str, data: bytes | None) -> bytes:
+    if data is None:
+        data = text.encode(errors="replace")
     if len(data.translate(None, _CONTROLS)) < len(data):
         return _text(_text(text))[1:-1].encode(errors="replace")
     return b'\\"%b\\"' % _escaped(data, _TWICE)
@@ -42,13 +52,9 @@ def _twice(text: str) -> bytes:
 
 def _escaped(data: bytes, table: Iterable[tuple[bytes, bytes]]) -> bytes:
     for plain, written in table:
-        data = data.replace(plain, written)
+        if plain in data:
+            data = data.replace(plain, written)
     return data
-
-
-def structure(members: Mapping[str, bytes]) -> bytes:
-    """A JSON object of what is written already."""
-    return b"{%b}" % b",".join(b'"%b":%b' % (name.encode(), value) for name, value in members.items())
 
 
 def array(values: Iterable[bytes]) -> bytes:
@@ -56,4 +62,4 @@ def array(values: Iterable[bytes]) -> bytes:
 
 
 def strings(texts: Iterable[str]) -> bytes:
-    return array(map(string, texts))
+    return array([string(text) for text in texts])

@@ -126,6 +126,8 @@ def _object(body: bytes) -> dict[str, Any] | None:
 def answered(entry: object, outgoing: Outgoing) -> Receipt:
     """The receipt of one entry of a bulk call."""
     said = entry if isinstance(entry, dict) else {}
+    if said.get("Status") == "SUCCESS":
+        return Receipt(Status.accepted, provider_id=str(said.get("MessageId") or ""))
     words = str(said.get("Error") or "")
     status, reason = _told_apart(STATUSES.get(str(said.get("Status", "")), _IN_DOUBT), words)
     return Receipt(

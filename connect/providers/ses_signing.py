@@ -10,6 +10,7 @@ import hashlib
 import hmac
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from urllib.parse import quote, urlsplit
 
 from connect.redact import Secret
@@ -45,28 +46,59 @@ class Place:
         return cls(name if default else f"{name}:{parts.port}", region, service)
 
 
+@dataclass(frozen=True, slots=True)
+class _Second:
+    """What all signatures of one second share."""
+
+    second: int
+    keys: Keys = field(repr=False)
+    fields: dict[str, str] = field(repr=False)
+    """The header fields beside the signature."""
+    covered: str = field(repr=False)
+    """The request as it is signed, after its path and before its body."""
+    opening: str
+    """Of the text that is signed."""
+    credential: str = field(repr=False)
+    """The authorization, up to the signature."""
+    key: bytes = field(repr=False)
+
+
 class Signer:
-    """Signs requests to one place; remembers the signing key of the day."""
+    """Signs requests to one place; remembers the signing key of the day, and the rest for a second."""
 
     def __init__(self, place: Place) -> None:
         self._place = place
         self._day_key: tuple[str, Keys, bytes] | None = None
+        self._last: _Second | None = None
 
     def headers(self, path: str, body: bytes, keys: Keys, now: datetime) -> dict[str, str]:
         """The header fields of a POST of this body at this time (aware, UTC)."""
+        second, last = int(now.timestamp()), self._last
+        if last is None or last.second != second or last.keys is not keys:
+            last = self._last = self._at(second, keys, now)
+        request = f"POST\n{_quoted(path)}\n\n{last.covered}{hashlib.sha256(body).hexdigest()}"
+        text = last.opening + hashlib.sha256(request.encode()).hexdigest()
+        signature = hmac.digest(last.key, text.encode(), "sha256").hex()
+        return {**last.fields, "authorization": last.credential + signature}
+
+    def _at(self, second: int, keys: Keys, now: datetime) -> _Second:
         instant = now.strftime("%Y%m%dT%H%M%SZ")
         scope = f"{instant[:8]}/{self._place.region}/{self._place.service}/aws4_request"
         fields = {"content-type": CONTENT_TYPE, "host": self._place.host, "x-amz-date": instant}
         if keys.token:
             fields["x-amz-security-token"] = keys.token.reveal()
         names = ";".join(fields)
-        request = _canonical(path, fields, names, body)
-        text = f"{_ALGORITHM}\n{instant}\n{scope}\n{hashlib.sha256(request.encode()).hexdigest()}"
-        signature = hmac.digest(self._key(instant[:8], keys), text.encode(), "sha256").hex()
+        lines = "".join(f"{name}:{value}\n" for name, value in fields.items())  # in alphabetical order already
         del fields["host"]  # the client writes it
-        credential = f"Credential={keys.access_key_id}/{scope}"
-        fields["authorization"] = f"{_ALGORITHM} {credential}, SignedHeaders={names}, Signature={signature}"
-        return fields
+        return _Second(
+            second,
+            keys,
+            fields,
+            f"{lines}\n{names}\n",
+            f"{_ALGORITHM}\n{instant}\n{scope}\n",
+            f"{_ALGORITHM} Credential={keys.access_key_id}/{scope}, SignedHeaders={names}, Signature=",
+            self._key(instant[:8], keys),
+        )
 
     def _key(self, day: str, keys: Keys) -> bytes:
         if self._day_key is None or self._day_key[:2] != (day, keys):
@@ -77,7 +109,6 @@ class Signer:
         return self._day_key[2]
 
 
-def _canonical(path: str, fields: dict[str, str], names: str, body: bytes) -> str:
-    """The request as it is signed; the fields are in alphabetical order already."""
-    lines = "".join(f"{name}:{value}\n" for name, value in fields.items())
-    return f"POST\n{quote(path, safe='/-_.~')}\n\n{lines}\n{names}\n{hashlib.sha256(body).hexdigest()}"
+@lru_cache(maxsize=16)
+def _quoted(path: str) -> str:
+    return quote(path, safe="/-_.~")

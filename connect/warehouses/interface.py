@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-import pyarrow
-import pyarrow.types
 from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    import pyarrow
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,22 +108,27 @@ class Warehouse(Protocol):
 
 def python_values(array: pyarrow.Array) -> list[Any]:
     """A column as Python values that Liquid can use: whole decimals as int, maps as dict, times in microseconds."""
+    from pyarrow.types import is_decimal, is_map  # most commands read no rows, and need not load it
+
     kind = array.type
     plain = _plain_type(kind)
     values: list[Any] = (array if plain == kind else array.cast(plain, safe=False)).to_pylist()
-    if pyarrow.types.is_decimal(kind) and kind.scale == 0:
+    if is_decimal(kind) and kind.scale == 0:
         return [int(value) if isinstance(value, Decimal) else value for value in values]
-    if pyarrow.types.is_map(kind):
+    if is_map(kind):
         return [dict(value) if value is not None else None for value in values]
     return values
 
 
 def _plain_type(kind: Any) -> Any:
     """The type to read a column as: Python's times have no nanoseconds."""
-    if pyarrow.types.is_timestamp(kind) and kind.unit == "ns":
+    import pyarrow
+    from pyarrow import types
+
+    if types.is_timestamp(kind) and kind.unit == "ns":
         return pyarrow.timestamp("us", kind.tz)
-    if pyarrow.types.is_time(kind) and kind.unit == "ns":
+    if types.is_time(kind) and kind.unit == "ns":
         return pyarrow.time64("us")
-    if pyarrow.types.is_duration(kind) and kind.unit == "ns":
+    if types.is_duration(kind) and kind.unit == "ns":
         return pyarrow.duration("us")
     return kind

@@ -108,7 +108,7 @@ def test_more_in_doubt_than_were_released() -> None:
     found = evidence(scenario=one_at_a_time, doubt=crowd, tallies=(tally(Outcome.unknown, 17, Reason.in_doubt),))
     problems = told(found)[1]
     assert "one fault left 17 in doubt, and the window is 16" in problems
-    assert "17 unknown, and 16 are the most that 1 kills may leave" in problems
+    assert "17 unknown, and 16 are the most that 1 kills and drops may leave" in problems
 
 
 def test_in_doubt_and_counted_as_sent() -> None:
@@ -119,7 +119,8 @@ def test_in_doubt_and_counted_as_sent() -> None:
 
 def test_what_was_dropped_is_unknown_too() -> None:
     tallies = (tally(Outcome.sent, 7), tally(Outcome.unknown, 3, Reason.in_doubt))
-    assert told(evidence(dropped=[address(4)], tallies=tallies))[1] == []
+    found, problems = told(evidence(dropped=[address(4)], tallies=tallies))
+    assert (found.bound, problems) == (16 + 1, [])  # the receiver's doing, and no kill's
 
 
 def test_strangers_other_bodies_and_failures() -> None:

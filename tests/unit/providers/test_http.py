@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
@@ -298,6 +299,28 @@ async def test_a_deadline_that_passed_while_the_loops_clock_stood_still_is_over(
             with refused("no_free_connection"):
                 await made.post(server.url, b"", {}, deadline=time.monotonic() - 0.001)
     assert server.requests == []
+
+
+async def test_nothing_is_written_where_the_deadline_passed_with_the_connection_being_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As in a process that was stopped then: the connection is there before any timer is looked at."""
+    loop = asyncio.get_running_loop()
+    connect = loop.create_connection
+
+    async def late(*arguments: Any, **options: Any) -> Any:
+        made = await connect(*arguments, **options)
+        while time.monotonic() < deadline:
+            pass
+        return made
+
+    async with Server(silence) as server, client(http2=False) as made:
+        with monkeypatch.context() as stopped:
+            stopped.setattr(loop, "create_connection", late)
+            deadline = time.monotonic() + 0.1
+            with refused("unreachable"):
+                await made.post(server.url, b"", {}, deadline=deadline)
+        assert server.requests == []
 
 
 async def test_a_place_is_free_again_after_trouble() -> None:
