@@ -155,7 +155,7 @@ def _entry(outgoing: Outgoing, member: int) -> _Entry | None:
             b',"ReplacementHeaders":',
             _headers(email),
             b',"ReplacementEmailContent":{"ReplacementTemplate":{"ReplacementTemplateData":',
-            data,
+            *data,
             b"}}}",
         )
     )
@@ -189,9 +189,9 @@ def _name_fits(name: str) -> bool:
     return _HEADER_NAME.fullmatch(name) is not None
 
 
-def _data_fits(email: Email, data: bytes) -> bool:
+def _data_fits(email: Email, data: Sequence[bytes]) -> bool:
     """What is escaped twice is longer than the data; only where it might be too long is the data itself counted."""
-    if len(data) <= _LONGEST_DATA:
+    if sum(map(len, data)) <= _LONGEST_DATA:
         return True
     written = sum(len(string(text).decode()) + len(name) + 4 for name, text, _ in _parts(email))
     return written + 1 <= _LONGEST_DATA
@@ -238,8 +238,10 @@ def _headers(email: Email) -> bytes:
 
 def _tags(outgoing: Outgoing) -> bytes:
     """The correlation id for SES's events. A tag takes no dots; its parts have fixed lengths, so nothing is lost."""
-    value = string(outgoing.correlation_id.replace(".", "-"))
-    return b'[{"Name":"%b","Value":%b}]' % (CORRELATION_TAG.encode(), value)
+    return _TAG % string(outgoing.correlation_id.replace(".", "-"))
+
+
+_TAG = b'[{"Name":"%b","Value":%%b}]' % CORRELATION_TAG.encode()
 
 
 def _end(configuration_set: str | None) -> bytes:
