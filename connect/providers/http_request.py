@@ -22,14 +22,14 @@ class Origin:
     """As the Host field has it."""
 
 
-_URL = re.compile(r"(https?://[^/?#]*)([^#]*)", re.IGNORECASE)
+_URL = re.compile(r"(https?://[^/?#\x00-\x20]*)((?:[/?][^#]*)?)(?:#.*)?", re.IGNORECASE | re.DOTALL)
 _HOST = re.compile(r"[a-z0-9._~-]+|[0-9a-f:.]*:[0-9a-f:.]*")
 _PORTS = {"http": 80, "https": 443}
 
 
 def target(url: str) -> tuple[Origin, str]:
     """Whom it is for, and the path and query that they are asked for. Raises NotWritten where it is no URL."""
-    match = _URL.match(url)
+    match = _URL.fullmatch(url)
     if match is None:
         raise NotWritten("not_a_request")
     where, path = match.groups()

@@ -31,8 +31,19 @@ def test_where_it_goes(url: str, origin: Origin, path: str) -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["", "/path", "http://", "http:///path", "http://a b/", "http://a:b/", "http://a:99999/", "http://user:pass@a/"]
-    + ["http://a\r\nb/", "http://a/\r\nx: y", "http://a/\0", "http://[::1/", "http://..é/", "file:///etc"],
+    [
+        *(
+            "",
+            "/path",
+            "http://",
+            "http:///path",
+            "http://a b/",
+            "http://a:b/",
+            "http://a:99999/",
+            "http://user:pass@a/",
+        ),
+        *("http://a\r\nb/", "http://a/\r\nx: y", "http://a/\0", "http://[::1/", "http://..é/", "file:///etc"),
+    ],
 )
 def test_where_nothing_can_go(url: str) -> None:
     with pytest.raises(NotWritten, match="not_a_request"):
