@@ -86,7 +86,7 @@ class Sms:
 Message = Email | Sms
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)  # frozen in spirit, as above
 class Outgoing:
     """One delivery as a provider sees it."""
 

@@ -18,11 +18,12 @@ from connect.executors.frames import Frames, Gone
 from connect.executors.process import Task
 from connect.executors.told import told
 from connect.ledger.records import Call
+from connect.pipeline.accounts import Accounts
 from connect.pipeline.books import Books, Composed, Settlement
 from connect.pipeline.crew import Crew, Orders, alone
 from connect.pipeline.lease import Lease
 from connect.pipeline.pace import Pace
-from connect.pipeline.worker import Accounts, Dealt
+from connect.pipeline.worker import Dealt
 from connect.providers.interface import Account
 from connect.vocabulary import Mode
 

@@ -97,6 +97,10 @@ class Composing:
 
     def deliveries(self, row: int) -> list[Delivery]:
         """One delivery for each channel of the message, in its order."""
+        if len(self._channels) == 1:
+            one = self._address(*self._channels[0], row)
+            result = one.address if isinstance(one.address, Ended) else self._result(one, row)
+            return [Delivery(one.channel, one.account, result)]
         addressed = [self._address(channel, contents, row) for channel, contents in self._channels]
         chosen = self._chosen(addressed, row)
         return [
