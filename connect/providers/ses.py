@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 from urllib.parse import urlsplit
@@ -116,14 +117,21 @@ class Ses:
             door.boto.close()
             await door.client.close()
 
-    async def _all(self, planned: Iterable[Call], sending: _Sending) -> dict[int, Receipt]:
-        """Member → receipt of several calls at a time."""
-        waiting = [self._call(call, sending) for call in planned]
-        if len(waiting) == 1:
-            return await waiting[0]  # without a task of its own
+    async def _all(self, planned: Iterator[Call], sending: _Sending) -> dict[int, Receipt]:
+        """Member → receipt of several calls, as many at a time as the account allows."""
+        first = list(islice(planned, self._account.concurrency))
+        if len(first) == 1:
+            return await self._call(first[0], sending)  # without a task of its own
         receipts: dict[int, Receipt] = {}
-        for answer in await asyncio.gather(*waiting):
+        for answer in await asyncio.gather(*(self._lane(call, planned, sending) for call in first)):
             receipts |= answer
+        return receipts
+
+    async def _lane(self, first: Call, planned: Iterator[Call], sending: _Sending) -> dict[int, Receipt]:
+        """One call after the other, each put together just before it is made: nothing piles up."""
+        receipts = await self._call(first, sending)
+        for call in planned:
+            receipts |= await self._call(call, sending)
         return receipts
 
     async def _call(self, call: Call, sending: _Sending) -> dict[int, Receipt]:
@@ -146,7 +154,7 @@ class Ses:
     async def _one_by_one(self, call: Call, sending: _Sending) -> dict[int, Receipt]:
         """SES refused a bulk call whole, over something in it: each message alone shows which one it was."""
         name = self._settings.configuration_set
-        return await self._all([single(sending.batch[member], member, name) for member in call.members], sending)
+        return await self._all((single(sending.batch[member], member, name) for member in call.members), sending)
 
     async def _ask(self, call: Call, deadline: float) -> dict[str, Any] | Refusal:
         """One call. Raises NoKeys where it can not be signed, Unanswered where there is no reply."""
@@ -194,8 +202,10 @@ def _ascii_addresses(outgoing: Outgoing) -> bool:
     """SES takes no address outside ASCII before the @ (it does not offer SMTPUTF8); domains come as punycode."""
     assert isinstance(outgoing.message, Email)
     email = outgoing.message
-    mailboxes = (email.sender, *email.to, *email.cc, *email.bcc, *email.reply_to)
-    return all(mailbox.address.isascii() for mailbox in mailboxes)
+    for mailbox in (email.sender, *email.to, *email.cc, *email.bcc, *email.reply_to):  # half of what `all` costs
+        if not mailbox.address.isascii():
+            return False
+    return True
 
 
 def _opened(account: Account, settings: Settings) -> _Door:
