@@ -18,12 +18,14 @@ from liquid import BoundTemplate
 from connect.liquid.calls import Calls
 from connect.liquid.environment import Environment
 from connect.liquid.frames import Frame
+from connect.liquid.lines import longest_line
 from connect.liquid.nodes import write_all
 from connect.liquid.program import Program
 from connect.liquid.reads import Reads
 from connect.liquid.runtime import for_environment, keeper
 from connect.liquid.statements import WRITERS
 from connect.liquid.values import Values
+from connect.liquid.wire import literals_of
 from connect.liquid.writing import Block, Constants, NotCompiled
 
 Render = Callable[[int, bytes, object], str]
@@ -39,7 +41,7 @@ class Compiled:
     objects: tuple[str, ...]
     undefined: object
     source: str
-    _bind: Callable[..., Render]
+    _bind: Callable[..., Any]
 
     def bind(
         self,
@@ -47,27 +49,28 @@ class Compiled:
         user_at: Callable[[int], object],
         scope: Mapping[str, object],
         again: Render,
-    ) -> Render:
+    ) -> Any:
         """For a batch: `column` gives a column's values, `user_at` a whole row, `again` renders by interpreter."""
         columns = [column(name) for name in self.columns]
         objects = [scope.get(name, self.undefined) for name in self.objects]
         return self._bind(*columns, *objects, user_at, scope.get("now"), again)
 
 
-def compile_template(template: BoundTemplate, reads: Reads) -> Compiled | None:
-    """None where the interpreter has to do it."""
+def compile_template(template: BoundTemplate, reads: Reads, *, wire: bool = False) -> Compiled | None:
+    """None where the interpreter has to do it. `wire`: what it renders is WireText."""
     try:
-        return _compiled(template, reads)
+        return _compiled(template, reads, wire)
     except (NotCompiled, SyntaxError, RecursionError, MemoryError):
         return None  # Python's own limits on nesting are lower than Liquid's
 
 
-def _compiled(template: BoundTemplate, reads: Reads) -> Compiled:
+def _compiled(template: BoundTemplate, reads: Reads, wire: bool) -> Compiled:
     assert isinstance(template.env, Environment)
     constants = Constants(for_environment(template.env))
     values = Values(template.env, constants, reads.whole)
+    guarded = reads.prints > _MANY
     program = Program(
-        values, Calls(values), template.env.static_context(), WRITERS, reads.continues, reads.prints > _MANY
+        values, Calls(values), template.env.static_context(), WRITERS, reads.continues, guarded, wire=wire
     )
     frame = Frame(constants)
     frame.collect(template.nodes, program.static)
@@ -76,7 +79,10 @@ def _compiled(template: BoundTemplate, reads: Reads) -> Compiled:
     constants.values |= {"keep": keeper(program.kept_bytes()), "MOST_KEPT": program.kept_bytes() // 5}
     source = _source(program, frame, body)
     names: dict[str, Any] = dict(constants.values)
-    tree = _Spelled(names).visit(ast.parse(source))
+    tree = ast.parse(source)
+    if wire:
+        names["LITERALS"] = literals_of(sorted(program.literals), longest_line(tree, program.buffers[0], names))
+    tree = _Spelled(names).visit(tree)
     exec(compile(tree, "<liquid>", "exec"), names)
     objects = tuple(name for name in values.objects if name not in ("user", "url"))
     return Compiled(tuple(values.columns), objects, names["U"], source, names["bind"])
@@ -128,7 +134,7 @@ def _source(program: Program, frame: Frame, body: Block) -> str:
 
 def _text(program: Program, frame: Frame, body: Block) -> list[str]:
     entry = frame.entry()
-    if not body.lines and not entry:
+    if not body.lines and not entry and not program.wire:
         written = [f"text_ = {body.joined(body.pieces)}"]
         return [*written, "if len(text_) > MOST_OUTPUT: raise GiveUp", "return text_"]
     program.flush(body)
@@ -137,7 +143,9 @@ def _text(program: Program, frame: Frame, body: Block) -> list[str]:
         "size = rounds = 0",
         *entry,
         *body.lines,
-        "text_ = joined(parts)",
-        "if size + len(text_) > MOST_OUTPUT: raise GiveUp",
-        "return text_",
+        *(_WIRED if program.wire else _JOINED),
     ]
+
+
+_JOINED = ("text_ = joined(parts)", "if size + len(text_) > MOST_OUTPUT: raise GiveUp", "return text_")
+_WIRED = ("return wired(parts, size, LITERALS)",)

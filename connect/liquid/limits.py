@@ -6,6 +6,8 @@ from connect.liquid.trouble import TooLarge
 
 LOOP_ITERATIONS = 100_000
 OUTPUT_BYTES = 2_000_000
+OUTPUT_CHARACTERS = OUTPUT_BYTES // 4
+"""More may be more than OUTPUT_BYTES: the interpreter decides."""
 LOCAL_NAMESPACE_BYTES = 5_000_000
 TEMPLATE_CHARACTERS = 1_000_000
 VALUE_CHARACTERS = 1_000_000

@@ -72,7 +72,9 @@ def head(loop: Loop, item: str, items: str) -> str:
 def begin_round(program: Program, body: Block) -> None:
     """Count, and every now and then look how much has been written."""
     body.line("rounds += 1")
-    if program.buffer is not None:
+    if program.in_pairs:
+        body.line(f"if not rounds & 63: bounded({program.buffer}, rounds, size)")
+    elif program.buffer is not None:
         body.line(f"if not rounds & 63: compact({program.buffer}, size)")
 
 

@@ -42,6 +42,10 @@ class Program:
     """The loops around this place, and what `break` can not leave."""
     templates: list[str] = field(default_factory=list)
     """What is being rendered at this place."""
+    wire: bool = False
+    """What is written to `buffer` becomes octets, all but what is captured."""
+    literals: set[str] = field(default_factory=set)
+    """What it writes itself, as octets."""
     draws: bool = False
     nodes: int = 0
     kept: int = 0
@@ -62,8 +66,16 @@ class Program:
         if self.nodes > MOST_NODES:
             raise NotCompiled("a template of many parts")
 
+    @property
+    def in_pairs(self) -> bool:
+        """What is printed at this place goes on the wire as it is."""
+        return self.wire and self.buffer == self.buffers[0]
+
     def flush(self, block: Block) -> None:
-        block.flush(self.buffer)
+        if self.in_pairs:
+            self.literals.update(block.flush_in_pairs(self.buffers[0]))
+        else:
+            block.flush(self.buffer)
 
     def line(self, block: Block, statement: str) -> None:
         """A statement, behind what waits to be printed: that may use what the statement changes."""

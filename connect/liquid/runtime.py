@@ -23,12 +23,13 @@ from markupsafe import Markup, escape
 from connect.liquid import quick
 from connect.liquid.context import State
 from connect.liquid.expressions import comparable
-from connect.liquid.limits import LOOP_ITERATIONS, OUTPUT_BYTES, VALUE_CHARACTERS, measure
+from connect.liquid.limits import LOOP_ITERATIONS, OUTPUT_CHARACTERS, VALUE_CHARACTERS, measure
 from connect.liquid.numbers import times
 from connect.liquid.printing import PRINTERS, printed, text_of
 from connect.liquid.tags import random_limit
-from connect.liquid.trouble import NullMet, Skip
+from connect.liquid.trouble import GiveUp, NullMet, Skip
 from connect.liquid.undefined import Missing
+from connect.liquid.wire import bounded, wired
 
 try:  # the C function behind `escape`, which gives a plain str for a plain str
     from markupsafe import _escape_inner as escaped  # type: ignore[attr-defined]
@@ -41,14 +42,8 @@ except ImportError:
 if TYPE_CHECKING:
     from connect.liquid.environment import Environment
 
-OUTPUT_CHARACTERS = OUTPUT_BYTES // 4
-"""More may be more than OUTPUT_BYTES: the interpreter decides."""
 _BOUND = 10**18
 _NOTHING = Token("", "", -1, "")
-
-
-class GiveUp(Exception):
-    """The interpreter has to decide."""
 
 
 class Unset:
@@ -284,6 +279,8 @@ _FIXED: dict[str, object] = {
     "at_most": at_most,
     "contains": contains,
     "compact": compact,
+    "bounded": bounded,
+    "wired": wired,
     "product": product,
     "captured": captured,
     "turn": turn,

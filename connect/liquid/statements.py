@@ -105,9 +105,10 @@ def _if(program: Program, node: IfNode | UnlessNode, block: Block, frame: Frame)
             (program.values.condition(other.expression, frame), write_body(program, other.block, block, frame))
         )
     bodies.append(("", write_body(program, node.default, block, frame)))
-    if any(body.lines for _, body in bodies):
+    pieces = any(body.pieces for _, body in bodies)
+    if any(body.lines for _, body in bodies) or (pieces and program.in_pairs):
         _branches(program, bodies, block)
-    elif any(body.pieces for _, body in bodies):
+    elif pieces:
         block.text(f"({' else '.join(body.fused(body.pieces) + (test and f' if {test}') for test, body in bodies)})")
     else:
         # nothing is printed, and yet what is asked may be refused

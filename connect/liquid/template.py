@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from difflib import get_close_matches
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 from liquid import BoundTemplate, Node, Token
@@ -20,8 +20,12 @@ from connect.liquid.names import Name
 from connect.liquid.reads import Reads
 from connect.liquid.source import place, written_name
 from connect.liquid.trouble import FilterTrouble, NameLacking, NullMet, Refusal, Skip, TooLarge
+from connect.liquid.wire import WireText
 from connect.project.text import Text
 from connect.vocabulary import Reason
+
+RenderWire = Callable[[int, bytes, object], str | WireText]
+"""As Render."""
 
 
 class Template:
@@ -31,7 +35,6 @@ class Template:
         self.text = text
         self.names = names
         self._bound = bound
-        self._once: tuple[Compiled | None] | None = None
 
     @cached_property
     def _reads(self) -> Reads:
@@ -48,30 +51,41 @@ class Template:
         """Within one run it renders the same for everyone."""
         return self._reads.constant
 
-    @property
+    @cached_property
     def compiled(self) -> Compiled | None:
         """The template as Python, made at its first use; None if it is left to the interpreter."""
-        if self._once is None:
-            self._once = (compile_template(self._bound, self._reads),)
-        return self._once[0]
+        return compile_template(self._bound, self._reads)
+
+    @cached_property
+    def wired(self) -> Compiled | None:
+        """As `compiled`, for what is sent by e-mail."""
+        return compile_template(self._bound, self._reads, wire=True)
 
     def over(self, columns: Mapping[str, Sequence[object]], scope: Mapping[str, object]) -> Render:
         """Bound to a batch: (row, random seed, the row's `url`) → the text, which raises as `render` does.
 
         columns: the user's, at least those that `columns` names, or all. scope: what is the same for all rows.
         """
-
-        def user_at(row: int) -> object:
-            return {name: values[row] for name, values in columns.items()}
+        user_at = _rows(columns)
 
         def again(row: int, seed: bytes, url: object) -> str:
             return self.interpreted({**scope, "user": user_at(row), "url": url}, seed)
 
         code = self.compiled
+        return again if code is None else _bound(code, columns, scope, again)
+
+    def wire(self, columns: Mapping[str, Sequence[object]], scope: Mapping[str, object]) -> RenderWire:
+        """As `over`, for what is sent by e-mail: WireText wherever it can be made at once, else the text."""
+        text = cache(lambda: self.over(columns, scope))
+        code = self.wired
         if code is None:
-            return again
-        absent = _Always(code.undefined)
-        return code.bind(lambda name: columns.get(name, absent), user_at, scope, again)
+            return text()
+
+        def again(row: int, seed: bytes, url: object) -> str:
+            return text()(row, seed, url)
+
+        bound: RenderWire = _bound(code, columns, scope, again)
+        return bound
 
     def render(self, scope: Mapping[str, object], *, random_seed: bytes = b"") -> str:
         """The text for one person. Equal scope and seed give equal text. Raises Skip or Refusal, nothing else.
@@ -95,7 +109,7 @@ class Template:
             return self.interpreted(scope, seed)
 
         try:
-            render = code.bind(column, lambda row: user, scope, again)
+            render: Render = code.bind(column, lambda row: user, scope, again)
         except Exception:  # noqa: BLE001 - whatever the row does when it is asked, the interpreter says what comes of it
             render = again
         return render(0, random_seed, scope.get("url", absent))
@@ -122,6 +136,15 @@ class Template:
         if len(text) * 4 > OUTPUT_BYTES and len(text.encode()) > OUTPUT_BYTES:
             raise TooLarge("the output is longer than 2 MB", self._bound.nodes[0].token)
         return text
+
+
+def _bound(code: Compiled, columns: Mapping[str, Sequence[object]], scope: Mapping[str, object], again: Render) -> Any:
+    absent = _Always(code.undefined)
+    return code.bind(lambda name: columns.get(name, absent), _rows(columns), scope, again)
+
+
+def _rows(columns: Mapping[str, Sequence[object]]) -> Callable[[int], object]:
+    return lambda row: {name: values[row] for name, values in columns.items()}
 
 
 class _Always(Sequence[object]):

@@ -30,6 +30,10 @@ class Refusal(Exception):
         self.problem = problem
 
 
+class GiveUp(Exception):
+    """Of compiled code: the interpreter has to decide."""
+
+
 class BadValue(Exception):
     """What a filter says of a value that it can not take. The message names no value."""
 

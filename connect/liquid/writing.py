@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from connect.liquid.wire import literal
+
 
 class NotCompiled(Exception):
     """This template is left to the interpreter; the message says for what."""
@@ -40,6 +42,12 @@ class Constants:
             self._names[key] = self.fresh("K")
             self.values[self._names[key]] = value
         return self._names[key]
+
+
+def _octets(piece: Literal) -> str:
+    if piece.text.endswith("\r"):
+        raise NotCompiled("what follows may be the other half of a line end")
+    return literal(piece.text)
 
 
 _LONG = 200
@@ -86,6 +94,21 @@ class Block:
             self.lines.append(f"{buffer}.extend(({', '.join(map(self._name, pieces))}))")
         elif pieces:
             self.lines.append(f"{buffer}.append({self.joined(pieces)})")
+
+    def flush_in_pairs(self, buffer: str) -> list[str]:
+        """Write what waits as a literal, a value, a literal, a value…; returns the literals, which become octets."""
+        pieces, self.pieces = self.pieces, []
+        nothing, literals = self.constants.name(""), [""]
+        names: list[str] = []
+        for piece in pieces:
+            is_literal = isinstance(piece, Literal)
+            names += [nothing] if is_literal == bool(len(names) % 2) else []
+            if isinstance(piece, Literal):
+                literals.append(_octets(piece))
+            names.append(self.constants.name(literals[-1]) if is_literal else self._name(piece))
+        if names:
+            self.lines.append(f"{buffer} += ({', '.join(names)}{f', {nothing}' if len(names) % 2 else ''})")
+        return literals
 
     def joined(self, pieces: list[Piece]) -> str:
         """One expression for the text of them all, as a statement's own: such can not stand in one another."""

@@ -3,11 +3,13 @@ by the compiled template from a scope, by the same over columns, and by the inte
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 
 import pytest
 
 from connect.liquid import Library, Refusal, Skip, Template
+from connect.liquid.wire import WireText
 from connect.project.text import Text
 
 Compile = Callable[..., Template]
@@ -15,7 +17,7 @@ Render = Callable[..., str]
 Outcome = tuple[object, ...]
 
 
-def outcome(render: Callable[[], str]) -> Outcome:
+def outcome(render: Callable[[], str | WireText]) -> Outcome:
     """What comes of a rendering, as something that can be compared."""
     try:
         text = render()
@@ -23,8 +25,30 @@ def outcome(render: Callable[[], str]) -> Outcome:
         return ("skip", skip.reason)
     except Refusal as refusal:
         return ("refusal", refusal.reason, refusal.problem)
-    assert type(text) is str
+    assert type(text) in (str, WireText)
     return ("text", text)
+
+
+def as_text(wanted: Outcome, found: Outcome) -> Outcome:
+    """What was found on the wire as text, which is what was wanted where it has the same octets."""
+    if not isinstance(found[1], WireText):
+        return found
+    wire = found[1]
+    text = str(wanted[1]).replace("\r\n", "\n").replace("\r", "\n")
+    lines = re.sub("[\ud800-\udfff]", "\ufffd", text)
+    data = lines.encode()
+    assert (str(wire), wire.lines, wire.data) == (lines, data, data.replace(b"\n", b"\r\n"))
+    assert wire.added == len(data) - len(lines)
+    known = wire.literals
+    assert known.ascii <= lines.isascii() or not wire.values.isascii()
+    if known.longest is not None:
+        assert max(map(len, data.split(b"\n"))) <= known.longest + len(wire.values)
+    controls = re.search(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]", lines + "")
+    if controls and not known.has_controls:
+        assert re.search(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]", wire.values)
+    if "\0" in lines:
+        assert known.has_nul or "\0" in wire.values
+    return wanted
 
 
 def outcomes(template: Template, scope: Mapping[str, object], seed: bytes) -> list[Outcome]:
@@ -38,6 +62,8 @@ def outcomes(template: Template, scope: Mapping[str, object], seed: bytes) -> li
         columns = {name: ["not this", value] for name, value in user.items()}
         row = template.over(columns, {name: value for name, value in scope.items() if name not in ("user", "url")})
         found.append(outcome(lambda: row(1, seed, scope["url"])))
+        wire = template.wire(columns, {name: value for name, value in scope.items() if name not in ("user", "url")})
+        found.append(as_text(found[0], outcome(lambda: wire(1, seed, scope["url"]))))
     return found
 
 
