@@ -55,7 +55,7 @@ class Client:
     ) -> Reply:
         """As `post`, with another method."""
         deadline = asyncio.get_running_loop().time() + self._seconds if deadline is None else deadline
-        if not await self._turns.take(deadline):
+        if not (self._turns.take_now() or await self._turns.take(deadline)):
             raise NotWritten("no_free_connection")
         try:
             # uvloop's clock is read once for each turn of the loop, so it misses a stop in the middle of one.

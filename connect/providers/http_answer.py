@@ -10,7 +10,7 @@ from connect.providers.http_request import field_name
 _LONGEST_HEAD = 1 << 16
 _LONGEST_LINE = 1 << 12
 """Of a chunk's size with its extensions."""
-_STATUS = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9]{2})(?: [^\r\n\0]*)?")
+_STATUS = re.compile(r"HTTP/1\.([01]) ([1-5][0-9]{2})(?: [^\r\n\0]*)?")
 _START = b"HTTP/1."
 _LENGTH = re.compile(r"[0-9]{1,18}")
 _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,12})[ \t]*(?:;[^\r\n\0]*)?")
@@ -59,7 +59,7 @@ class Answer:
         return end, data
 
     def _read_head(self, head: bytes, rest: bytes) -> bytes:
-        first, *lines = head.split(b"\r\n")
+        first, *lines = head.decode("latin-1").split("\r\n")
         match = _STATUS.fullmatch(first)
         if match is None:
             raise _unreadable()
@@ -69,10 +69,10 @@ class Answer:
             if self._status == 101:
                 raise _unreadable()
             return rest
-        self._headers = fields(lines)
-        closes = "close" in self._headers.get("connection", "").lower()
-        self._body = self._body_of(self._headers)
-        self.keeps = minor == b"1" and not closes and not isinstance(self._body, _UntilTheEnd)
+        self._headers = headers = fields(lines)
+        self._body = body = self._body_of(headers)
+        closes = "connection" in headers and "close" in headers["connection"].lower()
+        self.keeps = minor == "1" and not closes and not isinstance(body, _UntilTheEnd)
         return rest
 
     def _body_of(self, headers: dict[str, str]) -> _Counted | _Chunked | _UntilTheEnd:
@@ -93,20 +93,23 @@ class Answer:
         return _Counted(int(length))
 
 
-def fields(lines: list[bytes]) -> dict[str, str]:
+def fields(lines: list[str]) -> dict[str, str]:
     """Name in lower case → value; one that comes twice is a list (RFC 9110 5.3). Raises NoAnswer."""
     found: dict[str, str] = {}
     for line in lines:
-        name, colon, value = line.decode("latin-1").partition(":")
+        name, colon, value = line.partition(":")
         try:
             name = field_name(name)
         except ValueError:
             colon = ""
-        if not colon or "\n" in value or "\r" in value or "\0" in value:
+        if not colon or not (value.isprintable() or _VALUE.fullmatch(value)):
             raise _unreadable()
         value = value.strip(" \t")
         found[name] = f"{found[name]}, {value}" if name in found else value
     return found
+
+
+_VALUE = re.compile(r"[^\r\n\0]*")
 
 
 class _Counted:
@@ -120,6 +123,8 @@ class _Counted:
         self.rest = b""
 
     def feed(self, data: bytes) -> bytes | None:
+        if not self._parts and len(data) == self._length:
+            return data
         self._size += len(data)
         if self._size < self._length:
             self._parts.append(data)

@@ -16,10 +16,16 @@ class Turns:
         self._free = places
         self._line: deque[asyncio.Future[bool]] = deque()
 
+    def take_now(self) -> bool:
+        """A place, if one is free: then nobody is in line."""
+        if not self._free:
+            return False
+        self._free -= 1
+        return True
+
     async def take(self, deadline: float) -> bool:
         """Wait for a place; False if there is none by the deadline (of the loop's clock)."""
-        if self._free:
-            self._free -= 1
+        if self.take_now():
             return True
         loop = asyncio.get_running_loop()
         turn: asyncio.Future[bool] = loop.create_future()

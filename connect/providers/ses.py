@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from itertools import islice
+from itertools import chain, islice, zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 from urllib.parse import urlsplit
@@ -26,6 +26,7 @@ from connect.channels.message import Email, Outgoing
 from connect.errors import Disposition, Problem, RunTrouble
 from connect.providers import http_replies, ses_replies
 from connect.providers.http import Client, NotWritten, Options, Unanswered
+from connect.providers.http_turns import Turns
 from connect.providers.interface import (
     Account,
     Capabilities,
@@ -78,6 +79,7 @@ class Ses:
         assert isinstance(account.settings, Settings)
         self._account = account
         self._settings = account.settings
+        self._turns = Turns(account.concurrency)
         self._door: _Door | None = None
 
     async def open(self) -> None:
@@ -90,15 +92,15 @@ class Ses:
             raise _trouble(_CREDENTIALS, str(error)) from None
 
     async def send(self, batch: Sequence[Outgoing]) -> list[Receipt]:
-        receipts = {
-            member: Receipt(Status.rejected_content, "smtputf8_unsupported")
-            for member, outgoing in enumerate(batch)
-            if not _ascii_addresses(outgoing)
-        }
-        rest = [member for member in range(len(batch)) if member not in receipts]
         sending = _Sending(batch, asyncio.get_running_loop().time() + self._account.timeout.total_seconds())
-        receipts |= await self._all(calls(batch, rest, self._settings.configuration_set, self._settings.bulk), sending)
-        return [receipts[member] for member in range(len(batch))]
+        rest = []
+        for member, outgoing in enumerate(batch):
+            if _ascii_addresses(outgoing):
+                rest.append(member)
+            else:
+                sending.receipts[member] = Receipt(Status.rejected_content, "smtputf8_unsupported")
+        await self._all(calls(batch, rest, self._settings.configuration_set, self._settings.bulk), sending)
+        return [sending.receipts[member] for member in range(len(batch))]
 
     async def check(self) -> str:
         if self._door is None:
@@ -117,53 +119,58 @@ class Ses:
             door.boto.close()
             await door.client.close()
 
-    async def _all(self, planned: Iterator[Call], sending: _Sending) -> dict[int, Receipt]:
-        """Member → receipt of several calls, as many at a time as the account allows."""
+    async def _all(self, planned: Iterator[Call], sending: _Sending) -> None:
+        """Several calls, as many at a time as the account allows."""
         first = list(islice(planned, self._account.concurrency))
         if len(first) == 1:
-            return await self._call(first[0], sending)  # without a task of its own
-        receipts: dict[int, Receipt] = {}
-        for answer in await asyncio.gather(*(self._lane(call, planned, sending) for call in first)):
-            receipts |= answer
-        return receipts
+            await self._call(first[0], sending)  # without a task of its own
+        else:
+            await asyncio.gather(*(self._lane(call, planned, sending) for call in first))
 
-    async def _lane(self, first: Call, planned: Iterator[Call], sending: _Sending) -> dict[int, Receipt]:
-        """One call after the other, each put together just before it is made: nothing piles up."""
-        receipts = await self._call(first, sending)
-        for call in planned:
-            receipts |= await self._call(call, sending)
-        return receipts
+    async def _lane(self, first: Call, planned: Iterator[Call], sending: _Sending) -> None:
+        """One call after the other, on one turn, each put together just before it is made: nothing piles up."""
+        mine = chain((first,), planned)
+        if not await self._turns.take(sending.deadline):
+            late = http_replies.unanswered(NotWritten("no_free_connection"))
+            for call in mine:
+                sending.settle(call, late)
+            return
+        try:
+            for call in mine:
+                await self._call(call, sending)
+        finally:
+            self._turns.give()
 
-    async def _call(self, call: Call, sending: _Sending) -> dict[int, Receipt]:
-        """Member → receipt of one call."""
-        members = [sending.batch[member] for member in call.members]
+    async def _call(self, call: Call, sending: _Sending) -> None:
+        """One call, and the receipts of what it carried."""
         try:
             answer = await self._ask(call, sending.deadline)
         except Unanswered as failure:
-            return dict.fromkeys(call.members, http_replies.unanswered(failure))
+            sending.settle(call, http_replies.unanswered(failure))
         except NoKeys as error:
-            return dict.fromkeys(call.members, ses_replies.unsigned(str(error)))
-        if not isinstance(answer, Refusal):
-            receipts = _receipts(call, answer, members)
-        elif len(members) > 1 and ses_replies.refuses_one(answer):
-            return await self._one_by_one(call, sending)
+            sending.settle(call, ses_replies.unsigned(str(error)))
         else:
-            receipts = [ses_replies.refused(answer, outgoing) for outgoing in members]
-        return dict(zip(call.members, receipts, strict=True))
+            if not isinstance(answer, Refusal):
+                _accepted(call, answer, sending)
+            elif len(call.members) > 1 and ses_replies.refuses_one(answer):
+                await self._one_by_one(call, sending)
+            else:
+                for member in call.members:
+                    sending.receipts[member] = ses_replies.refused(answer, sending.batch[member])
 
-    async def _one_by_one(self, call: Call, sending: _Sending) -> dict[int, Receipt]:
+    async def _one_by_one(self, call: Call, sending: _Sending) -> None:
         """SES refused a bulk call whole, over something in it: each message alone shows which one it was."""
         name = self._settings.configuration_set
-        return await self._all((single(sending.batch[member], member, name) for member in call.members), sending)
+        await self._all((single(sending.batch[member], member, name) for member in call.members), sending)
 
     async def _ask(self, call: Call, deadline: float) -> dict[str, Any] | Refusal:
         """One call. Raises NoKeys where it can not be signed, Unanswered where there is no reply."""
         door = self._door
         if door is None:
             raise NotWritten("client_closed")
-        path = door.prefix + PATHS[call.operation]
+        path, url = door.ways[call.operation]
         headers = door.signer.headers(path, call.body, await door.credentials.keys(), datetime.now(UTC))
-        return ses_replies.read(await door.client.post(door.origin + path, call.body, headers, deadline=deadline))
+        return ses_replies.read(await door.client.post(url, call.body, headers, deadline=deadline))
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +179,12 @@ class _Sending:
 
     batch: Sequence[Outgoing]
     deadline: float
+    receipts: dict[int, Receipt] = field(default_factory=dict)
+    """Of each member of the batch, when it has one."""
+
+    def settle(self, call: Call, receipt: Receipt) -> None:
+        """The same for everything that the call carried."""
+        self.receipts.update(dict.fromkeys(call.members, receipt))
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,21 +194,21 @@ class _Door:
     client: Client
     signer: Signer
     credentials: Renewing
-    origin: str
-    prefix: str
-    """Of every path, where the endpoint has one."""
+    ways: dict[str, tuple[str, str]]
+    """Operation → (path, URL)."""
     boto: SESV2Client
     """For what is asked rarely."""
 
 
-def _receipts(call: Call, answer: dict[str, Any], members: Sequence[Outgoing]) -> list[Receipt]:
+def _accepted(call: Call, answer: dict[str, Any], sending: _Sending) -> None:
     """One receipt for each message; an entry that SES says nothing of is in doubt."""
     if call.operation == "SendEmail":
-        return [Receipt(Status.accepted, provider_id=str(answer.get("MessageId", "")))]
+        sending.settle(call, Receipt(Status.accepted, provider_id=str(answer.get("MessageId", ""))))
+        return
     results = answer.get("BulkEmailEntryResults")
     entries: list[object] = results if isinstance(results, list) else []
-    entries = entries + [None] * (len(members) - len(entries))
-    return [ses_replies.answered(entry, outgoing) for entry, outgoing in zip(entries, members, strict=False)]
+    for member, entry in zip_longest(call.members, entries[: len(call.members)]):
+        sending.receipts[member] = ses_replies.answered(entry, sending.batch[member])
 
 
 def _ascii_addresses(outgoing: Outgoing) -> bool:
@@ -228,14 +241,14 @@ def _opened(account: Account, settings: Settings) -> _Door:
     )
     boto = source.client("sesv2", endpoint_url=settings.endpoint_url, config=config)
     url = urlsplit(boto.meta.endpoint_url)
+    prefix = url.path.rstrip("/")  # of every path, where the endpoint has one
     place = Place.of(boto.meta.endpoint_url, boto.meta.region_name, _SERVICE)
     bundle = source._session.get_config_variable("ca_bundle")  # AWS_CA_BUNDLE, or the profile's
     return _Door(
         Client(Options(account.timeout, account.concurrency, ca_file=Path(bundle) if bundle else None)),
         Signer(place),
         Renewing(credentials),
-        f"{url.scheme}://{url.netloc}",
-        url.path.rstrip("/"),
+        {operation: (prefix + path, f"{url.scheme}://{url.netloc}{prefix}{path}") for operation, path in PATHS.items()},
         boto,
     )
 

@@ -169,7 +169,7 @@ def _in_parts_fits(email: Email, to: Sequence[str]) -> bool:
         not (email.attachments or email.cc or email.bcc)
         and not (email.text is None and email.html is None)
         and len(email.headers) <= _MOST_HEADERS
-        and all(_header_fits(name, value) for name, value in email.headers)
+        and _headers_fit(email.headers)
         and max(map(len, to)) <= _LONGEST_ADDRESS
         and _known_fit(email.sender, email.reply_to)
     )
@@ -180,8 +180,11 @@ def _known_fit(sender: Mailbox, reply_to: tuple[Mailbox, ...]) -> bool:
     return all(len(_address(mailbox)) <= _LONGEST_ADDRESS for mailbox in (sender, *reply_to))
 
 
-def _header_fits(name: str, value: str) -> bool:
-    return value.isascii() and value.isprintable() and 0 < len(value) <= _LONGEST_VALUE and _name_fits(name)
+def _headers_fit(headers: tuple[tuple[str, str], ...]) -> bool:
+    for name, value in headers:  # half of what `all` costs
+        if not (value.isascii() and value.isprintable() and 0 < len(value) <= _LONGEST_VALUE and _name_fits(name)):
+            return False
+    return True
 
 
 @lru_cache(maxsize=256)

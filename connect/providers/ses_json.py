@@ -30,8 +30,7 @@ def string(text: str, data: bytes | None = None) -> bytes:
     if data.translate(_WITHOUT_CONTROLS) != data:
         return _text(text).encode(errors="replace")
     for plain, written in _ONCE:
-        if plain in data:
-            data = data.replace(plain, written)
+        data = data.replace(plain, written)
     return b'"%b"' % data
 
 
@@ -62,8 +61,7 @@ def _twice(text: str, data: bytes | None) -> bytes:
     if data.translate(_WITHOUT_CONTROLS) != data:
         return _text(_text(text))[3:-3].encode(errors="replace")
     for plain, written in _TWICE:
-        if plain in data:
-            data = data.replace(plain, written)
+        data = data.replace(plain, written)
     return data
 
 
