@@ -5,21 +5,25 @@ from __future__ import annotations
 import asyncio
 import gc
 
+from connect.executors.discretion import hide_in, no_core_dumps
+
 
 def event_loop() -> asyncio.AbstractEventLoop:
-    """uvloop where it exists, which takes half the CPU of asyncio's own."""
+    """uvloop where it exists, which takes half the CPU of asyncio's own. It says nothing of what is in memory."""
     try:
         import uvloop
     except ImportError:  # there is none for Windows
-        return asyncio.new_event_loop()
-    return uvloop.new_event_loop()
+        return hide_in(asyncio.new_event_loop())
+    return hide_in(uvloop.new_event_loop())
 
 
 def long_running() -> None:
     """This process is about to make millions of short-lived objects, none of them in cycles: look for those seldom.
 
     Python looks after every 700 new ones, through all modules in the end, which takes a tenth of a run's CPU.
+    Whatever becomes of it, those objects are not written to a core dump.
     """
+    no_core_dumps()
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)

@@ -21,10 +21,12 @@ from random import SystemRandom
 from typing import Any
 
 from connect.clock import SystemClock
+from connect.executors import flat
+from connect.executors.discretion import hide_uncaught
 from connect.executors.frames import Frames, Gone
 from connect.executors.loops import event_loop, long_running
 from connect.executors.told import told
-from connect.ledger.records import Call, Intent
+from connect.ledger.records import Call
 from connect.pipeline.books import Composed, Settlement
 from connect.pipeline.kit import Kit
 from connect.pipeline.recovery import Recovered
@@ -40,7 +42,7 @@ class Task:
     kit: Kit = field(repr=False)
     accounts: Sequence[tuple[type[Provider], Account]]
     """This worker's share of each account's concurrency."""
-    intents: Sequence[Intent]
+    intents: flat.Columns = field(repr=False)
     """What the ledger remembers from before a crash."""
     copied: frozenset[Channel]
     sending: Sending
@@ -58,12 +60,12 @@ class Line:
         self._asked: dict[int, asyncio.Future[None]] = {}
 
     def composed(self, composed: Composed) -> None:
-        self._frames.say("composed", composed)
+        self._frames.say("composed", *flat.composed(composed))
 
     async def write(
         self, settled: Sequence[Settlement], withdrawn: Sequence[bytes] = (), released: Sequence[Call] = ()
     ) -> None:
-        await self._ask("write", settled, withdrawn, released)
+        await self._ask("write", flat.settlements(settled), list(withdrawn), flat.calls(released))
 
     def throttled(self, account: str, wait: timedelta, words: str) -> None:
         self._frames.say("throttled", account, wait, words)
@@ -72,6 +74,7 @@ class Line:
         self._frames.say("troubled", told(problem))
 
     def fresh(self) -> bool:
+        """By what the last answer said: when nobody answers, this process soon stops by itself."""
         return self._clock.monotonic() < self._until
 
     async def held(self) -> None:
@@ -113,38 +116,43 @@ class Process:
         }
 
     async def serve(self) -> None:
-        """Returns when the run has no more use for this process. Raises Gone when nobody is there to say so."""
-        while True:
-            verb, *words = await self._frames.hear()
-            if verb == "end":
-                return
-            self._verbs[verb](*words)
+        """Returns when the run has no more use for this process; ends it when nobody is there to say so."""
+        try:
+            while True:
+                verb, *words = await self._frames.hear()
+                if verb == "end":
+                    return
+                self._verbs[verb](*words)
+        except Gone:
+            os._exit(1)  # whatever is still to be sent must not be: nobody could count it
 
     def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
+        task = asyncio.create_task(self._or_tell(work))
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
+
+    async def _or_tell(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do this. What it raises is for the process that deals, which raises it in its turn."""
+        try:
+            await work
+        except Exception as problem:  # noqa: BLE001 - as said
+            self._worker.halt(problem)
+            self._frames.say("troubled", told(problem))
 
     async def _deliver(self) -> None:
         clock = SystemClock()
         while True:
             dealt = await self._dealt.get()
             began = clock.monotonic()
-            try:
-                await self._worker.deliver(dealt)
-            except Exception as problem:  # noqa: BLE001 - told to the process that deals, which raises it
-                self._worker.halt(problem)
-                self._frames.say("troubled", told(problem))
-                return
+            await self._or_tell(self._worker.deliver(dealt))
             self._frames.say("dealt", clock.monotonic() - began, self._worker.waiting)
+            self._dealt.task_done()
 
     async def _drain(self) -> None:
-        try:
-            await self._worker.drain()
-        except Exception as problem:  # noqa: BLE001 - as above
-            self._frames.say("troubled", told(problem))
-        else:
-            self._frames.say("drained")
+        """Lanes are idle also between two pieces."""
+        await self._dealt.join()
+        await self._worker.drain()
+        self._frames.say("drained")
 
     async def _stop(self) -> None:
         self._delivering.cancel()
@@ -154,26 +162,22 @@ class Process:
 
 
 async def work(frames: Frames) -> None:
+    """Everything that a worker does, from its task to its end. Raises what is not to be expected."""
     task: Task = (await frames.hear())[0]
     line = Line(frames, task.until)
-    recovered = Recovered(task.intents)
+    recovered = Recovered(flat.to_intents(task.intents))
     async with AsyncExitStack() as stack:
-        try:
-            worker = Worker(
-                task.kit.composer(recovered, task.copied),
-                accounts_of(task.accounts),
-                recovered,
-                task.sending,
-                line,
-                line,
-                SystemClock(),
-                SystemRandom(),
-            )
-            await worker.open(stack)
-        except Exception as problem:  # noqa: BLE001 - told to the process that started this one, which raises it
-            frames.say("failed", told(problem))
-            await frames.sent()
-            return
+        worker = Worker(
+            task.kit.composer(recovered, task.copied),
+            accounts_of(task.accounts),
+            recovered,
+            task.sending,
+            line,
+            line,
+            SystemClock(),
+            SystemRandom(),
+        )
+        await worker.open(stack)
         frames.say("ready")
         await Process(frames, line, worker).serve()
 
@@ -187,25 +191,29 @@ def _die_with_parent() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-async def _main(descriptor: int) -> None:
+async def _main(descriptor: int) -> int:
+    os.set_inheritable(descriptor, False)  # the line is closed when this process ends, whatever it has started
     frames = await Frames.over(socket.socket(fileno=descriptor))
     try:
         await work(frames)
     except Gone:
-        os._exit(1)  # whatever is still to be sent must not be: nobody could count it
-    finally:
-        frames.close()
+        return 1
+    except Exception as problem:  # noqa: BLE001 - told to the process that started this one, which raises it
+        frames.say("failed", told(problem))
+        await frames.close()
+        return 1
+    return 0
 
 
 def main() -> None:
     _die_with_parent()
     for number in (signal.SIGINT, signal.SIGTERM):  # a terminal's Ctrl-C goes to all; the one who deals decides
         signal.signal(number, signal.SIG_IGN)
+    hide_uncaught()
     long_running()
     with asyncio.Runner(loop_factory=event_loop) as runner:
-        runner.run(_main(int(sys.argv[1])))
-    sys.stdout.flush()
-    os._exit(0)
+        code = runner.run(_main(int(sys.argv[1])))
+        os._exit(code)
 
 
 if __name__ == "__main__":
