@@ -64,7 +64,7 @@ class Connections:
         """A new one, with TLS if it is to be. Raises NotWritten."""
         if self._closed:
             raise NotWritten("client_closed")
-        while self._idle and len(self._open) >= self._options.connections:
+        if self._idle and len(self._open) >= self._options.connections:
             self._idle.pop(0).cut()
         try:
             connection = await self._made(origin, deadline)

@@ -51,10 +51,10 @@ def taken_over(shop: Any) -> dict[str, Any]:
     return report
 
 
-def suspended(shop: Any, place: At) -> Any:
+def suspended(shop: Any, place: At, *arguments: str) -> Any:
     """A process that stands still while the server keeps its calls waiting at this place."""
     shop.server.answer(place, HANG)
-    process = shop.start("run", "news", "--yes", *LEASE)
+    process = shop.start("run", "news", "--yes", *LEASE, *arguments)
     assert shop.server.hanging.wait(60), process.communicate()
     while not stands_still(shop, process):
         process.send_signal(signal.SIGCONT)
@@ -99,6 +99,23 @@ def test_one_that_wakes_up_after_another_took_over_sends_nothing_of_its_queue(
     assert len(before) == outcomes["sent"]
     (run,) = brisk.runs()
     assert (run["state"], run["reason"]) == ("completed", "")
+
+
+def test_worker_processes_whose_coordinator_is_suspended_send_nothing_once_another_took_over(brisk: Any) -> None:
+    """They go on themselves, for as long as the lease that they know of lasts."""
+    brisk.campaign()
+    process = suspended(brisk, At.mail, "--workers", "2")
+    report = taken_over(brisk)
+    before = brisk.reached()
+
+    process.send_signal(signal.SIGCONT)
+    _, err = process.communicate(timeout=60)
+
+    assert process.returncode == 3, err
+    assert brisk.reached() == before
+    assert set(before.values()) == {1}
+    outcomes = report["outcomes"]
+    assert outcomes["sent"] <= len(before) <= outcomes["sent"] + outcomes["unknown"] == PEOPLE
 
 
 def test_one_that_wakes_up_before_anybody_took_over_goes_on(brisk: Any) -> None:
