@@ -201,8 +201,7 @@ def main() -> None:
     _die_with_parent()
     for number in (signal.SIGINT, signal.SIGTERM):  # a terminal's Ctrl-C goes to all; the one who deals decides
         signal.signal(number, signal.SIG_IGN)
-    long_running()
-    with asyncio.Runner(loop_factory=event_loop) as runner:
+    with long_running(), asyncio.Runner(loop_factory=event_loop) as runner:
         runner.run(_main(int(sys.argv[1])))
     sys.stdout.flush()
     os._exit(0)
