@@ -76,7 +76,7 @@ def _script(ways: Ways, count: int) -> Cost:
     with project.warehouse(count) as file, Sink(ways.kind, eight_bit=ways.eight_bit) as sink:
         command = [sys.executable, "-m", "benchmarks.straightforward", what, str(file), str(sink.port), *language]
         cost = measured(command, folder=Path(__file__).parents[1])
-        _must_be_whole(sink, count)
+        must_be_whole(sink, count)
     return cost
 
 
@@ -87,11 +87,11 @@ def _connect(ways: Ways, count: int) -> Cost:
         project.project(file, count, ways.account(sink.port), ways.content) as root,
     ):
         cost = project.run(root, count)
-        _must_be_whole(sink, count)
+        must_be_whole(sink, count)
     return cost
 
 
-def _must_be_whole(sink: Sink, count: int) -> None:
+def must_be_whole(sink: Sink, count: int) -> None:
     received = sink.received().messages
     if received != count:
         raise SystemExit(f"{received:,} messages arrived instead of {count:,}")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Size:
-    people: int = 100_000
+    people: int = 250_000
     """In the audience of a whole run."""
     script: int = 2_000
     """In the audience of the straightforward script, whose start-up is small beside its rate."""

@@ -166,8 +166,7 @@ def _run(
     job = begin(plan, ledger, SystemClock(), system_random, accounts)
     failure: ConnectError | None = None
     began = time.monotonic()
-    loops.long_running()
-    with _watching(plan) as watch:
+    with _watching(plan) as watch, loops.long_running():
         try:
             with asyncio.Runner(loop_factory=loops.event_loop) as runner:
                 runner.run(_until_signalled(job, ledger, watch, lease, workers))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from connect.executors.discretion import hide_in, no_core_dumps
 
@@ -17,13 +19,20 @@ def event_loop() -> asyncio.AbstractEventLoop:
     return hide_in(uvloop.new_event_loop())
 
 
-def long_running() -> None:
-    """This process is about to make millions of short-lived objects, none of them in cycles: look for those seldom.
+@contextmanager
+def long_running() -> Iterator[None]:
+    """Millions of short-lived objects are about to be made, none of them in cycles: look for those seldom meanwhile.
 
     Python looks after every 700 new ones, through all modules in the end, which takes a tenth of a run's CPU.
     Whatever becomes of it, those objects are not written to a core dump.
     """
     no_core_dumps()
+    before = gc.get_threshold()
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()

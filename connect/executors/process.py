@@ -210,8 +210,7 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):  # a terminal's Ctrl-C goes to all; the one who deals decides
         signal.signal(number, signal.SIG_IGN)
     hide_uncaught()
-    long_running()
-    with asyncio.Runner(loop_factory=event_loop) as runner:
+    with long_running(), asyncio.Runner(loop_factory=event_loop) as runner:
         code = runner.run(_main(int(sys.argv[1])))
         os._exit(code)
 

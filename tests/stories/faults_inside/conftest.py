@@ -22,9 +22,9 @@ def _addresses(shop: Shop) -> set[str]:
 
 @pytest.fixture
 def crowd(shop: Shop) -> int:
-    """A few thousand people, at once."""
-    count = 3000
-    shop.campaign(limits="limits: {max: 5000}")
+    """A few thousand people, at once: more calls than a window holds."""
+    count = 5000
+    shop.campaign(limits="limits: {max: 9000}")
     with duckdb.connect(shop.root / "shop.duckdb") as warehouse:
         warehouse.execute(
             "create or replace table people as select 'id-' || i as id, 'anna' || i || '@mail.example' as email, "
