@@ -53,8 +53,9 @@ class Connections:
     def _kept(self, origin: Origin) -> Connection | None:
         """One that is idle; those that went stale meanwhile are left behind."""
         for at in range(len(self._idle) - 1, -1, -1):
-            if self._idle[at].origin == origin:
-                connection = self._idle.pop(at)
+            connection = self._idle[at]
+            if connection.origin is origin or connection.origin == origin:  # nearly always the same one
+                del self._idle[at]
                 if connection.usable:
                     return connection
                 connection.cut()

@@ -22,7 +22,8 @@ class Answer:
     def __init__(self, method: str, largest: int) -> None:
         self._method, self._largest = method, largest
         self._head = b""
-        self._status, self._headers = 0, dict[str, str]()
+        self._status = 0
+        self._headers: dict[str, str] = {}
         self._body: _Counted | _Chunked | _UntilTheEnd | None = None
         self.keeps = False
         """The connection is as it was before the request. Known once the answer is whole."""

@@ -121,22 +121,23 @@ class Ses:
 
     async def _all(self, planned: Iterator[Call], sending: _Sending) -> None:
         """Several calls, as many at a time as the account allows."""
-        first = list(islice(planned, self._account.concurrency))
-        if len(first) == 1:
+        first = list(islice(planned, 2))
+        if len(first) > 1:
+            planned = chain(first, planned)
+            lanes = min(len(sending.batch), self._account.concurrency)
+            await asyncio.gather(*(self._lane(planned, sending) for _ in range(lanes)))
+        elif first:
             await self._call(first[0], sending)  # without a task of its own
-        else:
-            await asyncio.gather(*(self._lane(call, planned, sending) for call in first))
 
-    async def _lane(self, first: Call, planned: Iterator[Call], sending: _Sending) -> None:
+    async def _lane(self, planned: Iterator[Call], sending: _Sending) -> None:
         """One call after the other, on one turn, each put together just before it is made: nothing piles up."""
-        mine = chain((first,), planned)
         if not await self._turns.take(sending.deadline):
             late = http_replies.unanswered(NotWritten("no_free_connection"))
-            for call in mine:
+            for call in planned:
                 sending.settle(call, late)
             return
         try:
-            for call in mine:
+            for call in planned:
                 await self._call(call, sending)
         finally:
             self._turns.give()
@@ -203,7 +204,8 @@ class _Door:
 def _accepted(call: Call, answer: dict[str, Any], sending: _Sending) -> None:
     """One receipt for each message; an entry that SES says nothing of is in doubt."""
     if call.operation == "SendEmail":
-        sending.settle(call, Receipt(Status.accepted, provider_id=str(answer.get("MessageId", ""))))
+        (member,) = call.members
+        sending.receipts[member] = Receipt(Status.accepted, provider_id=str(answer.get("MessageId", "")))
         return
     results = answer.get("BulkEmailEntryResults")
     entries: list[object] = results if isinstance(results, list) else []

@@ -115,9 +115,13 @@ def read(reply: Reply) -> dict[str, Any] | Refusal:
     return Refusal(code.partition(":")[0].rpartition("#")[2], words, reply.status)
 
 
+_decode = json.JSONDecoder().decode
+"""`json.loads` of bytes first guesses which Unicode they are."""
+
+
 def _object(body: bytes) -> dict[str, Any] | None:
     try:
-        answer = json.loads(body)
+        answer = _decode(body.decode())
     except ValueError:
         return None
     return answer if isinstance(answer, dict) else None
