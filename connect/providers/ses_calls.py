@@ -16,7 +16,7 @@ from functools import lru_cache
 
 from connect.channels import mime
 from connect.channels.message import Email, Mailbox, Outgoing
-from connect.providers.ses_json import array, inside, known, string, strings
+from connect.providers.ses_json import body, encoded, inside, string, strings
 
 MOST_ENTRIES = 50
 """Destinations in one SendBulkEmail (docs.aws.amazon.com/ses/latest/APIReference-V2, seen 2026-11)."""
@@ -74,36 +74,35 @@ def single(outgoing: Outgoing, member: int, configuration_set: str | None) -> Ca
     """A message in a call of its own."""
     email = _email(outgoing)
     to = [_address(mailbox) for mailbox in email.to]
-    content = _in_parts(email, to) if _in_parts_fits(email, to) else _raw(email)
-    body = (b"{", *content, b',"EmailTags":', _tags(outgoing), _end(configuration_set))
-    return Call("SendEmail", b"".join(body), (member,))
+    opening = f'{{{_configuration(configuration_set)}"EmailTags":{_tags(outgoing)},'
+    written = _in_parts(opening, email, to) if _in_parts_fits(email, to) else _raw(opening, email)
+    return Call("SendEmail", b"".join(written), (member,))
 
 
-def _in_parts(email: Email, to: Sequence[str]) -> list[bytes]:
+def _in_parts(opening: str, email: Email, to: Sequence[str]) -> list[bytes]:
     """SES writes the MIME structure, and may not guess that the parts are ASCII."""
-    written = [_from(email.sender, email.reply_to), b',"Destination":{"ToAddresses":', strings(to)]
-    written += (b'},"Content":{"Simple":{"Subject":', _DATA, string(email.subject), b'},"Headers":', _headers(email))
-    between = b',"Body":{'
+    known = f'{opening}{_from(email.sender, email.reply_to)},"Destination":{{"ToAddresses":{strings(to)}}}'
+    subject = f'{{"Charset":"UTF-8","Data":{string(email.subject)}}}'
+    content = f'"Content":{{"Simple":{{"Subject":{subject},"Headers":{_headers(email)},"Body":'
+    written = [encoded(f"{known},{content}")]
+    before = b"{"
     for name, text, data in _bodies(email):
-        written += (between, b'"%b":' % name.capitalize().encode(), _DATA, string(text, data), b"}")
-        between = b","
-    written.append(b"}}}")
+        written += (before, _OPENINGS[name], body(text, data))
+        before = b'"},'
+    written.append(b'"}}}}}')
     return written
 
 
-_DATA = b'{"Charset":"UTF-8","Data":'
+_OPENINGS = {name: b'"%b":{"Charset":"UTF-8","Data":"' % name.capitalize().encode() for name in ("text", "html")}
 
 
-def _raw(email: Email) -> list[bytes]:
+def _raw(opening: str, email: Email) -> list[bytes]:
     """The recipients come without their names, which the message has."""
-    fields = {b"ToAddresses": email.to, b"CcAddresses": email.cc, b"BccAddresses": email.bcc}
-    to = [b'"%b":%b' % (name, strings(each.address for each in boxes)) for name, boxes in fields.items() if boxes]
-    return [
-        b'"FromEmailAddress":%b,"Destination":{%b}' % (known(email.sender.address), b",".join(to)),
-        b',"Content":{"Raw":{"Data":"',
-        binascii.b2a_base64(mime.encode(email), newline=False),
-        b'"}}',
-    ]
+    fields = {"ToAddresses": email.to, "CcAddresses": email.cc, "BccAddresses": email.bcc}
+    to = [f'"{name}":{strings(each.address for each in boxes)}' for name, boxes in fields.items() if boxes]
+    known = f'"FromEmailAddress":{string(email.sender.address)},"Destination":{{{",".join(to)}}}'
+    data = binascii.b2a_base64(mime.encode(email), newline=False)
+    return [encoded(f'{opening}{known},"Content":{{"Raw":{{"Data":"'), data, b'"}}}']
 
 
 def _packed(batch: Sequence[Outgoing], entries: list[_Entry], configuration_set: str | None) -> Call:
@@ -111,18 +110,14 @@ def _packed(batch: Sequence[Outgoing], entries: list[_Entry], configuration_set:
     if len(entries) == 1:
         return single(batch[entries[0].member], entries[0].member, configuration_set)
     email = _email(batch[entries[0].member])
-    body = [
-        b"{",
-        _from(email.sender, email.reply_to),
-        b',"DefaultContent":',
-        _template(email),
-        b',"BulkEmailEntries":[',
-    ]
+    sender = _from(email.sender, email.reply_to)
+    known = f'{{{_configuration(configuration_set)}{sender},"DefaultContent":{_template(email)},"BulkEmailEntries":'
+    written, before = [encoded(known)], b"["
     for entry in entries:
-        body += (entry.body, b",")
-    body[-1] = b"]"
-    body.append(_end(configuration_set))
-    return Call("SendBulkEmail", b"".join(body), tuple(entry.member for entry in entries))
+        written += (before, entry.body)
+        before = b","
+    written.append(b"]}")
+    return Call("SendBulkEmail", b"".join(written), tuple(entry.member for entry in entries))
 
 
 def _packs(entries: Sequence[_Entry]) -> Iterator[list[_Entry]]:
@@ -143,24 +138,27 @@ def _entry(outgoing: Outgoing, member: int) -> _Entry | None:
     """The message as an entry of a bulk call; None when a bulk call can not carry it."""
     email = _email(outgoing)
     to = [_address(mailbox) for mailbox in email.to]
-    data = inside(_parts(email))
+    data = _data(email)
     if not _in_parts_fits(email, to) or not _data_fits(email, data):
         return None
-    body = b"".join(
-        (
-            b'{"Destination":{"ToAddresses":',
-            strings(to),
-            b'},"ReplacementTags":',
-            _tags(outgoing),
-            b',"ReplacementHeaders":',
-            _headers(email),
-            b',"ReplacementEmailContent":{"ReplacementTemplate":{"ReplacementTemplateData":',
-            *data,
-            b"}}}",
-        )
-    )
+    known = f'{{"Destination":{{"ToAddresses":{strings(to)}}},"ReplacementTags":{_tags(outgoing)}'
+    content = '"ReplacementEmailContent":{"ReplacementTemplate":{"ReplacementTemplateData":'
+    opening = encoded(f'{known},"ReplacementHeaders":{_headers(email)},{content}')
+    written = b"".join((opening, *data, b"}}}"))
     group = (email.sender, email.reply_to, email.text is None, email.html is None)
-    return _Entry(member, group, body) if len(body) <= MOST_BYTES else None
+    return _Entry(member, group, written) if len(written) <= MOST_BYTES else None
+
+
+def _data(email: Email) -> list[bytes]:
+    """What the template is filled with: a JSON object of strings, as a JSON string."""
+    written = [b'"{\\"subject\\":\\"', inside(email.subject, None)]
+    for name, text, data in _bodies(email):
+        written += (_INSIDE[name], inside(text, data))
+    written.append(b'\\"}"')
+    return written
+
+
+_INSIDE = {name: b'\\",\\"%b\\":\\"' % name.encode() for name in _OPENINGS}
 
 
 def _in_parts_fits(email: Email, to: Sequence[str]) -> bool:
@@ -196,22 +194,14 @@ def _data_fits(email: Email, data: Sequence[bytes]) -> bool:
     """What is escaped twice is longer than the data; only where it might be too long is the data itself counted."""
     if sum(map(len, data)) <= _LONGEST_DATA:
         return True
-    written = sum(len(string(text).decode()) + len(name) + 4 for name, text, _ in _parts(email))
-    return written + 1 <= _LONGEST_DATA
+    written = sum(len(string(text)) + len(name) + 4 for name, text, _ in _bodies(email))
+    return written + len('{"subject":}') + len(string(email.subject)) <= _LONGEST_DATA
 
 
-_Part = tuple[str, str, bytes | None]
-"""(name in the template, text, the text in UTF-8 if it is at hand)"""
-
-
-def _parts(email: Email) -> list[_Part]:
-    """Every part that the message has."""
-    return [("subject", email.subject, None), *_bodies(email)]
-
-
-def _bodies(email: Email) -> list[_Part]:
+def _bodies(email: Email) -> list[tuple[str, str, bytes | None]]:
+    """(name in the template, text, the text in UTF-8 if it is at hand)"""
     text_data, html_data = (email.prepared.text, email.prepared.html) if email.prepared else (None, None)
-    found: list[_Part] = []
+    found: list[tuple[str, str, bytes | None]] = []
     if email.text is not None:
         found.append(("text", email.text, text_data))
     if email.html is not None:
@@ -219,15 +209,16 @@ def _bodies(email: Email) -> list[_Part]:
     return found
 
 
-def _template(email: Email) -> bytes:
-    members = b",".join(b'"%b":"{{%b}}"' % (name.capitalize().encode(), name.encode()) for name, _, _ in _parts(email))
-    return b'{"Template":{"TemplateData":"{}","TemplateContent":{%b}}}' % members
+def _template(email: Email) -> str:
+    names = ["subject", *(name for name, _, _ in _bodies(email))]
+    members = ",".join(f'"{name.capitalize()}":"{{{{{name}}}}}"' for name in names)
+    return f'{{"Template":{{"TemplateData":"{{}}","TemplateContent":{{{members}}}}}}}'
 
 
 @lru_cache(maxsize=16)
-def _from(sender: Mailbox, reply_to: tuple[Mailbox, ...]) -> bytes:
+def _from(sender: Mailbox, reply_to: tuple[Mailbox, ...]) -> str:
     addresses = strings(_address(mailbox) for mailbox in reply_to)
-    return b'"FromEmailAddress":%b,"ReplyToAddresses":%b' % (string(_address(sender)), addresses)
+    return f'"FromEmailAddress":{string(_address(sender))},"ReplyToAddresses":{addresses}'
 
 
 def _address(mailbox: Mailbox) -> str:
@@ -235,20 +226,20 @@ def _address(mailbox: Mailbox) -> str:
     return formataddr((mailbox.name, mailbox.address)) if mailbox.name else mailbox.address
 
 
-def _headers(email: Email) -> bytes:
-    return array([b'{"Name":%b,"Value":%b}' % (known(name), string(value)) for name, value in email.headers])
+def _headers(email: Email) -> str:
+    return f"[{','.join([f'{{{_NAME}{string(name)},{_VALUE}{string(value)}}}' for name, value in email.headers])}]"
 
 
-def _tags(outgoing: Outgoing) -> bytes:
+_NAME, _VALUE = '"Name":', '"Value":'
+
+
+def _tags(outgoing: Outgoing) -> str:
     """The correlation id for SES's events. A tag takes no dots; its parts have fixed lengths, so nothing is lost."""
-    return _TAG % string(outgoing.correlation_id.replace(".", "-"))
+    return f'[{{"Name":"{CORRELATION_TAG}","Value":{string(outgoing.correlation_id.replace(".", "-"))}}}]'
 
 
-_TAG = b'[{"Name":"%b","Value":%%b}]' % CORRELATION_TAG.encode()
-
-
-def _end(configuration_set: str | None) -> bytes:
-    return b',"ConfigurationSetName":%b}' % known(configuration_set) if configuration_set else b"}"
+def _configuration(name: str | None) -> str:
+    return f'"ConfigurationSetName":{string(name)},' if name else ""
 
 
 def _email(outgoing: Outgoing) -> Email:
