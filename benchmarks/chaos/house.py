@@ -76,7 +76,7 @@ class House:
     def __init__(self, root: Path, scenario: Scenario, receivers: Receivers, state: str) -> None:
         self.root = root
         self._logs: list[Path] = []
-        self._state = state
+        self._state, self._workers = state, scenario.workers
         self._ledger: Ledger | None = None
         self._ring = KeyRing((Secret(_SECRET),))
         _write(root, scenario, receivers, state)
@@ -88,7 +88,7 @@ class House:
         command = [str(Path(sys.executable).with_name("connect")), "run", "news", "--yes", "--json"]
         with log.open("wb") as file:
             return subprocess.Popen(
-                [*command, "--lease", str(LEASE), "--project", str(self.root), *more],
+                [*command, "--lease", str(LEASE), "--workers", str(self._workers), "--project", str(self.root), *more],
                 env={**os.environ, "CONNECT_SECRET": _SECRET, "PYTHONPATH": self._path()},
                 stdin=subprocess.DEVNULL,
                 stdout=file,

@@ -24,11 +24,14 @@ class Scenario:
     """People leave, join and change their address while nothing runs."""
     whole_calls: bool = False
     """What an idempotent receiver remembers is the key of a call, and not of each message."""
+    workers: int = 1
+    """Processes that compose and send."""
 
     def __str__(self) -> str:
         kind = f"{self._kind}{'' if self.idempotent else f', {self.policy}'}"
         churn = "churn" if self.churn else "no churn"
-        return f"{self.receiver} × {self.bulk}, {kind}, {self.ledger}, {churn}"
+        workers = f", {self.workers} workers" if self.workers > 1 else ""
+        return f"{self.receiver} × {self.bulk}, {kind}, {self.ledger}, {churn}{workers}"
 
     @property
     def adapter(self) -> str:
@@ -95,6 +98,10 @@ FULL = [
     Scenario("smtp", False, 1, "resend"),
     _http(1, SQLITE, idempotent=True, churn=False),
     _http(1, SQLITE, idempotent=False, churn=False),
+    Scenario("http", False, 1, "skip", workers=2),
+    Scenario("http", True, 100, "skip", workers=2),
+    Scenario("http", True, 100, "skip", churn=False, whole_calls=True, workers=2),
+    Scenario("smtp", False, 1, "skip", workers=2),
     *_of_ledger(POSTGRESQL),
 ]
 """In the order of the table."""
