@@ -6,9 +6,13 @@ from binascii import b2a_base64, b2a_qp
 from collections.abc import Callable
 from functools import lru_cache, partial
 from struct import Struct
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from connect.liquid.wire import WireText
 
 _LONGEST_LINE = 998  # RFC 5322 2.1.1, without its CRLF
-_SEVEN_BIT = bytes([0x09, 0x0A, *range(0x20, 0x7F)])
+_SEVEN_BIT = bytes([0x09, 0x0A, 0x0D, *range(0x20, 0x7F)])
 
 
 def transfer(text: str, data: bytes, eight_bit: bool = False) -> tuple[str, bytes]:
@@ -21,20 +25,46 @@ def transfer(text: str, data: bytes, eight_bit: bool = False) -> tuple[str, byte
             return "7bit" if data.isascii() else "8bit", crlf(data)
     elif data.isascii() and _lines_fit(data) and not data.translate(None, _SEVEN_BIT):
         return "7bit", crlf(data)
-    if _quotes_smaller(data, len(text)):
+    if _quotes_smaller(data, len(data) - len(text)):
         return "quoted-printable", quoted_printable(data)
     return "base64", base64_lines(crlf(data))
+
+
+def transfer_octets(text: WireText, eight_bit: bool = False) -> tuple[str, bytes]:
+    """As `transfer`, for a text that was rendered as octets: what is known of its literals is not looked for again."""
+    known, data = text.literals, text.data
+    if eight_bit:
+        if not ((known.has_nul or "\0" in text.values) and b"\0" in data) and _wire_lines_fit(text):
+            return "7bit" if data.isascii() else "8bit", data
+    elif data.isascii() and _wire_lines_fit(text) and not _has_controls(text):
+        return "7bit", data
+    if _quotes_smaller(data, text.added, data.count(b"\n")):
+        return "quoted-printable", requoted(data)
+    return "base64", base64_lines(data)
+
+
+def _wire_lines_fit(text: WireText) -> bool:
+    longest = text.literals.longest
+    return (longest is not None and longest + len(text.values) <= _LONGEST_LINE) or _lines_fit(text.data, 1)
+
+
+def _has_controls(text: WireText) -> bool:
+    possible = text.literals.has_controls or not text.values.isprintable()
+    return possible and bool(text.data.translate(None, _SEVEN_BIT))
 
 
 def crlf(data: bytes) -> bytes:
     return data.replace(b"\n", b"\r\n")
 
 
-def _lines_fit(data: bytes) -> bool:
-    """Whether no line is longer than servers must take. Looks at one line end in a thousand bytes."""
+def _lines_fit(data: bytes, ends: int = 0) -> bool:
+    """Whether no line is longer than servers must take. Looks at one line end in a thousand bytes.
+
+    `ends` is how many bytes stand before each `\\n` that are not of the line.
+    """
     start, last = 0, len(data) - _LONGEST_LINE
     while start < last:
-        end = data.rfind(b"\n", start, start + _LONGEST_LINE + 1)
+        end = data.rfind(b"\n", start, start + _LONGEST_LINE + ends + 1)
         if end < 0:
             return False
         start = end + 1
@@ -45,19 +75,20 @@ _GROWTH = 78 / 57  # base64: 76 octets and a line end for 57
 _SOFT_BREAKS = 78 / 75  # quoted-printable: `=` and a line end in every line, at most
 
 
-def _quotes_smaller(data: bytes, characters: int) -> bool:
+def _quotes_smaller(data: bytes, added: int, ends: int = 0) -> bool:
     """Whether quoted-printable is the smaller one: three octets for each that is quoted, else one.
 
-    Nearly always that is clear from the number of characters alone: one of them that has two to four bytes adds one
-    to three, so of the quoted bytes there are between four thirds of what was added, and twice of it.
+    Nearly always that is clear from how many bytes there are more than characters, `added`: a character of two to four
+    bytes adds one to three, so of the quoted bytes there are between four thirds of what was added, and twice of it.
     """
-    added, most = len(data) - characters, len(data) * (_GROWTH - 1)
+    length = len(data) - ends
+    most = length * (_GROWTH - 1)
     if 2 * added * 4 / 3 > most:
         return False
-    if 2 * (2 * added + data.count(b"=")) * _SOFT_BREAKS + len(data) * (_SOFT_BREAKS - 1) <= most:
+    if 2 * (2 * added + data.count(b"=")) * _SOFT_BREAKS + length * (_SOFT_BREAKS - 1) <= most:
         return True
     quoted = len(data.translate(None, _SEVEN_BIT)) + data.count(b"=")
-    return (len(data) + 2 * quoted) * _SOFT_BREAKS <= len(data) * _GROWTH
+    return (length + 2 * quoted) * _SOFT_BREAKS <= length * _GROWTH
 
 
 def quoted_printable(data: bytes) -> bytes:
@@ -65,11 +96,22 @@ def quoted_printable(data: bytes) -> bytes:
     return b"\r\n".join([_quoted(line) if len(line) <= _LONGEST_LINE else _quote(line) for line in data.split(b"\n")])
 
 
+def requoted(data: bytes) -> bytes:
+    """As `quoted_printable`, of lines that end in CRLF already."""
+    most = _LONGEST_LINE + 1
+    return b"\n".join([_ended(line) if len(line) <= most else _end(line) for line in data.split(b"\n")])
+
+
+def _end(line: bytes) -> bytes:
+    return _quote(line[:-1]) + b"\r" if line.endswith(b"\r") else _quote(line)
+
+
 def _quote(line: bytes) -> bytes:
     return crlf(b2a_qp(line, istext=True))
 
 
 _quoted = lru_cache(maxsize=4096)(_quote)
+_ended = lru_cache(maxsize=4096)(_end)
 """The lines of a few dozen contents, within a few megabytes."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from connect.channels.addresses import mailboxes
 from connect.channels.headers import is_name, unsafe
@@ -10,6 +11,9 @@ from connect.channels.message import Attachment, Mailbox
 from connect.channels.mime import CONTENT_TYPE, STRUCTURE
 from connect.channels.parts import Refused
 from connect.vocabulary import Reason
+
+if TYPE_CHECKING:
+    from connect.liquid.wire import WireText
 
 MAX_BYTES = 10_000_000
 """Larger messages are refused: content_too_large."""
@@ -56,7 +60,7 @@ _GROWTH = 78 / 57
 _MOST_OCTETS = 6  # of one character: four in UTF-8, grown
 
 
-def check_size(html: str | None, text: str | None, attachments: tuple[Attachment, ...]) -> None:
+def check_size(html: str | WireText | None, text: str | WireText | None, attachments: tuple[Attachment, ...]) -> None:
     """Raise `Refused` for more than `MAX_BYTES` on the wire."""
     characters = len(html or "") + len(text or "")
     if not attachments and characters * _MOST_OCTETS <= MAX_BYTES:
@@ -67,8 +71,10 @@ def check_size(html: str | None, text: str | None, attachments: tuple[Attachment
         raise Refused(Reason.content_too_large, "attachments" if attachments else "html" if html else "text")
 
 
-def _octets(body: str) -> float:
+def _octets(body: str | WireText) -> float:
     """About so many on the wire."""
+    if not isinstance(body, str):
+        return len(body.lines) * (1 if body.data.isascii() else _GROWTH)
     return len(body) if body.isascii() else len(body.encode(errors="replace")) * _GROWTH
 
 

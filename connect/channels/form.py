@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import fields
 from functools import cache, partial
 from operator import attrgetter
-from typing import NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypeVar
 
 from connect.channels.fields import (
     CORRELATION_HEADER,
@@ -27,10 +27,13 @@ from connect.channels.preheader import with_preheader
 from connect.channels.unsubscribe import unsubscribe_fields
 from connect.vocabulary import Reason
 
+if TYPE_CHECKING:
+    from connect.liquid.wire import WireText
+
 T = TypeVar("T")
 Step = Callable[[EmailParts], T]
-Body = tuple[str, bytes] | tuple[None, None]
-"""The text of a body, and its UTF-8."""
+Body: TypeAlias = "tuple[str, bytes] | tuple[WireText, WireText] | tuple[None, None]"
+"""The text of a body, and its UTF-8; or both in one."""
 
 FIELDS = frozenset(field.name for field in fields(EmailParts))
 
@@ -54,8 +57,8 @@ class EmailForm:
 
     def __init__(self, constant: EmailParts, varies: frozenset[str]) -> None:
         self._constant, self._varies = constant, varies
-        self._raw_html: Step[str | None] = self._step(attrgetter("html"), "html")
-        self._raw_text: Step[str | None] = self._step(attrgetter("text"), "text")
+        self._raw_html: Step[str | WireText | None] = self._step(attrgetter("html"), "html")
+        self._raw_text: Step[str | WireText | None] = self._step(attrgetter("text"), "text")
         self._preheader = self._step(_preheader, "preheader")
         self._sender = self._step(_sender, "sender")
         self._to = self._step(_to, "to")
@@ -106,7 +109,15 @@ class EmailForm:
         links, links_folded = unsubscribe_fields(unsubscribe)
         headers = (*customs, *links, (CORRELATION_HEADER, correlation_id))
         message_id = f"{correlation_id}@{sender.address.rpartition('@')[2]}"
-        email = Email(sender, (to,), subject, message_id, text, html, cc, bcc, reply_to, headers, attachments)
+        email = Email(sender, (to,), subject, message_id, None, None, cc, bcc, reply_to, headers, attachments)
+        if text is None or isinstance(text, str):
+            email.text = text
+        else:
+            del email.text  # it becomes text when somebody asks for it
+        if html is None or isinstance(html, str):
+            email.html = html
+        else:
+            del email.html
         folded = self._folded or self._fold(email, around)
         if is_plain_id(message_id):
             ours = f"{links_folded}{CORRELATION_HEADER}: {correlation_id}\r\n"
@@ -134,13 +145,22 @@ class EmailForm:
         """The text for people who do not see HTML: the content's own, else made from its page."""
         text = self._raw_text(parts)
         if text is not None:
-            return mended(text)
+            return mended(text) if isinstance(text, str) else (text, text)
         html = self._raw_html(parts)
-        return (None, None) if html is None else mended(text_from_html(mended(html)[0]))
+        return (None, None) if html is None else mended(text_from_html(_text(html)))
 
     def _page(self, parts: EmailParts) -> Body:
         html = self._raw_html(parts)
-        return (None, None) if html is None else mended(with_preheader(html, self._preheader(parts)))
+        if html is None:
+            return None, None
+        preheader = self._preheader(parts)
+        if isinstance(html, str):
+            return mended(with_preheader(html, preheader))
+        return mended(with_preheader(str(html), preheader)) if preheader else (html, html)
+
+
+def _text(body: str | WireText) -> str:
+    return mended(body)[0] if isinstance(body, str) else str(body)
 
 
 def _sender(parts: EmailParts) -> Mailbox:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from connect.vocabulary import Channel
+
+if TYPE_CHECKING:
+    from connect.liquid.wire import WireText
 
 
 @dataclass(slots=True, unsafe_hash=True)  # frozen in spirit: freezing costs twice as much as everything else
@@ -45,13 +48,27 @@ class Prepared(NamedTuple):
     """What is known already of the bytes of one e-mail, since it was built."""
 
     folded: Folded
-    text: bytes | None
-    """The bodies in UTF-8."""
-    html: bytes | None
+    text_body: bytes | WireText | None
+    """The bodies: in UTF-8, or as octets that were rendered."""
+    html_body: bytes | WireText | None
     message_id: str | None = None
     """The field as it stands on the wire…"""
     ours: str | None = None
     """…and all headers that are not the content's own."""
+
+    @property
+    def text(self) -> bytes | None:
+        """The body in UTF-8, with lines that end in `\\n`."""
+        return _lines(self.text_body)
+
+    @property
+    def html(self) -> bytes | None:
+        """As `text`."""
+        return _lines(self.html_body)
+
+
+def _lines(body: bytes | WireText | None) -> bytes | None:
+    return body if body is None or isinstance(body, bytes) else body.lines
 
 
 @dataclass(slots=True, unsafe_hash=True)  # as above
@@ -72,6 +89,17 @@ class Email:
     attachments: tuple[Attachment, ...] = ()
     prepared: Prepared | None = field(default=None, init=False, compare=False, repr=False)
     """Makes `mime.encode` quick and changes nothing. A copy with other fields (`replace`) does not take it along."""
+
+    if not TYPE_CHECKING:  # which would take any name for an attribute
+
+        def __getattr__(self, name: str) -> str:
+            """A body that is only there as octets becomes text when somebody asks for it."""
+            body = getattr(self.prepared, f"{name}_body") if name in ("text", "html") else None
+            if body is None:
+                raise AttributeError(name)
+            text = str(body)
+            setattr(self, name, text)
+            return text
 
 
 @dataclass(frozen=True, slots=True)

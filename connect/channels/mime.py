@@ -11,14 +11,19 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 from functools import cache, lru_cache
+from operator import attrgetter
+from typing import TYPE_CHECKING
 
-from connect.channels.bodies import base64_lines, transfer
+from connect.channels.bodies import base64_lines, transfer, transfer_octets
 from connect.channels.headers import CRLF, address_field, field, parameters_field
 from connect.channels.message import Attachment, Email, Folded, Mailbox, Prepared
+
+if TYPE_CHECKING:
+    from connect.liquid.wire import WireText
 
 # Fields that are written from the e-mail itself. A second one, smuggled in as a custom header, could add recipients.
 STRUCTURE = frozenset(
@@ -120,10 +125,11 @@ def _body(email: Email, prepared: Prepared, eight_bit: bool) -> Part:
     texts: list[Part] = []
     bare: list[bytes] = []
     # The richest comes last (RFC 2046 5.1.4).
-    if email.text is not None:
-        texts.append(_text("plain", email.text, prepared.text, eight_bit, bare))
-    if email.html is not None:
-        texts.append(_text("html", email.html, prepared.html, eight_bit, bare))
+    for subtype, known, text_of in (("plain", prepared.text_body, _TEXT), ("html", prepared.html_body, _HTML)):
+        if known is not None and not isinstance(known, bytes):
+            texts.append(_octets(subtype, known, eight_bit, bare))
+        elif (text := text_of(email)) is not None:
+            texts.append(_text(subtype, text, known, eight_bit, bare))
     if len(texts) == 2:
         readable = _multipart("alternative", texts, bare, email.message_id)
     else:
@@ -134,6 +140,18 @@ def _body(email: Email, prepared: Prepared, eight_bit: bool) -> Part:
     if files is None:
         files = tuple(map(_attachment, email.attachments))
     return _multipart("mixed", [readable, *([file] for file in files)], bare, email.message_id)
+
+
+_TEXT: Callable[[Email], str | None] = attrgetter("text")
+_HTML: Callable[[Email], str | None] = attrgetter("html")
+
+
+def _octets(subtype: str, text: WireText, eight_bit: bool, bare: list[bytes]) -> Part:
+    """As `_text`."""
+    encoding, body = transfer_octets(text, eight_bit)
+    if encoding in _BARE and text.may_hold(_MARK):
+        bare.append(body)
+    return [_text_head(subtype, encoding), body]
 
 
 def _text(subtype: str, text: str, data: bytes | None, eight_bit: bool, bare: list[bytes]) -> Part:
@@ -225,13 +243,13 @@ def _usual_frame(subtype: str) -> tuple[bytes, tuple[bytes, bytes, bytes]]:
     return _boundary_and_frame(subtype, subtype)
 
 
+_MARK = "=_"  # can not occur in quoted-printable or base64 (RFC 2045 6.7)
 # Capitals, which texts have few of, are found to be absent in half the time of hex digits.
 _CAPITALS = str.maketrans("0123456789abcdef", "ABCDEFGHIJKLMNOP")
 
 
 def _boundary_and_frame(subtype: str, seed: str) -> tuple[bytes, tuple[bytes, bytes, bytes]]:
-    # `=_` can not occur in quoted-printable or base64 (RFC 2045 6.7).
-    boundary = "=_" + hashlib.blake2b(seed.encode(), digest_size=15).hexdigest().translate(_CAPITALS)
+    boundary = _MARK + hashlib.blake2b(seed.encode(), digest_size=15).hexdigest().translate(_CAPITALS)
     head = parameters_field("Content-Type", f"multipart/{subtype}", [("boundary", boundary)]) + CRLF
     frame = (head.encode(), f"--{boundary}{CRLF}".encode(), f"--{boundary}--{CRLF}".encode())
     return boundary.encode(), frame

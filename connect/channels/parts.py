@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from connect.channels.message import Attachment, Mailbox
 from connect.vocabulary import Reason
+
+if TYPE_CHECKING:
+    from connect.liquid.wire import WireText
 
 
 @dataclass(slots=True, unsafe_hash=True)  # frozen in spirit: freezing costs a microsecond
@@ -16,8 +20,8 @@ class EmailParts:
     to: str | Mailbox
     """As it was rendered, or the one mailbox in it where somebody has checked it already."""
     subject: str
-    html: str | None = None
-    text: str | None = None
+    html: str | WireText | None = None
+    text: str | WireText | None = None
     cc: str = ""
     bcc: str = ""
     reply_to: str = ""

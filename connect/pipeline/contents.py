@@ -17,6 +17,7 @@ from connect.channels.sms import build_sms
 from connect.liquid.library import Library
 from connect.liquid.template import Template
 from connect.liquid.trouble import Refusal, Skip
+from connect.liquid.wire import WireText
 from connect.pipeline.links import Urls
 from connect.project.message import Attachment as AttachmentContent
 from connect.project.message import EmailContent, SmsContent
@@ -26,6 +27,8 @@ Columns = Mapping[str, Sequence[Any]]
 Scope = Mapping[str, object]
 Render = Callable[[int, bytes, object], str]
 """(row, random seed, the row's `url`) → the text."""
+RenderBody = Callable[[int, bytes, object], str | WireText]
+"""As Render, for a body of an e-mail."""
 Unsubscribe = Callable[[Urls], UnsubscribeHeaders | None]
 """What List-Unsubscribe says."""
 Compile = Callable[[Text, bool], Template]
@@ -128,6 +131,8 @@ class EmailTemplates:
         self._attachments = [_AttachmentTemplates(file, compile_text) for file in content.attachments]
         constant = {name: text for name, template in templates.items() if (text := _same(template, scope)) is not None}
         self._templates = {name: template for name, template in templates.items() if name not in constant}
+        # Whatever stands in the inbox beside the subject is put into the page: that has to be text then.
+        self._bodies = {"text"} if "preheader" in templates else {"html", "text"}
         self._form = self._empty_form(constant)
 
     def _empty_form(self, constant: Mapping[str, str]) -> EmailForm:
@@ -141,11 +146,14 @@ class EmailTemplates:
         return BoundEmail(
             self._form,
             self._to.over(columns, scope),
-            [(name, template.over(columns, scope)) for name, template in self._templates.items()],
+            [(name, self._render(name, template)(columns, scope)) for name, template in self._templates.items()],
             [(name, template.over(columns, scope)) for name, template in self._headers],
             [attachment.over(columns, scope) for attachment in self._attachments],
             self._unsubscribe,
         )
+
+    def _render(self, name: str, template: Template) -> Callable[[Columns, Scope], RenderBody]:
+        return template.wire if name in self._bodies else template.over
 
 
 class BoundEmail:
@@ -155,7 +163,7 @@ class BoundEmail:
         self,
         form: EmailForm,
         to: Callable[[int], str],
-        fields: Sequence[tuple[str, Render]],
+        fields: Sequence[tuple[str, RenderBody]],
         headers: Sequence[tuple[str, Render]],
         attachments: Sequence[Callable[[Asked], Attachment]],
         unsubscribe: Unsubscribe | None,
