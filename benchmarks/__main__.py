@@ -32,6 +32,7 @@ BENCHMARKS = {
     "start": "startup:rows",
     "first_message": "first_message:rows",
     "memory": "memory:rows",
+    "workers": "workers:rows",
 }
 """Name → "module:function" of this package; the function takes a Size and yields rows, each named after it."""
 
