@@ -38,14 +38,18 @@ def transfer_octets(text: WireText, eight_bit: bool = False) -> tuple[str, bytes
             return "7bit" if data.isascii() else "8bit", data
     elif data.isascii() and _wire_lines_fit(text) and not _has_controls(text):
         return "7bit", data
-    if _quotes_smaller(data, text.added, data.count(b"\n")):
-        return "quoted-printable", requoted(data)
+    if _octets_quote_smaller(data, text.added):
+        return "quoted-printable", requoted(data, _lines_surely_fit(text))
     return "base64", base64_lines(data)
 
 
 def _wire_lines_fit(text: WireText) -> bool:
+    return _lines_surely_fit(text) or _lines_fit(text.data, 1)
+
+
+def _lines_surely_fit(text: WireText) -> bool:
     longest = text.literals.longest
-    return (longest is not None and longest + len(text.values) <= _LONGEST_LINE) or _lines_fit(text.data, 1)
+    return longest is not None and longest + len(text.values) <= _LONGEST_LINE
 
 
 def _has_controls(text: WireText) -> bool:
@@ -91,13 +95,28 @@ def _quotes_smaller(data: bytes, added: int, ends: int = 0) -> bool:
     return (length + 2 * quoted) * _SOFT_BREAKS <= length * _GROWTH
 
 
+def _octets_quote_smaller(data: bytes, added: int) -> bool:
+    """As `_quotes_smaller`, where lines end in CRLF. To count them takes longer than all the rest.
+
+    Of the length without their CR it is known that it is not more than the length, and not less than half of it.
+    """
+    length = len(data)
+    if 2 * added * 4 / 3 > length * (_GROWTH - 1):
+        return False
+    if 2 * (2 * added + data.count(b"=")) * _SOFT_BREAKS <= length / 2 * (_GROWTH - _SOFT_BREAKS):
+        return True
+    return _quotes_smaller(data, added, data.count(b"\n"))
+
+
 def quoted_printable(data: bytes) -> bytes:
     """Line by line: most lines of an e-mail are the same for everybody."""
     return b"\r\n".join([_quoted(line) if len(line) <= _LONGEST_LINE else _quote(line) for line in data.split(b"\n")])
 
 
-def requoted(data: bytes) -> bytes:
+def requoted(data: bytes, lines_fit: bool) -> bytes:
     """As `quoted_printable`, of lines that end in CRLF already."""
+    if lines_fit:
+        return b"\n".join(map(_ended, data.split(b"\n")))
     most = _LONGEST_LINE + 1
     return b"\n".join([_ended(line) if len(line) <= most else _end(line) for line in data.split(b"\n")])
 
