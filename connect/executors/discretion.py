@@ -10,6 +10,8 @@ import ctypes
 import sys
 import threading
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
@@ -27,11 +29,17 @@ def no_core_dumps() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0)
 
 
-def hide_uncaught() -> None:
-    """From now on in this process, for what ends it, a thread of it, or is raised where nobody can catch it."""
+@contextmanager
+def uncaught_hidden() -> Iterator[None]:
+    """Meanwhile, in this process: for what ends it, or a thread of it, or is raised where nobody can catch it."""
+    before = sys.excepthook, threading.excepthook, sys.unraisablehook
     sys.excepthook = lambda kind, problem, trace: _show(kind, trace)
     threading.excepthook = lambda args: _show(args.exc_type, args.exc_traceback)
     sys.unraisablehook = lambda args: _show(args.exc_type, args.exc_traceback)
+    try:
+        yield
+    finally:
+        sys.excepthook, threading.excepthook, sys.unraisablehook = before
 
 
 def hide_in(loop: asyncio.AbstractEventLoop) -> asyncio.AbstractEventLoop:

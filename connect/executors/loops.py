@@ -7,7 +7,7 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from connect.executors.discretion import hide_in, no_core_dumps
+from connect.executors.discretion import hide_in, no_core_dumps, uncaught_hidden
 
 
 def event_loop() -> asyncio.AbstractEventLoop:
@@ -24,7 +24,7 @@ def long_running() -> Iterator[None]:
     """Millions of short-lived objects are about to be made, none of them in cycles: look for those seldom meanwhile.
 
     Python looks after every 700 new ones, through all modules in the end, which takes a tenth of a run's CPU.
-    Whatever becomes of it, those objects are not written to a core dump.
+    Whatever goes wrong, nothing of those objects is shown or written to a core dump.
     """
     no_core_dumps()
     before = gc.get_threshold()
@@ -32,7 +32,8 @@ def long_running() -> Iterator[None]:
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)
     try:
-        yield
+        with uncaught_hidden():
+            yield
     finally:
         gc.set_threshold(*before)
         gc.unfreeze()

@@ -22,7 +22,6 @@ from typing import Any
 
 from connect.clock import SystemClock
 from connect.executors import flat
-from connect.executors.discretion import hide_uncaught
 from connect.executors.frames import Frames, Gone
 from connect.executors.loops import event_loop, long_running
 from connect.executors.told import told
@@ -209,7 +208,6 @@ def main() -> None:
     _die_with_parent()
     for number in (signal.SIGINT, signal.SIGTERM):  # a terminal's Ctrl-C goes to all; the one who deals decides
         signal.signal(number, signal.SIG_IGN)
-    hide_uncaught()
     with long_running(), asyncio.Runner(loop_factory=event_loop) as runner:
         code = runner.run(_main(int(sys.argv[1])))
         os._exit(code)
