@@ -101,11 +101,13 @@ class EmailForm:
         around = self._letterhead or self._around(parts)
         sender, cc, bcc, reply_to, customs, attachments = around
         # Before text is made from HTML, which takes seconds for megabytes; and again with that text.
-        check_size(self._raw_html(parts), self._raw_text(parts), attachments)
+        raw_html, raw_text = self._raw_html(parts), self._raw_text(parts)
+        check_size(raw_html, raw_text, attachments)
         to, subject = self._to(parts), self._subject(parts)
         text, text_data = self._text(parts)
         html, html_data = self._html(parts)
-        check_size(html, text, attachments)
+        if html is not raw_html or text is not raw_text:
+            check_size(html, text, attachments)
         links, links_folded = unsubscribe_fields(unsubscribe)
         headers = (*customs, *links, (CORRELATION_HEADER, correlation_id))
         message_id = f"{correlation_id}@{sender.address.rpartition('@')[2]}"
