@@ -66,7 +66,7 @@ class Commits:
 
     async def release(self, calls: Sequence[Call]) -> None:
         """The same for whole calls, without an object for each delivery."""
-        await self._write(Writes(released=[members_of(call) for call in calls]))
+        await self._write(Writes(released=members_of(calls)))
 
     async def settle(self, outcomes: Sequence[Settled], withdrawn: Sequence[bytes] = ()) -> None:
         """After a send, for deliveries that the cursor can not pass yet: (key, outcome, reason).
@@ -95,8 +95,7 @@ class Commits:
 
         A cursor of None stays where it is, for deliveries that are in no place, such as those of people who left.
         """
-        members = [members_of(call) for call in released]
-        await self._write(Writes(members, settled, withdrawn, passed, cursor, dict(tallies)))
+        await self._write(Writes(members_of(released), settled, withdrawn, passed, cursor, dict(tallies)))
 
     async def close(self) -> None:
         """Write what is waiting, and stop. Safe to call twice."""

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
+from operator import attrgetter
 
 from connect.ledger.book import Book
 from connect.ledger.bundles import Members
@@ -41,10 +42,19 @@ class Writes:
             book.advance(self.cursor)
 
 
-def members_of(call: Call) -> Members:
-    keys, count = list(call.keys), len(call.keys)
-    calls, sizes = [call.number] * count, [count] * count
-    return Members(call.channel.value, call.account, keys, list(call.sequences), calls, sizes)
+def members_of(calls: Iterable[Call]) -> list[Members]:
+    """The deliveries of these calls, in order, as few columns as there are changes of account or channel."""
+    found: list[Members] = []
+    for (account, channel), some in groupby(calls, attrgetter("account", "channel")):
+        members = Members(channel.value, account, [], [], [], [])
+        for call in some:
+            count = len(call.keys)
+            members.keys += call.keys
+            members.sequences += call.sequences
+            members.calls += [call.number] * count
+            members.call_sizes += [count] * count
+        found.append(members)
+    return found
 
 
 def members_among(intents: Iterable[Intent]) -> list[Members]:
