@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from statistics import median
 
-from benchmarks import ledger, project
+from benchmarks import cores, ledger, project
 from benchmarks.end_to_end import must_be_whole
 from benchmarks.processes import Cost, installed, measured
 from benchmarks.rows import Row
@@ -23,9 +23,9 @@ def rows(size: Size) -> Iterator[Row]:
 
 
 def _whole_runs(size: Size) -> Iterator[Row]:
-    """The English letter over SMTP, 64 in flight, in turns: by CPU and by the clock."""
-    count = size.people // 2
-    turns = [(_run(_WITHOUT, count), _run(_WITH, count)) for _ in range(max(1, size.rounds // 2))]
+    """The English letter over SMTP, 64 in flight, in turns, on all cores: by CPU and by the clock."""
+    count = size.people // 6
+    turns = [(_run(_WITHOUT, count), _run(_WITH, count)) for _ in range(max(1, size.rounds - 1))]
     off, on = ([turn[way] for turn in turns] for way in (0, 1))
     for unit, name in (("msg/s of CPU", "cpu"), ("msg/s", "wall")):
         without, with_it = (count / median(getattr(cost, name) for cost in costs) for costs in (off, on))
@@ -39,6 +39,7 @@ def _run(connect: list[str], count: int) -> Cost:
         Sink("smtp") as sink,
         project.project(file, count, project.smtp(sink.port), project.letter("english")) as root,
     ):
-        cost = measured([*connect, "run", "letters", "--yes", "--workers", "1"], root, project.environment(root))
+        command = [*connect, "run", "letters", "--yes", "--workers", "1"]
+        cost = measured(command, root, project.environment(root), cores.EVERY)
         must_be_whole(sink, count)
     return cost

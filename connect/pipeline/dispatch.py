@@ -41,7 +41,7 @@ _WINDOW = 2
 _PACK_FOR = 1.0
 """Seconds that a message waits for others to fill its call, while rows keep coming."""
 
-_GATHER = 0.002
+_GATHER = 0.005
 """Seconds that outcomes wait for others to share their commit: a fraction of what a commit takes."""
 
 
