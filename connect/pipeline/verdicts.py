@@ -88,6 +88,8 @@ class Verdicts:
         self._unwell: set[bytes] = set()
         self._down_since: float | None = None
         self._throttles = 0
+        self._closed = 0.0
+        """Seconds for which the account has made everyone wait: nobody's ten minutes run meanwhile."""
         self.open_at = 0.0
         """Monotonic seconds before which nothing is offered to the account."""
 
@@ -169,10 +171,13 @@ class Verdicts:
 
     def wait(self, wait: timedelta) -> None:
         """The account makes everyone wait for so long."""
-        self.open_at = max(self.open_at, self._clock.monotonic() + wait.total_seconds())
+        now = self._clock.monotonic()
+        until = now + wait.total_seconds()
+        self._closed += max(0.0, until - max(now, self.open_at))
+        self.open_at = max(self.open_at, until)
 
     def _retry(self, ticket: Ticket) -> Ended | float:
-        now = self._clock.monotonic()
+        now = self._clock.monotonic() - self._closed
         ticket.attempts += 1
         ticket.deadline = ticket.deadline or now + RETRY_FOR.total_seconds()
         if now >= ticket.deadline:

@@ -80,7 +80,7 @@ async def test_everybody_hears_once_and_nobodys_retries_are_used_up(
 
     def answer(outgoing: Any, attempt: int) -> Receipt | None:
         clock.jumped = jump if attempt > 1 else timedelta(0)  # ten minutes begin with the first failure
-        return Receipt(Status.transient, "busy") if attempt < 2 else None
+        return Receipt(Status.transient, "busy") if attempt < 3 else None
 
     memory.script("mail", answer)
     assert await run(shop, clock) is RunState.completed
