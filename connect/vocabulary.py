@@ -38,6 +38,35 @@ class InDoubt(StrEnum):
     resend = "resend"
 
 
+class Missed(StrEnum):
+    """Which of the fire times run that passed while nothing ran."""
+
+    latest = "latest"
+    all = "all"
+    skip = "skip"
+
+
+class Overlap(StrEnum):
+    """What a fire time does while an earlier run of its campaign is still going."""
+
+    queue = "queue"
+    skip = "skip"
+
+
+class QuietZone(StrEnum):
+    """Whose clock quiet hours go by."""
+
+    user = "user"
+    project = "project"
+
+
+class QuietAction(StrEnum):
+    """What becomes of a delivery in quiet hours."""
+
+    defer = "defer"
+    skip = "skip"
+
+
 class Outcome(StrEnum):
     """How a delivery ended. Every delivery ends in exactly one of these."""
 
@@ -61,6 +90,8 @@ class Reason(StrEnum):
     skip_tag = "skip_tag"
     duplicate = "duplicate"
     mode = "mode"
+    quiet_hours = "quiet_hours"
+    expired = "expired"
     # refused
     invalid_email = "invalid_email"
     invalid_phone = "invalid_phone"
@@ -81,13 +112,15 @@ class Reason(StrEnum):
 
 
 class RunState(StrEnum):
+    queued = "queued"  # its fire time has come, and it waits for its turn
     running = "running"
     paused = "paused"  # somebody has to mend something; `connect run` goes on
     stopped = "stopped"  # stopped on request; `connect run` goes on
     completed = "completed"
     failed = "failed"
     cancelled = "cancelled"
+    skipped = "skipped"  # its fire time passed without a run; the reason says why
 
     @property
     def ended(self) -> bool:
-        return self in (RunState.completed, RunState.failed, RunState.cancelled)
+        return self in (RunState.completed, RunState.failed, RunState.cancelled, RunState.skipped)

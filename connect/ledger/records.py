@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from connect.vocabulary import Channel, Mode, Outcome, RunState
 
@@ -22,6 +22,24 @@ class Tally:
     outcome: Outcome
     reason: str
     count: int
+
+
+@dataclass(frozen=True, slots=True)
+class NewSlice:
+    """A part of a run before it is claimed: positions > low and <= high, in a window of time."""
+
+    low: str = START
+    high: str | None = None
+    wave: str = ""
+    """Which zones it is for (`connect.pipeline.waves`); empty where it is for everybody."""
+    opens_at: datetime | None = None
+    """Nobody works on it before this."""
+    closes_at: datetime | None = None
+    """Nothing of it is sent from then on, until it opens again."""
+
+
+WHOLE = (NewSlice(),)
+"""The one slice of a run that begins at once: the whole hash space."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +61,13 @@ class NewRun:
     audience_rows: int | None = None
     tallies: tuple[Tally, ...] = ()
     """Deliveries that are settled before the sweep begins, such as rows without a key."""
+    state: RunState = RunState.running
+    """`running`, `queued` or `skipped`. Only what runs has slices; a queued run gets them when it starts."""
+    reason: str = ""
+    since: datetime | None = None
+    """The window of an event trigger: events after `since` up to `until`."""
+    until: datetime | None = None
+    slices: tuple[NewSlice, ...] = WHOLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +92,9 @@ class RunRecord:
     ended_at: datetime | None
     recoveries: int
     """Times that a worker took over from one that died, since the cursor last moved: a crash loop shows here."""
+    since: datetime | None = None
+    """The window of an event trigger."""
+    until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +117,11 @@ class Slice:
     owner: str
     epoch: int
     lease_until: datetime
+    wave: str = ""
+    opens_at: datetime | None = None
+    closes_at: datetime | None = None
+    ended: bool = False
+    """Everything in it is settled and counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,3 +154,64 @@ class Call:
     account: str
     keys: Sequence[bytes] = field(repr=False)
     sequences: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """How far the trigger of one campaign was followed, in one mode. Changed only by compare-and-set."""
+
+    mode: Mode
+    campaign: str
+    spec: str
+    """Digest of what decides when it fires. Where that has changed, nothing fires for a time that has passed."""
+    content: str
+    """Digest of the campaign without its name: a file that was renamed is known again by it."""
+    cursor: datetime
+    """Every fire time up to here was decided."""
+    live_since: datetime | None = None
+    """None while the campaign is not live, or its file is gone."""
+    fired: bool = False
+    """A trigger that fires once has fired, or was live before this ledger knew the campaign."""
+    watermark: datetime | None = None
+    """Events up to here have their run."""
+    paused: bool = False
+    """By hand: fire times that come are skipped."""
+    skip_next: bool = False
+    """The next fire time is skipped."""
+    version: int = 0
+    """0 is one that the ledger does not have yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """Something that has a rate: a provider's account, or a campaign."""
+
+    name: str
+    """Such as `account/ses` or `campaign/live/weekly`."""
+    spacing: timedelta
+    """The time from one message to the next."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slots:
+    """Dated permissions to send, one message each: `first`, and the others `spacing` apart. By the ledger's clock."""
+
+    now: datetime
+    """What the ledger's clock said when they were given."""
+    first: datetime
+    spacing: timedelta
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonRecord:
+    """A daemon that says now and then that it is alive."""
+
+    owner: str
+    """Which process of which machine: `str(Owner)`."""
+    mode: Mode
+    version: str
+    started_at: datetime
+    beat_at: datetime
+    runs: int
+    """How many it works on."""

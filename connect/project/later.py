@@ -9,22 +9,19 @@ from connect.errors import Location, Problem
 KEYS: Final[dict[str, frozenset[str]]] = {
     "connect": frozenset({"destination", "feeds", "profile"}),
     "test_recipient": frozenset({"device_token", "http"}),
-    "provider": frozenset({"rate"}),
     "channels": frozenset({"push", "http"}),
     "subscriptions": frozenset({"write"}),
     "serve": frozenset({"listen", "keys"}),
     "defaults.message": frozenset({"push", "http"}),
     "campaign": frozenset({"experiment"}),
-    "trigger": frozenset({"missed", "overlap", "local_time", "every", "lag", "parameters", "recipients"}),
     "audience": frozenset({"csv", "parquet", "sheet", "segments", "snapshot"}),
     "email": frozenset({"mjml", "inline_css", "track", "utm"}),
     "sms": frozenset({"max_segments"}),
-    "policy": frozenset({"rate", "batches", "quiet_hours", "frequency_cap", "once", "expires_after", "approval"}),
+    "policy": frozenset({"frequency_cap", "once", "approval"}),
 }
 """Section → its keys."""
 
 VALUES: Final[dict[str, frozenset[str]]] = {
-    "type": frozenset({"event", "api"}),
     "channel": frozenset({"push", "http"}),
 }
 """Key → its values, where one key says what a mapping is."""

@@ -11,11 +11,11 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticCustomError
 
 from connect.errors import Location, Problem
-from connect.project import later, suggest
+from connect.project import suggest
 from connect.project.nodes import Block, Items, Node, is_null, scalar
 from connect.project.reading import Reading, problems_of
 from connect.project.secrets import REFERENCE, report_literal
-from connect.project.types import duration, name_problem
+from connect.project.types import Rate, duration, name_problem, rate
 from connect.redact import Secret
 
 Models = Mapping[str, Callable[[], type[BaseModel]]]
@@ -48,6 +48,8 @@ class ProviderEntry:
     concurrency: int | None
     """Calls at a time; the adapter's default where it is None."""
     timeout: timedelta
+    rate: Rate | None = None
+    """At most so many messages, over all campaigns and processes of this ledger."""
 
 
 def sources(tree: Node | None, models: Models, reading: Reading) -> dict[str, SourceEntry]:
@@ -79,14 +81,13 @@ def providers(tree: Node | None, models: Models, reading: Reading) -> dict[str, 
     found = {}
     for name, entry in _entries(tree, "providers", reading):
         kind = _type(entry, models, "provider", reading)
-        if (rate := entry.get("rate")) is not None and not is_null(rate):
-            reading.problems.append(later.not_yet(f"`{entry.key_path('rate')}`", entry.key_places.get("rate")))
+        rate = _rate(entry, reading)
         concurrency = _concurrency(entry, reading)
         timeout = _timeout(entry, reading)
         rest = entry.without("type", "rate", "concurrency", "timeout")
         settings = _settings(models[kind], rest, f"provider type `{kind}`", reading) if kind else None
         if kind and settings is not None:
-            found[name] = ProviderEntry(name, kind, settings, concurrency, timeout)
+            found[name] = ProviderEntry(name, kind, settings, concurrency, timeout, rate)
     return found
 
 
@@ -98,6 +99,16 @@ def _concurrency(entry: Block, reading: Reading) -> int | None:
         reading.report("wrong-type", f"`{entry.key_path('concurrency')}` must be a whole number above 0", node=node)
         return None
     return int(node)
+
+
+def _rate(entry: Block, reading: Reading) -> Rate | None:
+    node = scalar(entry.get("rate"))
+    try:
+        return None if node is None or node.unresolved else rate(node)
+    except PydanticCustomError as error:
+        context = error.context or {}
+        reading.report(error.type, context["said"], context["hint"], node=node)
+        return None
 
 
 def _timeout(entry: Block, reading: Reading) -> timedelta:

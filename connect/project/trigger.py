@@ -11,7 +11,8 @@ from pydantic import BeforeValidator, Field, ValidationInfo, WithJsonSchema, fie
 
 from connect.project.nodes import Scalar
 from connect.project.reading import Written, refuse
-from connect.project.types import Duration, Instant, Zone
+from connect.project.types import Boolean, Duration, Instant, Values, Zone
+from connect.vocabulary import Missed, Overlap
 
 _FIELDS = "five fields: minute, hour, day of month, month, day of week, such as `0 9 * * mon-fri`"
 _WORD = re.compile(r"jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|sun|mon|tue|wed|thu|fri|sat|l", re.IGNORECASE)
@@ -56,6 +57,8 @@ class _Trigger(Written):
 
     timezone: Zone = Field("UTC", description="IANA zone; the project's where it is left out")
     grace: Duration = Field(timedelta(hours=6), description="how late a fire time that was missed may still run")
+    missed: Missed = Field(Missed.latest, description="which fire times run that passed while nothing ran")
+    overlap: Overlap = Field(Overlap.queue, description="what a fire time does while an earlier run is still going")
 
     @field_validator("at", "starts_at", "ends_at", mode="after", check_fields=False)
     @classmethod
@@ -78,6 +81,7 @@ class Scheduled(_Trigger):
 
     type: Literal["scheduled"]
     at: Instant = Field(description="ISO 8601; with an offset, or local to `timezone`")
+    local_time: Boolean = Field(False, description="at this wall-clock time of each person's own zone")
 
 
 class Recurring(_Trigger):
@@ -87,6 +91,23 @@ class Recurring(_Trigger):
     cron: Cron = Field(description="five fields, with names, `L` and `#`")
     starts_at: Instant | None = Field(None, description="no fire time before this")
     ends_at: Instant | None = Field(None, description="no fire time after this")
+    local_time: Boolean = Field(False, description="at these wall-clock times of each person's own zone")
 
 
-Trigger = Annotated[Immediate | Scheduled | Recurring, Field(discriminator="type")]
+class Event(_Trigger):
+    """Polls: the audience's query gives the events of a window of time."""
+
+    type: Literal["event"]
+    every: Duration = Field(description="how often the query is asked")
+    lag: Duration = Field(timedelta(minutes=1), description="how late a row may appear in the warehouse")
+
+
+class Api(_Trigger):
+    """Fires when it is called."""
+
+    type: Literal["api"]
+    parameters: Values = Field({}, description="a JSON Schema of what a call gives")
+    recipients: Boolean = Field(False, description="a call may bring its own recipients")
+
+
+Trigger = Annotated[Immediate | Scheduled | Recurring | Event | Api, Field(discriminator="type")]

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
 from decimal import Decimal
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -82,6 +83,61 @@ def written_duration(value: timedelta) -> str:
 
 DURATION_SCHEMA = {"type": "string", "pattern": "^[0-9]{1,8}[smhd]$"}
 Duration = Annotated[timedelta, _scalars(duration, "a duration"), WithJsonSchema(DURATION_SCHEMA)]
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """So many messages in a stretch of time."""
+
+    count: int
+    per: timedelta
+
+    @property
+    def per_second(self) -> float:
+        return self.count / self.per.total_seconds()
+
+    def __str__(self) -> str:
+        return f"{self.count}/{written_duration(self.per)[-1]}"
+
+
+def rate(text: Scalar) -> Rate:
+    """`50/s 600/m 10000/h`."""
+    found = re.fullmatch(r"([1-9]\d{0,8})/([smhd])", text)
+    if not found:
+        hint = "a number, a slash, and s, m, h or d: 50/s 600/m 10000/h"
+        raise refuse("bad-rate", f"`{text.written}` is not a rate", hint)
+    return Rate(int(found[1]), timedelta(**{_UNITS[found[2]]: 1}))
+
+
+def _rate(value: object) -> object:
+    if isinstance(value, Block | Items):
+        raise refuse("wrong-type", f"this must be a rate, not {_kind(value)}")
+    if isinstance(value, Scalar):
+        return rate(value)
+    return rate(Scalar(value)) if isinstance(value, str) else value
+
+
+RateField = Annotated[
+    Rate,
+    BeforeValidator(_rate),
+    PlainSerializer(str, return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "pattern": "^[1-9][0-9]{0,8}/[smhd]$"}),
+]
+
+
+def _time_of_day(text: Scalar) -> time:
+    found = re.fullmatch(r"([01]\d|2[0-3]):([0-5]\d)", text)
+    if not found:
+        raise refuse("bad-time", f"`{text.written}` is not a time of day", "hours and minutes, such as 21:00")
+    return time(int(found[1]), int(found[2]))
+
+
+TimeOfDay = Annotated[
+    time,
+    _scalars(_time_of_day, "a time of day"),
+    WithJsonSchema({"type": ["string", "integer"], "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9]$"}),
+]
+"""An editor that reads YAML 1.1 sees a number in `21:00`."""
 
 
 def _share(text: Scalar) -> Decimal:
