@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from connect.errors import Location, Problem, Severity, UserError
 from connect.liquid.library import Library
 from connect.pipeline import lint, safety
+from connect.pipeline.moment import Moment
 from connect.project.campaign import Campaign
 from connect.project.campaigns import Loaded
 from connect.project.project import Project
@@ -83,7 +84,7 @@ def _warehouse_problems(
     project: Project, campaign: Campaign, library: Library, warehouse: Warehouse, now: datetime, goes_live: bool
 ) -> list[Problem]:
     try:
-        wrapping = wrap(project, campaign, warehouse, now)
+        wrapping = wrap(project, campaign, warehouse, Moment(now))
     except UserError as error:
         return list(error.problems)
     columns = [column.name for column in wrapping.audience.columns]
@@ -122,10 +123,10 @@ def _fires(campaign: Campaign, now: datetime) -> list[str]:
     return [time.astimezone(zone).strftime("%a %Y-%m-%d %H:%M %Z") for time in times]
 
 
-def wrap(project: Project, campaign: Campaign, warehouse: Warehouse, fire_time: datetime, salt: str = "") -> Wrapping:
+def wrap(project: Project, campaign: Campaign, warehouse: Warehouse, moment: Moment, salt: str = "") -> Wrapping:
     """The queries of a run. Raises UserError when the SQL or its columns do not do."""
     timeout = campaign.audience.timeout
-    values = _values(campaign, fire_time)
+    values = _values(campaign, moment)
     asked = _audience_query(campaign, warehouse, values)
     with _placed_in(campaign.audience.sql, campaign):
         columns = tuple(warehouse.columns(asked, timeout))
@@ -162,10 +163,10 @@ def _mentioned(sql: Text, message: str) -> Location:
     return sql.at(0)
 
 
-def _values(campaign: Campaign, fire_time: datetime) -> Mapping[str, object]:
+def _values(campaign: Campaign, moment: Moment) -> Mapping[str, object]:
     """What every query of a campaign may bind. The date is that of the trigger's zone."""
-    fire_date = fire_time.astimezone(ZoneInfo(campaign.trigger.timezone)).date()
-    return {**campaign.audience.params, "fire_time": fire_time, "fire_date": fire_date}
+    fire_date = moment.fire_time.astimezone(ZoneInfo(campaign.trigger.timezone)).date()
+    return {**campaign.audience.params, "fire_time": moment.fire_time, "fire_date": fire_date}
 
 
 def _audience_query(campaign: Campaign, warehouse: Warehouse, values: Mapping[str, object]) -> Query:

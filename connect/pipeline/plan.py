@@ -19,6 +19,7 @@ from connect.pipeline.bundle import Bundle
 from connect.pipeline.checking import check_campaign, wrap
 from connect.pipeline.deliveries import RunFacts
 from connect.pipeline.kit import Kit
+from connect.pipeline.moment import Moment
 from connect.pipeline.run import Job
 from connect.project.campaign import Campaign
 from connect.project.campaigns import Loaded
@@ -113,7 +114,7 @@ def _sized(
     resumes: RunRecord | None = None,
 ) -> Plan:
     campaign = bundle.campaign
-    wrapping = wrap(project, campaign, warehouse, fire_time)
+    wrapping = wrap(project, campaign, warehouse, Moment(fire_time))
     size = sizes(warehouse, wrapping, campaign.audience.timeout)
     return Plan(
         project=project,
@@ -165,7 +166,7 @@ def begin(plan: Plan, ledger: Ledger, clock: Clock, random: RandomBytes, account
     salt, secret = _open_seals(plan.project, record)
     campaign, project = plan.campaign, plan.project
     facts = RunFacts(record.id, campaign.name, project.target, record.mode, record.fire_time, secret)
-    wrapping = wrap(project, campaign, plan.warehouse, record.fire_time, salt)
+    wrapping = wrap(project, campaign, plan.warehouse, Moment(record.fire_time, record.since, record.until), salt)
     timeout = campaign.audience.timeout
     return Job(
         record=record,

@@ -14,16 +14,21 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from connect.project.trigger import Immediate, Recurring, Scheduled
+from connect.project.trigger import Api, Event, Immediate, Recurring, Scheduled
 
-Trigger = Immediate | Scheduled | Recurring
+Trigger = Immediate | Scheduled | Recurring | Event | Api
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def fire_times(trigger: Trigger, start: datetime, end: datetime) -> list[datetime]:
     """The instants (aware, UTC, ascending) in (start, end] at which a trigger fires."""
     match trigger:
-        case Immediate():
-            return []  # it fires when the campaign becomes live, which no clock knows
+        case Immediate() | Api():
+            return []  # it fires when the campaign becomes live, or when it is called, which no clock knows
+        case Event(every=every):
+            return _on_grid(every, start, end)
         case Scheduled(at=at):
             return [at.astimezone(UTC)] if start < at <= end else []
         case Recurring():
@@ -44,6 +49,12 @@ def latest_due(trigger: Trigger, now: datetime) -> datetime | None:
     """The latest fire time that is due and not older than the trigger's grace."""
     times = fire_times(trigger, now - trigger.grace, now)
     return times[-1] if times else None
+
+
+def _on_grid(every: timedelta, start: datetime, end: datetime) -> list[datetime]:
+    """Whole multiples of `every` since 1970, so that nobody has to remember when polling began."""
+    first, last = (start - _EPOCH) // every + 1, (end - _EPOCH) // every
+    return [_EPOCH + number * every for number in range(first, last + 1)]
 
 
 def _recurring(trigger: Recurring, start: datetime, end: datetime) -> list[datetime]:
