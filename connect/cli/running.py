@@ -30,16 +30,11 @@ from connect.ledger.owner import Owner
 from connect.ledger.store import Ledger
 from connect.liquid.library import Library
 from connect.pipeline.accounts import Accounts, providers_of, reaches_people
-from connect.pipeline.plan import Plan, begin, plan_run, safe_recipients
+from connect.pipeline.beginning import begin
+from connect.pipeline.job import LEASE, Job, Progress, Stopped, Tools
+from connect.pipeline.plan import Plan, plan_run, safe_recipients
 from connect.pipeline.reporting import run_report
-from connect.pipeline.run import (
-    LEASE,
-    Job,
-    Progress,
-    Stopped,
-    Tools,
-    execute,
-)
+from connect.pipeline.run import execute
 from connect.project.load import templates
 from connect.vocabulary import Mode, Outcome, Reason, RunState
 

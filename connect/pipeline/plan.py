@@ -2,34 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from connect.clock import Clock
 from connect.errors import Problem, Severity, UserError, raise_errors
-from connect.identity import RandomBytes, SealBroken, new_run_id
-from connect.ledger.records import NewRun, RunRecord, Tally
+from connect.identity import SealBroken
+from connect.ledger.records import RunRecord
 from connect.ledger.store import Ledger
 from connect.liquid.library import Library
-from connect.pipeline import gates, safety
-from connect.pipeline.accounts import Accounts
-from connect.pipeline.audience import Sweep, sizes
+from connect.pipeline import safety
+from connect.pipeline.audience import sizes
 from connect.pipeline.bundle import Bundle
 from connect.pipeline.checking import check_campaign, wrap
-from connect.pipeline.deliveries import RunFacts
-from connect.pipeline.kit import Kit
+from connect.pipeline.lint import contents
 from connect.pipeline.moment import Moment
-from connect.pipeline.run import Job
 from connect.project.campaign import Campaign
 from connect.project.campaigns import Loaded
 from connect.project.project import Project
-from connect.project.text import Text
+from connect.project.text import Text, TextKind
 from connect.schedule.due import latest_due
 from connect.vocabulary import Channel, Mode
 from connect.warehouses.interface import Warehouse
+from connect.warehouses.wrapping import Wrapping
 
-_SALT, _SECRET = "run salt", "run secret"
+SALT, SECRET = "run salt", "run secret"
 
 
 @dataclass(frozen=True)
@@ -39,7 +37,9 @@ class Plan:
     project: Project
     bundle: Bundle
     warehouse: Warehouse
-    fire_time: datetime
+    wrapping: Wrapping
+    """The queries of the run, but for its salt."""
+    moment: Moment
     manual: bool
     """No fire time of the trigger was due: somebody runs it now."""
     rows: int
@@ -49,6 +49,12 @@ class Plan:
     again: bool = False
     """It may run although the campaign has run live before."""
     resumes: RunRecord | None = None
+    queued: RunRecord | None = None
+    """It has its row already, and waits for its turn."""
+
+    @property
+    def fire_time(self) -> datetime:
+        return self.moment.fire_time
 
     @property
     def campaign(self) -> Campaign:
@@ -66,32 +72,98 @@ def plan_run(
     *,
     reaches_people: bool,
     again: bool = False,
+    window: tuple[datetime, datetime] | None = None,
 ) -> Plan:
-    """What `connect run` would do now. Raises UserError when the campaign, its audience or its history says no."""
+    """What `connect run` would do now. Raises UserError when the campaign, its audience or its history says no.
+
+    window: the events after the first instant up to the second, by hand.
+    """
     name = loaded.campaign.name if loaded.campaign else ""
     unfinished = ledger.unfinished(project.mode, name) if name else None
     if unfinished is not None:
-        return _resumed(project, loaded, warehouse, unfinished)
+        return plan_resumed(project, loaded, warehouse, unfinished)
+    waiting = ledger.queued(project.mode, name)[:1] if name and window is None else []
+    if waiting:
+        return plan_queued(project, loaded, warehouse, ledger, clock, waiting[0], reaches_people=reaches_people)
+    campaign, warnings = _sound(project, loaded, library, warehouse, clock, reaches_people)
+    moment, manual = _moment(ledger, project.mode, campaign, clock.now(), window)
+    if manual and window is None and not again:
+        _must_not_repeat(ledger, project, campaign)
+    bundle = Bundle.of(campaign, library, templates, project.unsubscribe.url if project.unsubscribe else None)
+    plan = _sized(project, bundle, warehouse, moment, manual, warnings)
+    _must_fit(plan, ledger)
+    return replace(plan, again=again or not manual or window is not None)
+
+
+def plan_queued(
+    project: Project,
+    loaded: Loaded,
+    warehouse: Warehouse,
+    ledger: Ledger,
+    clock: Clock,
+    run: RunRecord,
+    *,
+    reaches_people: bool,
+) -> Plan:
+    """The plan of a run that waits for its turn: its campaign as it was when its fire time came."""
+    bundle = Bundle.restore(run.campaign_json, loaded.campaign)
+    open_seals(project, run)
+    as_it_was = Loaded(bundle.campaign, (), tuple(_texts(bundle.campaign)), bundle.campaign.file)
+    library = Library(bundle.templates)
+    _, warnings = _sound(project, as_it_was, library, warehouse, clock, reaches_people)
+    plan = _sized(project, bundle, warehouse, _moment_of(run), run.manual, warnings)
+    _must_fit(plan, ledger)
+    return replace(plan, queued=run)
+
+
+def _texts(campaign: Campaign) -> Iterator[tuple[TextKind, Text]]:
+    for text, escape in contents(campaign):
+        yield TextKind.liquid_html if escape else TextKind.liquid, text
+    if campaign.audience.sql is not None:
+        yield TextKind.sql, campaign.audience.sql
+
+
+def plan_resumed(project: Project, loaded: Loaded, warehouse: Warehouse, run: RunRecord) -> Plan:
+    """The plan of a run that was interrupted: its own campaign as it was, people from the file."""
+    bundle = Bundle.restore(run.campaign_json, loaded.campaign)
+    open_seals(project, run)
+    changed = loaded.campaign is None or loaded.campaign.digest != run.digest
+    plan = _sized(project, bundle, warehouse, _moment_of(run), run.manual, [_changed(run)] if changed else ())
+    return replace(plan, resumes=run)
+
+
+def _sound(
+    project: Project, loaded: Loaded, library: Library, warehouse: Warehouse, clock: Clock, reaches_people: bool
+) -> tuple[Campaign, Sequence[Problem]]:
+    """The campaign, and warnings. Raises UserError where it may not run."""
+    name = loaded.campaign.name if loaded.campaign else ""
     checked = check_campaign(project, loaded, name, library, warehouse, clock.now(), goes_live=reaches_people)
     drafts = safety.draft_problems(loaded.campaign, project.mode, reaches_people) if loaded.campaign else []
     raise_errors([*drafts, *checked.problems])
     assert loaded.campaign is not None
-    fire_time, manual = _fire_time(ledger, project.mode, loaded.campaign, clock.now())
-    if manual and not again:
-        _must_not_repeat(ledger, project, loaded.campaign)
-    bundle = Bundle.of(loaded.campaign, library, templates, project.unsubscribe.url if project.unsubscribe else None)
-    plan = _sized(project, bundle, warehouse, fire_time, manual, checked.problems)
-    last = ledger.last_completed(Mode.live, loaded.campaign.name)
-    raise_errors(safety.limit_problems(loaded.campaign, plan.rows, last.audience_rows if last else None))
-    return replace(plan, again=again or not manual)
+    return loaded.campaign, checked.problems
 
 
-def _fire_time(ledger: Ledger, mode: Mode, campaign: Campaign, now: datetime) -> tuple[datetime, bool]:
+def _must_fit(plan: Plan, ledger: Ledger) -> None:
+    """The audience is within its limits."""
+    last = ledger.last_completed(Mode.live, plan.campaign.name)
+    raise_errors(safety.limit_problems(plan.campaign, plan.rows, last.audience_rows if last else None))
+
+
+def _moment(
+    ledger: Ledger, mode: Mode, campaign: Campaign, now: datetime, window: tuple[datetime, datetime] | None
+) -> tuple[Moment, bool]:
     """The latest fire time that is due and has not run; else now, by hand."""
+    if window is not None:
+        return Moment(now, *window), True
     due = latest_due(campaign.trigger, now)
     if due is not None and ledger.ran(mode, campaign.name, due) is None:
-        return due, False
-    return now, True
+        return Moment(due), False
+    return Moment(now), True
+
+
+def _moment_of(run: RunRecord) -> Moment:
+    return Moment(run.fire_time, run.since, run.until)
 
 
 def _must_not_repeat(ledger: Ledger, project: Project, campaign: Campaign) -> None:
@@ -105,36 +177,22 @@ def _must_not_repeat(ledger: Ledger, project: Project, campaign: Campaign) -> No
 
 
 def _sized(
-    project: Project,
-    bundle: Bundle,
-    warehouse: Warehouse,
-    fire_time: datetime,
-    manual: bool,
-    warnings: Sequence[Problem],
-    resumes: RunRecord | None = None,
+    project: Project, bundle: Bundle, warehouse: Warehouse, moment: Moment, manual: bool, warnings: Sequence[Problem]
 ) -> Plan:
     campaign = bundle.campaign
-    wrapping = wrap(project, campaign, warehouse, Moment(fire_time))
+    wrapping = wrap(project, campaign, warehouse, moment)
     size = sizes(warehouse, wrapping, campaign.audience.timeout)
     return Plan(
         project=project,
         bundle=bundle,
         warehouse=warehouse,
-        fire_time=fire_time,
+        wrapping=wrapping,
+        moment=moment,
         manual=manual,
         rows=size.rows,
         rows_without_key=size.without_key,
         warnings=tuple(warnings),
-        resumes=resumes,
     )
-
-
-def _resumed(project: Project, loaded: Loaded, warehouse: Warehouse, run: RunRecord) -> Plan:
-    """The plan of a run that was interrupted: its own campaign as it was, people from the file."""
-    bundle = Bundle.restore(run.campaign_json, loaded.campaign)
-    _open_seals(project, run)
-    changed = loaded.campaign is None or loaded.campaign.digest != run.digest
-    return _sized(project, bundle, warehouse, run.fire_time, run.manual, [_changed(run)] if changed else (), run)
 
 
 def _changed(run: RunRecord) -> Problem:
@@ -146,77 +204,18 @@ def _changed(run: RunRecord) -> Problem:
     )
 
 
-def _open_seals(project: Project, run: RunRecord) -> tuple[str, bytes]:
+def open_seals(project: Project, run: RunRecord) -> tuple[str, bytes]:
     """(salt, secret) of a run. Raises UserError when the project's secret no longer opens them."""
     try:
         assert run.salt is not None
         assert run.secret is not None
-        return project.secret.open(_SALT, run.salt).decode(), project.secret.open(_SECRET, run.secret)
+        return project.secret.open(SALT, run.salt).decode(), project.secret.open(SECRET, run.secret)
     except SealBroken:
         raise UserError.of(
             "run-sealed",
             f"run {run.id} was begun under another project secret, and can not go on without it",
             "add the old secret to the list under `secret:` in connect.yml",
         ) from None
-
-
-def begin(plan: Plan, ledger: Ledger, clock: Clock, random: RandomBytes, accounts: Accounts) -> Job:
-    """Give the plan its row in the ledger (or take up the one that it has), and everything that it runs with."""
-    record = plan.resumes or _create(plan, ledger, clock, random)
-    salt, secret = _open_seals(plan.project, record)
-    campaign, project = plan.campaign, plan.project
-    facts = RunFacts(record.id, campaign.name, project.target, record.mode, record.fire_time, secret)
-    wrapping = wrap(project, campaign, plan.warehouse, Moment(record.fire_time, record.since, record.until), salt)
-    timeout = campaign.audience.timeout
-    return Job(
-        record=record,
-        sweep=lambda after: Sweep(plan.warehouse, wrapping, rows=plan.rows, after=after, timeout=timeout, clock=clock),
-        kit=_kit(plan, facts),
-        channels=_channels(campaign),
-        accounts=accounts,
-        in_doubt=campaign.policy.in_doubt,
-        maximum=campaign.audience.limits.max,
-    )
-
-
-def _create(plan: Plan, ledger: Ledger, clock: Clock, random: RandomBytes) -> RunRecord:
-    now, seal = clock.now(), plan.project.secret.seal
-    keyless = plan.rows_without_key
-    missing, channels = gates.MISSING_KEY, _channels(plan.campaign)
-    return ledger.create_run(
-        NewRun(
-            id=new_run_id(int(now.timestamp()), random),
-            mode=plan.project.mode,
-            campaign=plan.campaign.name,
-            fire_time=plan.fire_time,
-            manual=plan.manual,
-            digest=plan.campaign.digest,
-            campaign_json=plan.bundle.stored(),
-            salt=seal(_SALT, random(16).hex().encode()),
-            secret=seal(_SECRET, random(32)),
-            audience_rows=plan.rows,
-            tallies=tuple(Tally(channel, "", missing.outcome, missing.reason, keyless) for channel in channels)
-            if keyless
-            else (),
-        ),
-        again=plan.again,
-    )
-
-
-def _channels(campaign: Campaign) -> tuple[Channel, ...]:
-    return tuple(dict.fromkeys(content.channel for content in campaign.message.content))
-
-
-def _kit(plan: Plan, facts: RunFacts) -> Kit:
-    project = plan.project
-    return Kit(
-        bundle=plan.bundle,
-        facts=facts,
-        ring=project.secret,
-        base_url=project.serve_base_url,
-        mailto=project.unsubscribe.mailto if project.unsubscribe else None,
-        test_recipient=safe_recipients(project),
-    )
 
 
 def safe_recipients(project: Project) -> dict[Channel, str]:

@@ -105,3 +105,8 @@ class CampaignMessage(Wording):
     """The file in messages/ that it comes from; blank when it stands in the campaign."""
     content: Annotated[tuple[Content, ...], BeforeValidator(_contents)]
     transactional: Boolean = Field(False, description="ignores marketing opt-outs; announced by validate and run")
+
+    @property
+    def channels(self) -> tuple[Channel, ...]:
+        """The channels of its contents, each once, in their order: each row makes a delivery for each of them."""
+        return tuple(dict.fromkeys(content.channel for content in self.content))

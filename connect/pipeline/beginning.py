@@ -1,0 +1,136 @@
+"""How a run comes into the ledger: at once, or as one that waits for its turn; and with what it is taken up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from connect.clock import Clock
+from connect.identity import RandomBytes, new_run_id
+from connect.ledger.records import WHOLE, Bucket, NewRun, NewSlice, RunRecord, Slice, Tally
+from connect.ledger.store import Ledger
+from connect.pipeline import gates
+from connect.pipeline.accounts import Accounts
+from connect.pipeline.audience import Sweep
+from connect.pipeline.bundle import Bundle
+from connect.pipeline.deliveries import RunFacts
+from connect.pipeline.job import Job
+from connect.pipeline.kit import Kit
+from connect.pipeline.moment import Moment
+from connect.pipeline.plan import SALT, SECRET, Plan, open_seals, safe_recipients
+from connect.pipeline.rates import bucket_of_account, bucket_of_campaign
+from connect.pipeline.waves import Timing, zones_of
+from connect.project.project import Project
+from connect.vocabulary import Mode, RunState
+
+def new_run(
+    project: Project,
+    bundle: Bundle,
+    moment: Moment,
+    clock: Clock,
+    random: RandomBytes,
+    *,
+    state: RunState = RunState.queued,
+    reason: str = "",
+    manual: bool = False,
+) -> NewRun:
+    """A run for the ledger, with all that it needs to go on without the checkout."""
+    seal = project.secret.seal
+    return NewRun(
+        id=new_run_id(int(clock.now().timestamp()), random),
+        mode=project.mode,
+        campaign=bundle.campaign.name,
+        fire_time=moment.fire_time,
+        manual=manual,
+        digest=bundle.campaign.digest,
+        campaign_json=bundle.stored() if state is not RunState.skipped else "",
+        salt=seal(SALT, random(16).hex().encode()),
+        secret=seal(SECRET, random(32)),
+        state=state,
+        reason=reason,
+        since=moment.since,
+        until=moment.until,
+    )
+
+
+def begin(plan: Plan, ledger: Ledger, clock: Clock, random: RandomBytes, accounts: Accounts) -> Job:
+    """Give the plan its row in the ledger (or take up the one that it has), and everything that it runs with."""
+    campaign, project = plan.campaign, plan.project
+    timing = _timing(plan, accounts)
+    record = plan.resumes or _begun(plan, _slices(plan, timing), ledger, clock, random)
+    salt, secret = open_seals(project, record)
+    wrapping = replace(plan.wrapping, salt=salt)
+
+    def sweep(slice: Slice) -> Sweep:
+        return Sweep(
+            plan.warehouse,
+            wrapping,
+            rows=plan.rows,
+            after=slice.cursor or slice.low or None,
+            upto=slice.high,
+            timeout=campaign.audience.timeout,
+            clock=clock,
+        )
+
+    facts = RunFacts(record.id, campaign.name, project.target, record.mode, record.fire_time, secret)
+    return Job(record, sweep, _kit(plan, facts), accounts, timing, _buckets(plan, accounts))
+
+
+def _begun(plan: Plan, slices: tuple[NewSlice, ...], ledger: Ledger, clock: Clock, random: RandomBytes) -> RunRecord:
+    tallies = tuple(_without_key(plan))
+    if plan.queued is not None:
+        return ledger.start_run(plan.queued.id, audience_rows=plan.rows, tallies=tallies, slices=slices)
+    made = new_run(plan.project, plan.bundle, plan.moment, clock, random, state=RunState.running, manual=plan.manual)
+    return ledger.create_run(replace(made, audience_rows=plan.rows, tallies=tallies, slices=slices), again=plan.again)
+
+
+def _without_key(plan: Plan) -> Iterator[Tally]:
+    if plan.rows_without_key:
+        missing = gates.MISSING_KEY
+        for channel in plan.campaign.message.channels:
+            yield Tally(channel, "", missing.outcome, missing.reason, plan.rows_without_key)
+
+
+def _timing(plan: Plan, accounts: Accounts) -> Timing:
+    campaign, project = plan.campaign, plan.project
+    reached = {
+        content.channel
+        for content in campaign.message.content
+        if accounts[content.provider][0].capabilities.reaches_people
+    }
+    return Timing.of_run(campaign, plan.moment.fire_time, project.timezone, project.mode, frozenset(reached))
+
+
+def _slices(plan: Plan, timing: Timing) -> tuple[NewSlice, ...]:
+    """The parts of a run that is about to begin. Asks the warehouse which zones there are, where that matters."""
+    if plan.resumes is not None or not timing.waits:
+        return WHOLE
+    zones = zones_of(plan.warehouse, plan.wrapping, plan.campaign.audience.timeout) if timing.by_zone else ()
+    return timing.slices(zones)
+
+
+def _buckets(plan: Plan, accounts: Accounts) -> dict[str, tuple[Bucket, ...]]:
+    """What the messages of each account are counted against. Only live runs have rates to keep."""
+    if plan.project.mode is not Mode.live:
+        return {}
+    campaign = plan.campaign
+    own = () if campaign.policy.rate is None else (bucket_of_campaign(plan.project.mode, campaign.name, campaign.policy.rate),)
+    found = {}
+    for name in accounts:
+        rate = plan.project.providers[name].rate
+        buckets = (*((bucket_of_account(name, rate),) if rate else ()), *own)
+        if buckets:
+            found[name] = buckets
+    return found
+
+
+def _kit(plan: Plan, facts: RunFacts) -> Kit:
+    project = plan.project
+    return Kit(
+        bundle=plan.bundle,
+        facts=facts,
+        ring=project.secret,
+        base_url=project.serve_base_url,
+        mailto=project.unsubscribe.mailto if project.unsubscribe else None,
+        test_recipient=safe_recipients(project),
+    )

@@ -1,0 +1,254 @@
+"""One slice of a run, by the one process that holds it: it reads, deals, and keeps the books."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from connect.errors import ConnectError, Disposition, Problem, RunTrouble
+from connect.ledger.commits import Commits
+from connect.ledger.records import Slice, Tally
+from connect.ledger.refusals import LeaseLost
+from connect.ledger.store import Ledger
+from connect.pipeline.audience import Rows, Sweep
+from connect.pipeline.breaker import doubt_trouble
+from connect.pipeline.crew import Orders
+from connect.pipeline.dispatch import may_repeat
+from connect.pipeline.job import Job, Progress, Stopped, Tools
+from connect.pipeline.lease import Lease
+from connect.pipeline.outcomes import Outcomes
+from connect.pipeline.recovery import Recovered
+from connect.pipeline.worker import Dealt, Sending, split
+from connect.vocabulary import Mode, Outcome, Reason, RunState
+
+DRAIN = timedelta(seconds=45)
+"""How long a run that stops waits for what is in the air; the rest is in doubt."""
+
+
+@asynccontextmanager
+async def committing(ledger: Ledger, claimed: Slice) -> AsyncIterator[Commits]:
+    commits = Commits(ledger, claimed)
+    try:
+        yield commits
+    finally:
+        with suppress(LeaseLost):
+            await commits.close()
+
+
+class Part:
+    """The work on one slice. Raises Closed when its window closes."""
+
+    def __init__(self, job: Job, tools: Tools, lease: Lease, commits: Commits) -> None:
+        self._job, self._tools, self._lease = job, tools, lease
+        self._claimed = lease.slice
+        self._outcomes = Outcomes(commits)
+        self._channels = job.campaign.message.channels
+        self._rows = self._gone = 0
+
+    async def run(self) -> None:
+        ledger, run_id = self._tools.ledger, self._claimed.run_id
+        self._recovered = Recovered(await asyncio.to_thread(ledger.intents, self._claimed.id))
+        counted = await asyncio.to_thread(ledger.tallies, run_id)
+        swept = sum(tally.count for tally in counted if tally.reason != Reason.missing_key)
+        # The sweeps of waves all read the same people: how many this one has read before nobody knows.
+        self._rows_before = 0 if self._claimed.wave else swept // len(self._channels)
+        self._slices = await asyncio.to_thread(ledger.slices, run_id)
+        self._share = _Share.of(self._slices, self._claimed)
+        async with AsyncExitStack() as stack:
+            crew = self._tools.crew(self._orders(counted), self._outcomes, self._lease)
+            self._crew = await stack.enter_async_context(crew)
+            stack.enter_context(_cancelling(asyncio.create_task(self._keep_lease())))
+            self._look_at_doubt(counted)
+            try:
+                await self._unless_stopped(self._sweep())
+            except asyncio.CancelledError:
+                self._crew.abandon()
+                raise
+            except BaseException:
+                await self._let_go()
+                raise
+            await self._settle_the_rest()
+        self._show()
+        self._must_add_up()
+
+    def _orders(self, counted: list[Tally]) -> Orders:
+        copied = {tally.channel for tally in counted if tally.outcome in _LEFT_US} | self._recovered.channels()
+        sending = Sending(
+            in_doubt=self._job.campaign.policy.in_doubt,
+            offline=self._job.record.mode is Mode.offline,
+            breakers_off=self._job.record.state is RunState.paused,
+            last_call=self._recovered.last_call,
+            buckets=self._job.buckets,
+            closes_at=self._claimed.closes_at,
+            expires_at=self._job.timing.expires_at,
+            turn=self._job.timing.turn(self._claimed, self._slices),
+        )
+        job, tools = self._job, self._tools
+        return Orders(job.kit, job.accounts, self._recovered, copied, sending, tools.clock, tools.random)
+
+    def _look_at_doubt(self, counted: list[Tally]) -> None:
+        """After a crash: whether crashes have left so much in doubt that a person should look."""
+        if self._job.record.state is not RunState.running or not self._recovered:
+            return
+        before = sum(tally.count for tally in counted if tally.outcome is Outcome.unknown)
+        lost = 0 if self._repeats() else self._recovered.in_doubt()
+        trouble = doubt_trouble(before + lost, self._job.record.audience_rows or 0)
+        if trouble is not None:
+            raise trouble
+
+    def _repeats(self) -> bool:
+        return any(may_repeat(provider, self._job.campaign.policy.in_doubt) for provider, _ in self._job.accounts.values())
+
+    async def _keep_lease(self) -> None:
+        """Hold on to the slice while the run lasts; losing it stops everybody."""
+        try:
+            await self._lease.keep(self._tools.stop.set)
+        except ConnectError as problem:
+            self._crew.halt(problem)
+
+    async def _sweep(self) -> None:
+        """Every row behind the cursor, in order, to a worker that has room."""
+        number, width = itertools.count(), len(self._channels)
+        async with aclosing(_read_ahead(self._job.sweep(self._claimed), self._crew.flush)) as batches:
+            async for rows in batches:
+                for piece in split(rows, self._crew.piece):
+                    if self._outcomes.is_full:
+                        self._crew.flush()  # what the cursor waits for may be waiting for its call to be full
+                    await self._outcomes.room()
+                    self._outcomes.begin(batch := next(number), piece.positions)
+                    first = self._rows * width
+                    self._count(len(piece) + sum(piece.duplicates))
+                    await self._crew.deal(Dealt(batch, first, piece))
+                    self._show()
+                await self._outcomes.flush()
+        await self._crew.drain()
+
+    async def _unless_stopped(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do this, wherever it waits, until somebody asks to stop."""
+        working = asyncio.ensure_future(work)
+        stopping = asyncio.ensure_future(self._tools.stop.wait())
+        try:
+            await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
+            if not working.done():
+                raise Stopped()
+            working.result()
+        finally:
+            stopping.cancel()
+            working.cancel()
+            await asyncio.wait((working,))
+
+    def _count(self, rows: int) -> None:
+        self._rows += rows
+        maximum = self._job.campaign.audience.limits.max
+        if maximum is not None and self._rows_before + self._rows > maximum:
+            raise RunTrouble(
+                Disposition.pause,
+                Problem(
+                    "audience-over-limit",
+                    f"the audience has grown past `limits.max` ({maximum:,}) while the run was reading it",
+                    "look at the query; `connect runs show` tells how many were sent",
+                ),
+            )
+
+    async def _let_go(self) -> None:
+        """Finish what is in the air, within a bound, settle it, start nothing new."""
+        self._outcomes.give_up()
+        try:
+            async with asyncio.timeout(DRAIN.total_seconds()):
+                await self._crew.stop()
+        except TimeoutError:
+            self._crew.abandon()
+        with suppress(ConnectError):
+            await self._outcomes.flush()
+
+    async def _settle_the_rest(self) -> None:
+        """Count those who were near the air before a crash and have left the audience since."""
+        self._recovered.meet(self._outcomes.met)
+        gone = self._recovered.gone()
+        self._gone = len(gone)
+        if gone:
+            self._outcomes.gone(_END, gone)
+        await self._outcomes.flush()
+
+    def _must_add_up(self) -> None:
+        expected = self._rows * len(self._channels) + self._gone - self._outcomes.elsewhere
+        counted = sum(self._outcomes.totals.values())
+        if counted != expected or self._outcomes.ahead:
+            raise RuntimeError(f"the run does not add up: {expected} deliveries, {counted} outcomes")
+
+    def _show(self) -> None:
+        outcomes = self._outcomes
+        self._tools.watch(
+            Progress(
+                self._rows,
+                self._share.at(outcomes.position),
+                self._crew.waiting,
+                outcomes.totals,
+                outcomes.problems,
+            )
+        )
+
+
+_LEFT_US = (Outcome.sent, Outcome.failed, Outcome.unknown)
+"""What became of deliveries that a provider was given."""
+_END = "g"
+"""After every position: they are hexadecimal."""
+
+
+@dataclass(frozen=True)
+class _Share:
+    """How much of a run is done, from where the cursor of one of its slices stands."""
+
+    ended: int
+    slices: int
+    low: int
+    high: int
+
+    @classmethod
+    def of(cls, slices: Sequence[Slice], mine: Slice) -> _Share:
+        ended = sum(slice.ended for slice in slices)
+        return cls(ended, len(slices), _digits(mine.low), _digits(mine.high or "f" * 8))
+
+    def at(self, position: str | None) -> float:
+        """0 to 1."""
+        part = (_digits(position) - self.low) / max(1, self.high - self.low) if position else 0.0
+        return (self.ended + min(1.0, part)) / self.slices
+
+
+def _digits(position: str) -> int:
+    return int(position[:8] or "0", 16)
+
+
+@contextmanager
+def _cancelling(task: asyncio.Future[Any]) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        task.cancel()
+
+
+async def _read_ahead(sweep: Sweep, waiting: Callable[[], None]) -> AsyncGenerator[Rows]:
+    """Batches of the sweep, one of them being read while the one before it is worked on.
+
+    `waiting` is called where the next one has not come yet.
+    """
+    loop = asyncio.get_running_loop()
+    with ThreadPoolExecutor(1, "read") as reader:
+        batches = sweep.batches()
+        try:
+            coming = loop.run_in_executor(reader, next, batches, None)
+            while True:
+                if not coming.done():
+                    waiting()
+                if (rows := await coming) is None:
+                    break
+                coming = loop.run_in_executor(reader, next, batches, None)
+                yield rows
+        finally:
+            sweep.close()

@@ -1,0 +1,126 @@
+"""What a daemon does with a run that is due: start it, or go on with it, until it ends, pauses or waits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from random import Random, SystemRandom
+
+from connect.clock import Clock
+from connect.errors import UserError
+from connect.executors import local
+from connect.identity import RandomBytes, system_random
+from connect.ledger.records import NewRun, RunRecord
+from connect.ledger.refusals import RunExists
+from connect.ledger.store import Ledger
+from connect.liquid.library import Library
+from connect.pipeline.accounts import Accounts, providers_of, reaches_people
+from connect.pipeline.beginning import begin, new_run
+from connect.pipeline.bundle import Bundle
+from connect.pipeline.job import LEASE, Job, Stopped, Tools
+from connect.pipeline.moment import Moment
+from connect.pipeline.plan import plan_queued, plan_resumed
+from connect.pipeline.run import execute
+from connect.project.campaign import Campaign
+from connect.project.campaigns import Loaded
+from connect.project.files import templates
+from connect.project.project import Project
+from connect.schedule.claims import Fire
+from connect.vocabulary import CampaignStatus, RunState
+from connect.warehouses.interface import Warehouse
+
+
+@dataclass(frozen=True)
+class Doors:
+    """How what is outside is opened: given by `connect.wiring`."""
+
+    warehouse: Callable[[Project, str], Warehouse]
+    accounts: Callable[[Project, Iterable[str]], Accounts]
+
+
+@dataclass(frozen=True)
+class Works:
+    """Makes runs of fire times, and works on them in this process and its workers."""
+
+    doors: Doors
+    ledger: Ledger
+    clock: Clock
+    random: Random = SystemRandom()
+    bytes: RandomBytes = system_random
+    lease: timedelta = LEASE
+    workers: int | None = None
+
+    def run_of(self, project: Project, campaign: Campaign, fire: Fire) -> NewRun:
+        """The run of a fire time, as the campaign and its templates are now. Raises UserError."""
+        texts = templates(project.root)
+        page = project.unsubscribe.url if project.unsubscribe else None
+        bundle = Bundle.of(campaign, Library(texts), texts, page)
+        moment = Moment(fire.fire_time, fire.since, fire.until)
+        return new_run(project, bundle, moment, self.clock, self.bytes, state=fire.state, reason=fire.reason)
+
+    async def __call__(
+        self, record: RunRecord, project: Project, loaded: Loaded | None, stop: asyncio.Event
+    ) -> RunState:
+        """Work on it until it ends, pauses, or waits for a time that is not at hand. Returns the state it is left in.
+
+        Raises what keeps it from starting, and what paused it. A queued run that may not start ends as `failed`.
+        """
+        if record.state is RunState.queued and not _is_live(loaded):
+            await asyncio.to_thread(self.ledger.finish, record.id, RunState.skipped, "the campaign is not live any more")
+            return RunState.skipped
+        campaigns_own = loaded or Loaded(None, (), ())
+        warehouse, accounts, job = await asyncio.to_thread(self._job, record, project, campaigns_own)
+        try:
+            crew = local.workers_for(self.workers, job.record.audience_rows or 0, accounts, project.mode)
+            tools = Tools(
+                self.ledger,
+                self.clock,
+                self.random,
+                stop,
+                lease=self.lease,
+                crew=local.crew_of(crew),
+                waits=False,
+                hands_over=True,
+            )
+            return await execute(job, tools)
+        except Stopped:
+            return RunState.running
+        finally:
+            warehouse.close()
+
+    def _job(self, record: RunRecord, project: Project, loaded: Loaded) -> tuple[Warehouse, Accounts, Job]:
+        stored = Bundle.restore(record.campaign_json, loaded.campaign).campaign
+        warehouse = self.doors.warehouse(project, stored.audience.source)
+        try:
+            accounts = self.doors.accounts(project, providers_of(stored))
+            return warehouse, accounts, self._begun(record, project, loaded, warehouse, accounts)
+        except BaseException:
+            warehouse.close()
+            raise
+
+    def _begun(
+        self, record: RunRecord, project: Project, loaded: Loaded, warehouse: Warehouse, accounts: Accounts
+    ) -> Job:
+        ledger, clock = self.ledger, self.clock
+        if record.state is not RunState.queued:
+            return begin(plan_resumed(project, loaded, warehouse, record), ledger, clock, self.bytes, accounts)
+        try:
+            plan = plan_queued(
+                project, loaded, warehouse, ledger, clock, record, reaches_people=reaches_people(accounts)
+            )
+            return begin(plan, ledger, clock, self.bytes, accounts)
+        except RunExists:  # another one of this campaign has begun meanwhile: this one goes on waiting
+            raise
+        except UserError as problem:
+            ledger.finish(record.id, RunState.failed, problem.problems[0].message)
+            raise
+
+
+def _is_live(loaded: Loaded | None) -> bool:
+    """A file that is broken leaves its last good version, which is what comes here."""
+    return loaded is not None and loaded.campaign is not None and loaded.campaign.status is CampaignStatus.live
+
+
+
