@@ -20,6 +20,8 @@ Trigger = Immediate | Scheduled | Recurring | Event | Api
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EARLIEST = timedelta(hours=14)
+"""The largest offset from UTC that a zone has (Pacific/Kiritimati): every wall-clock time comes there first."""
 
 
 def fire_times(trigger: Trigger, start: datetime, end: datetime) -> list[datetime]:
@@ -49,6 +51,45 @@ def latest_due(trigger: Trigger, now: datetime) -> datetime | None:
     """The latest fire time that is due and not older than the trigger's grace."""
     times = fire_times(trigger, now - trigger.grace, now)
     return times[-1] if times else None
+
+
+def passed(trigger: Trigger, now: datetime) -> bool:
+    """Whether no clock will make it fire again; False for triggers that wait for something else than a clock."""
+    match trigger:
+        case Scheduled(at=at):
+            return at <= now
+        case Recurring():
+            return not next_fire_times(trigger, now, 1)
+        case _:
+            return False
+
+
+def begins_at(trigger: Trigger, fire_time: datetime) -> datetime:
+    """From when one may work on a fire time: with `local_time`, when its wall time first comes anywhere on earth."""
+    if not _is_local(trigger):
+        return fire_time
+    return min(fire_time, _wall_time(trigger, fire_time).replace(tzinfo=UTC) - _EARLIEST)
+
+
+def local_instant(trigger: Trigger, fire_time: datetime, zone: str) -> datetime:
+    """The instant (UTC) at which a zone's clock shows a fire time's wall time: the first of two, the end of a gap."""
+    return _instant(_wall_time(trigger, fire_time), ZoneInfo(zone))
+
+
+def _is_local(trigger: Trigger) -> bool:
+    return isinstance(trigger, Scheduled | Recurring) and trigger.local_time
+
+
+def _wall_time(trigger: Trigger, fire_time: datetime) -> datetime:
+    return fire_time.astimezone(ZoneInfo(trigger.timezone)).replace(tzinfo=None)
+
+
+def _instant(wall: datetime, zone: ZoneInfo) -> datetime:
+    instant = wall.replace(tzinfo=zone, fold=0).astimezone(UTC)
+    if instant.astimezone(zone).replace(tzinfo=None) == wall:
+        return instant
+    # The offset before the gap put the time just behind it; the one after it, just before.
+    return _bisect(zone, wall.replace(tzinfo=zone, fold=1).astimezone(UTC), instant)
 
 
 def _on_grid(every: timedelta, start: datetime, end: datetime) -> list[datetime]:
