@@ -16,6 +16,7 @@ from connect.cli import (
     report,
     run,
     runs,
+    schedule,
     schema,
     send,
     show,
@@ -37,6 +38,7 @@ app.command("show")(show.show)
 app.command("preview")(preview.preview)
 app.command("run")(run.run)
 app.command("send")(send.send)
+app.command("schedule")(schedule.schedule)
 app.add_typer(runs.app, name="runs")
 app.command("report")(report.report)
 app.command("doctor")(doctor.doctor)

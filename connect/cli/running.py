@@ -81,8 +81,8 @@ def run_campaign(
                 reaches_people=reaches_people(accounts),
                 again=again,
             )
-            _announce(plan, accounts)
-            _ask(plan, accounts, yes)
+            announce(plan, accounts)
+            ask(plan, accounts, yes)
             crew = local.workers_for(workers, plan.rows, accounts, project.mode)
             return _run(plan, ledger, accounts, json, goes_on, lease, crew)
         finally:
@@ -97,7 +97,7 @@ def _end_interrupted(ledger: Ledger, project: Project, name: str) -> None:
         ledger.finish(before.id, RunState.cancelled, "it was interrupted, and a send does not go on", slice=claimed)
 
 
-def _announce(plan: Plan, accounts: Accounts) -> None:
+def announce(plan: Plan, accounts: Accounts) -> None:
     """Everything that somebody should know before saying yes."""
     show_problems(list(plan.warnings))
     campaign, project = plan.campaign, plan.project
@@ -142,7 +142,7 @@ def _audience(plan: Plan) -> str:
     return text + (f", {plan.rows_without_key:,} of them without a key" if plan.rows_without_key else "")
 
 
-def _ask(plan: Plan, accounts: Accounts, yes: bool) -> None:
+def ask(plan: Plan, accounts: Accounts, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():

@@ -25,7 +25,7 @@ from connect.executors import flat
 from connect.executors.frames import Frames, Gone
 from connect.executors.loops import event_loop, long_running
 from connect.executors.told import told
-from connect.ledger.records import Call
+from connect.ledger.records import Bucket, Call, Slots
 from connect.pipeline.books import Composed, Settlement
 from connect.pipeline.kit import Kit
 from connect.pipeline.recovery import Recovered
@@ -56,7 +56,7 @@ class Line:
         self._frames, self._until = frames, until
         self._clock = SystemClock()
         self._numbers = itertools.count()
-        self._asked: dict[int, asyncio.Future[None]] = {}
+        self._asked: dict[int, asyncio.Future[Any]] = {}
 
     def composed(self, composed: Composed) -> None:
         self._frames.say("composed", *flat.composed(composed))
@@ -65,6 +65,10 @@ class Line:
         self, settled: Sequence[Settlement], withdrawn: Sequence[bytes] = (), released: Sequence[Call] = ()
     ) -> None:
         await self._ask("write", flat.settlements(settled), list(withdrawn), flat.calls(released))
+
+    async def slots(self, buckets: Sequence[Bucket], count: int) -> Slots:
+        slots: Slots = await self._ask("slots", tuple(buckets), count)
+        return slots
 
     def throttled(self, account: str, wait: timedelta, words: str) -> None:
         self._frames.say("throttled", account, wait, words)
@@ -79,19 +83,19 @@ class Line:
     async def held(self) -> None:
         await self._ask("held")
 
-    async def _ask(self, verb: str, *words: Any) -> None:
+    async def _ask(self, verb: str, *words: Any) -> Any:
         number, answer = next(self._numbers), asyncio.get_running_loop().create_future()
         self._asked[number] = answer
         self._frames.say(verb, number, *words)
-        await answer
+        return await answer
 
-    def answered(self, number: int, error: BaseException | None, until: float) -> None:
+    def answered(self, number: int, error: BaseException | None, until: float, value: Any = None) -> None:
         self._until = until
         answer = self._asked.pop(number)
         if answer.done():
             return
         if error is None:
-            answer.set_result(None)
+            answer.set_result(value)
         else:
             answer.set_exception(error)
 

@@ -16,6 +16,7 @@ from connect.executors import flat
 from connect.executors.frames import Gone
 from connect.executors.remote import Remote, State
 from connect.executors.told import told
+from connect.ledger.records import Bucket
 from connect.pipeline.books import Books
 from connect.pipeline.dispatch import Hold
 from connect.pipeline.outcomes import FARTHEST_AHEAD
@@ -61,6 +62,7 @@ class Several:
             "throttled": self._throttled,
             "write": self._write,
             "held": self._held,
+            "slots": self._slots,
         }
         self._listening = [asyncio.create_task(self._listen(remote)) for remote in remotes]
 
@@ -203,19 +205,22 @@ class Several:
     def _held(self, remote: Remote, number: int) -> None:
         self._answer(remote, number, self._hold.held())
 
-    def _answer(self, remote: Remote, number: int, work: Awaitable[None]) -> None:
+    def _slots(self, remote: Remote, number: int, buckets: Sequence[Bucket], count: int) -> None:
+        self._answer(remote, number, self._books.slots(buckets, count))
+
+    def _answer(self, remote: Remote, number: int, work: Awaitable[Any]) -> None:
         """Do this and say how it went."""
         task = asyncio.create_task(self._do(remote, number, work))
         self._writing.add(task)
         task.add_done_callback(self._writing.discard)
 
-    async def _do(self, remote: Remote, number: int, work: Awaitable[None]) -> None:
-        error = None
+    async def _do(self, remote: Remote, number: int, work: Awaitable[Any]) -> None:
+        error = value = None
         try:
-            await work
+            value = await work
         except Exception as problem:  # noqa: BLE001 - it is the worker's to raise
             error = told(problem)
-        remote.frames.say("answer", number, error, self._until_when())
+        remote.frames.say("answer", number, error, self._until_when(), value)
 
 
 def _least_busy(remotes: Sequence[Remote]) -> Remote:

@@ -114,7 +114,7 @@ class Rows:
 
 @dataclass
 class _Reading:
-    """What one read gave, and where the next one begins: None at the end of the audience."""
+    """What one read gave, and where the next one begins: None at the end of the sweep."""
 
     batches: deque[pyarrow.RecordBatch]
     read_at: float
@@ -123,9 +123,10 @@ class _Reading:
 
 
 class Sweep:
-    """Reads an audience once, from a position to the end. Used by one thread; `close` may come from another.
+    """Reads an audience once, behind one position up to another. Used by one thread; `close` may come from another.
 
-    `rows` is how many the audience is expected to have; it only decides how wide the first reads are.
+    `after` and `upto` are positions, None or blank for the beginning and the end. `rows` is how many the whole
+    audience is expected to have; it only decides how wide the first reads are.
     """
 
     def __init__(
@@ -135,6 +136,7 @@ class Sweep:
         *,
         rows: int,
         after: str | None,
+        upto: str | None = None,
         timeout: timedelta,
         clock: Clock,
         budget_bytes: int = 24 << 20,
@@ -143,11 +145,11 @@ class Sweep:
         batch_rows: int = 1000,
     ) -> None:
         self._warehouse, self._wrapping = warehouse, wrapping
-        self._last, self._timeout, self._clock = after, timeout, clock
+        self._last, self._timeout, self._clock = after or None, timeout, clock
         self._fresh_for = fresh_for.total_seconds()
         self._hold = (hold or warehouse.capabilities.longest_read).total_seconds()
         self._batch_rows = batch_rows
-        self._ranges = _Ranges(budget_bytes // 2, rows, batch_rows)
+        self._ranges = _Ranges(budget_bytes // 2, rows, batch_rows, upto or None)
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="audience")
         self._stopped, self._idle = threading.Event(), threading.Event()
         self._idle.set()
@@ -155,7 +157,7 @@ class Sweep:
         self.reads = 0
 
     def batches(self) -> Iterator[Rows]:
-        """Every person behind `after`, once. Blocks while the warehouse works; raises what it raises."""
+        """Every person in these bounds, once. Blocks while the warehouse works; raises what it raises."""
         try:
             coming: Future[_Reading] | None = self._prefetch(self._last)
             while coming is not None:
@@ -247,7 +249,7 @@ class Sweep:
         batches = _joined(batches, self._batch_rows)
         end = batches[-1].column(POSITION)[-1].as_py() if cut else upto
         self._ranges.measured(after, end, sum(b.num_rows for b in batches), sum(b.nbytes for b in batches))
-        return _Reading(batches, read_at, arrived + self._fresh_for, end)
+        return _Reading(batches, read_at, arrived + self._fresh_for, self._ranges.rest(end))
 
     def _fill(self, batches: deque[pyarrow.RecordBatch], stream: Iterator[pyarrow.RecordBatch]) -> bool:
         """Keep what comes, within the budget and the time a read may last. Returns whether it was cut short."""
@@ -284,17 +286,22 @@ def _closed() -> OutsideError:
 class _Ranges:
     """How wide the next read is: as many rows as fit into the budget, by what was measured so far."""
 
-    def __init__(self, budget: int, rows: int, least: int) -> None:
+    def __init__(self, budget: int, rows: int, least: int, last: str | None) -> None:
         self.budget = budget
+        self._last = last
         self._least = least
         self._expected = rows
         self._rows = self._bytes = self._covered = 0
 
     def upto(self, after: str | None) -> str | None:
-        """The last position of the range that begins behind `after`; None when it reaches the end."""
+        """The last position of the range that begins behind `after`; None when it reaches the end of the space."""
         start = _number(after)
         width = _SPACE * max(self._least, self.budget // self._row_bytes()) // max(1, self._density())
-        return None if start + width >= _SPACE - 1 else f"{start + width:032x}"
+        return self._last if start + width >= _number(self._last, _SPACE) - 1 else f"{start + width:032x}"
+
+    def rest(self, end: str | None) -> str | None:
+        """Where to go on behind the range that ended here; None where nothing is left."""
+        return None if end is None or (self._last is not None and end >= self._last) else end
 
     def measured(self, after: str | None, end: str | None, rows: int, size: int) -> None:
         self._covered += (_SPACE if end is None else _number(end)) - _number(after)
@@ -311,5 +318,6 @@ class _Ranges:
         return met if told >= _ENOUGH else max(self._expected, met)
 
 
-def _number(position: str | None) -> int:
-    return int(position, 16) + 1 if position else 0
+def _number(position: str | None, nothing: int = 0) -> int:
+    """How many positions there are up to this one."""
+    return int(position, 16) + 1 if position else nothing

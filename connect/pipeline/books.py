@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import NamedTuple, Protocol
 
-from connect.ledger.records import Call
+from connect.ledger.records import Bucket, Call, Slots
 from connect.pipeline.deliveries import Ended
 from connect.vocabulary import Channel, Outcome
 
@@ -56,6 +56,9 @@ class Books(Protocol):
 
         Returns when all of it is durable, together.
         """
+
+    async def slots(self, buckets: Sequence[Bucket], count: int) -> Slots:
+        """Dated permissions for so many messages, of which these buckets let out no more than their rate."""
 
     def throttled(self, account: str, wait: timedelta, words: str) -> None:
         """The account makes everyone wait, also those of other workers."""

@@ -16,13 +16,13 @@ import asyncio
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import islice
 from random import Random
 from typing import Protocol
 
 from connect.clock import Clock
-from connect.errors import RunTrouble
+from connect.errors import ConnectError, RunTrouble
 from connect.ledger.records import Call, Intent
 from connect.pipeline.books import Books, Settlement
 from connect.pipeline.breaker import Breaker
@@ -58,6 +58,12 @@ class _Answer:
     """Of the released window, free again when this is durable."""
 
 
+class Closed(ConnectError):
+    """Its window of time is over: the slice is to be parked until it opens again. Nobody has to mend anything."""
+
+    exit_code = 0
+
+
 class Hold(Protocol):
     """Whether this process may still send."""
 
@@ -78,6 +84,10 @@ class Terms:
     hold: Hold
     calls: Iterator[int]
     """Numbers for calls that nobody else uses in this run."""
+    closes_at: datetime | None = None
+    """Nothing leaves from then on."""
+    expires_at: datetime | None = None
+    """What has not left by then is skipped."""
 
 
 class Lane:

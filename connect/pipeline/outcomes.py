@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from connect.ledger.commits import Commits
-from connect.ledger.records import Call, Intent
+from connect.ledger.records import Bucket, Call, Intent, Slots
 from connect.pipeline.books import Composed, Settlement
 from connect.pipeline.deliveries import Ended
 from connect.vocabulary import Channel, Outcome
@@ -19,8 +19,15 @@ TallyKey = tuple[Channel, str, Outcome, str]
 FARTHEST_AHEAD = 50_000
 """Released deliveries that may be ahead of the cursor, settled or not; then reading stops."""
 
+TakeSlots = Callable[[Sequence[Bucket], int], Slots]
+"""`Ledger.take_slots`, for a thread."""
+
 _NO_ARM = ""
 _UNCOMPOSED = -1
+
+
+def _no_slots(buckets: Sequence[Bucket], count: int) -> Slots:
+    raise RuntimeError("nothing here hands out slots")
 
 
 class _Batch:
@@ -44,8 +51,9 @@ class _Batch:
 class Outcomes:
     """The run's books: keeps rows in order, counts how deliveries ended, moves the cursor over the settled prefix."""
 
-    def __init__(self, commits: Commits) -> None:
+    def __init__(self, commits: Commits, take_slots: TakeSlots = _no_slots) -> None:
         self._commits = commits
+        self._take_slots = take_slots
         self._batches: deque[_Batch] = deque()
         self._open: dict[int, _Batch] = {}
         self._ahead = 0
@@ -119,6 +127,9 @@ class Outcomes:
         """Move the cursor over what is settled now."""
         await self._commit((), (), ())
 
+    async def slots(self, buckets: Sequence[Bucket], count: int) -> Slots:
+        return await asyncio.to_thread(self._take_slots, buckets, count)
+
     def throttled(self, account: str, wait: timedelta, words: str) -> None:
         """Whoever sends knows it already."""
 
@@ -152,7 +163,7 @@ class Outcomes:
             if batch.passed < len(batch.positions):
                 break
             del self._open[self._batches.popleft().number]
-        if self._ahead < FARTHEST_AHEAD:
+        if not self.is_full:
             self._room.set()
         return cursor
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from random import Random
 
 from connect.clock import Clock
@@ -21,6 +21,7 @@ from connect.pipeline.breaker import Breaker, template_trouble
 from connect.pipeline.compose import Composer, Composing
 from connect.pipeline.deliveries import Delivery, Ended
 from connect.pipeline.dispatch import Hold, Lane, Terms
+from connect.pipeline.rates import Limit
 from connect.pipeline.recovery import IN_DOUBT, Recovered, how_it_ended
 from connect.pipeline.verdicts import Ticket
 from connect.providers.interface import Account, Provider
@@ -56,6 +57,12 @@ class Sending:
     """The highest number of a call that the ledger remembers."""
     worker: int = 0
     of: int = 1
+    buckets: Mapping[str, tuple[Limit, ...]] = field(default_factory=dict)
+    """By account, what its messages may not be faster than (`connect.pipeline.rates`): its own rate, the campaign's."""
+    closes_at: datetime | None = None
+    """Nothing is sent from then on, until the slice opens again: the lanes raise Closed."""
+    expires_at: datetime | None = None
+    """What was not sent by then is skipped."""
 
 
 class Worker:
@@ -77,7 +84,7 @@ class Worker:
         self._accounts = accounts
         self._content = Breaker(off=sending.breakers_off)
         calls = itertools.count(sending.last_call + 1 + sending.worker, sending.of)
-        terms = Terms(sending.in_doubt, clock, random, hold, calls)
+        terms = Terms(sending.in_doubt, clock, random, hold, calls, sending.closes_at, sending.expires_at)
         self.lanes = {
             name: Lane(
                 provider,

@@ -21,7 +21,7 @@ LAYERS = (
     ("ledger",),
     ("providers",),
     ("reports",),
-    ("schedule.due",),
+    ("schedule.clocks", "schedule.due"),
     ("pipeline",),
     ("executors",),
     ("schedule",),

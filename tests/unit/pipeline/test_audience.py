@@ -352,3 +352,39 @@ def peak_of(folder: Path, rows: int) -> int:
 def test_memory_does_not_grow_with_the_audience(tmp_path: Path) -> None:
     small, large = peak_of(tmp_path / "small", 30_000), peak_of(tmp_path / "large", 200_000)
     assert large < small + 50  # the difference between the audiences is 100 MiB
+
+
+# A part of the hash space
+
+
+@pytest.mark.parametrize("parts", [2, 7, 30])
+@pytest.mark.parametrize("budget", [100_000, 32 << 20])
+def test_parts_of_the_hash_space_are_the_whole_audience_once(shop: Shop, parts: int, budget: int) -> None:
+    shop.execute("create or replace table people as select i as id from range(1000) t(i)")
+    whole = joined(shop.sweep(rows=1000).batches())
+    bounds = ["", *(f"{(1 << 128) * n // parts:032x}" for n in range(1, parts)), None]
+    positions: list[str] = []
+    ids: list[object] = []
+    wrapping = shop.wrapping()
+    for low, high in zip(bounds, bounds[1:], strict=False):
+        sweep = shop.sweep(wrapping, rows=1000, after=low, upto=high, budget_bytes=budget)
+        some, whose = joined(sweep.batches())
+        assert all((low or "") < position <= (high or "g") for position in some)
+        positions += some
+        ids += whose
+    assert (positions, ids) == whole
+
+
+def test_a_bound_is_the_last_position_of_a_part(shop: Shop) -> None:
+    positions, ids = joined(shop.sweep().batches())
+    low, high = positions[10], positions[20]
+    assert joined(shop.sweep(after=low, upto=high).batches()) == (positions[11:21], ids[11:21])
+    assert joined(shop.sweep(after=high, upto=high).batches()) == ([], [])
+
+
+def test_a_read_that_is_cut_goes_on_inside_its_part(shop: Shop) -> None:
+    shop.execute("create or replace table people as select i as id from range(20000) t(i)")
+    positions, ids = joined(shop.sweep(budget_bytes=32 << 20).batches())
+    sweep = shop.sweep(rows=10, after=positions[99], upto=positions[19_000])
+    assert joined(sweep.batches()) == (positions[100:19_001], ids[100:19_001])
+    assert sweep.reads > 1

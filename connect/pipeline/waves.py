@@ -1,0 +1,296 @@
+"""Local time and quiet hours: in which window of time a delivery may be sent, and which waves a run has.
+
+A wave is everybody whose deliveries open at one instant and close at another. Who is in which wave is a pure function
+of where they are (`connect.channels.zones.Place`), the fire time and the policy: so each wave is a sweep of its own,
+and nobody's zone is remembered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from itertools import combinations
+from typing import Any
+from zoneinfo import available_timezones
+
+from connect.channels.zones import Place, all_phone_zones
+from connect.ledger.records import START, NewSlice
+from connect.pipeline import quiet
+from connect.pipeline.deliveries import Ended
+from connect.pipeline.lint import address_columns
+from connect.pipeline.quiet import Clock, Quiet
+from connect.project.campaign import Campaign
+from connect.project.policy import Batches, QuietHours
+from connect.project.trigger import Recurring, Scheduled, Trigger
+from connect.schedule.due import local_instant
+from connect.vocabulary import Channel, Mode, Outcome, Reach, Reason
+
+_SPACE = 1 << 128
+IN_QUIET_HOURS = Ended(Outcome.skipped, Reason.quiet_hours)
+EXPIRED = Ended(Outcome.skipped, Reason.expired)
+
+AT_ONCE = ""
+"""The wave of everybody whose deliveries open at the fire time and never close."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A stretch of time in which a delivery may be sent: from `opens` to before `closes`; None is for ever."""
+
+    opens: datetime
+    closes: datetime | None = None
+
+    def holds(self, instant: datetime) -> bool:
+        return self.opens <= instant and (self.closes is None or instant < self.closes)
+
+
+@dataclass(frozen=True)
+class Timing:
+    """When the deliveries of one run may be sent. Pure, and the same on every machine; it can be pickled.
+
+    The moment that a delivery is meant for is the fire time or, with `local_time`, the instant at which the fire
+    time's wall time comes where the person is. Where that is quiet, the delivery opens when the quiet hours end.
+    """
+
+    trigger: Trigger
+    fire_time: datetime
+    zone: str
+    """The project's: whose clock counts where nobody knows better."""
+    channels: tuple[Channel, ...]
+    reach: Reach
+    written: QuietHours | None
+    """None for a transactional message too."""
+    sms_default: bool
+    """Text messages for which nothing is written keep the default hours."""
+    expires_after: timedelta | None
+    batches: Batches | None
+    live: bool
+    """Only a live run waits for anything."""
+    phone: str
+    """The column whose numbers tell where people are."""
+
+    @classmethod
+    def of_run(
+        cls, campaign: Campaign, *, fire_time: datetime, zone: str, mode: Mode, reaches: Collection[Channel]
+    ) -> Timing:
+        """`zone` is the project's, `reaches` are the channels whose accounts reach people."""
+        policy, transactional = campaign.policy, campaign.message.transactional
+        return cls(
+            trigger=campaign.trigger,
+            fire_time=fire_time.astimezone(UTC),
+            zone=zone,
+            channels=tuple(dict.fromkeys(content.channel for content in campaign.message.content)),
+            reach=policy.reach,
+            written=None if transactional else policy.quiet_hours,
+            sms_default=Channel.sms in reaches and not transactional,
+            expires_after=policy.expires_after,
+            batches=policy.batches,
+            live=mode is Mode.live,
+            phone=address_columns(campaign).get(Channel.sms, "phone_number"),
+        )
+
+    @property
+    def waits(self) -> bool:
+        """Whether anybody may have to wait, or may come too late. Where it is False a run needs no `Turn`."""
+        sms = self.sms_default and Channel.sms in self.channels
+        return self.live and bool(self._local or self.written or sms or self.expires_after)
+
+    @property
+    def _local(self) -> bool:
+        return isinstance(self.trigger, Scheduled | Recurring) and self.trigger.local_time
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {one.name: getattr(self, one.name) for one in fields(self)}
+
+    # One delivery
+
+    def of(self, channel: Channel, place: Place) -> Window | Ended:
+        """When a delivery may be sent first, and until when; or how it ends because it can not be."""
+        return self.together((channel,), place)
+
+    def together(self, channels: tuple[Channel, ...], place: Place) -> Window | Ended:
+        """The window that is right for each of these channels: of `reach: first`, any of them may turn out to be it."""
+        meant, clocks = self.meant(place), self._clocks(channels, place)
+        opens = quiet.ends(clocks, meant)
+        if opens is None or (opens > meant and any(clock.quiet.skips for clock in clocks)):
+            return IN_QUIET_HOURS
+        if self._is_late(place, opens):
+            return EXPIRED
+        return Window(opens, quiet.begins(clocks, opens))
+
+    def late(self, channels: tuple[Channel, ...], place: Place, window: Window) -> Ended | None:
+        """How a delivery ends that can only be sent in this window, which may not be its own; None if it may be."""
+        own, clocks = self.together(channels, place), self._clocks(channels, place)
+        if isinstance(own, Ended):
+            return own
+        closed = own.closes is not None and window.opens >= own.closes
+        becomes_quiet = quiet.begins(clocks, window.opens)
+        if window.opens < own.opens or (closed and any(clock.quiet.skips for clock in clocks)):
+            return IN_QUIET_HOURS
+        if becomes_quiet is not None and (window.closes is None or becomes_quiet < window.closes):
+            return IN_QUIET_HOURS
+        return EXPIRED if self._is_late(place, window.opens) else None
+
+    def meant(self, place: Place) -> datetime:
+        """The moment that deliveries to this place are meant for: where it may be several, it has come in all."""
+        if not (self.live and self._local):
+            return self.fire_time
+        return max(local_instant(self.trigger, self.fire_time, zone) for zone in self._zones(place))
+
+    def expires(self, place: Place) -> datetime | None:
+        """After this, a delivery to this place is skipped."""
+        return self.meant(place) + self.expires_after if self.live and self.expires_after else None
+
+    def _is_late(self, place: Place, instant: datetime) -> bool:
+        expires = self.expires(place)
+        return expires is not None and instant > expires
+
+    def _zones(self, place: Place) -> tuple[str, ...]:
+        """Of several that it may be, the project's is taken to be it."""
+        return (self.zone,) if self.zone in place.zones or not place.zones else place.zones
+
+    def _clocks(self, channels: tuple[Channel, ...], place: Place) -> frozenset[Clock]:
+        """The clocks by which it has to be no quiet hour."""
+        hours = {hours for channel in channels if (hours := self._quiet(channel, place.country))}
+        zones = self._zones(place)
+        return frozenset(Clock(one, zone) for one in hours for zone in ((self.zone,) if one.by_project else zones))
+
+    def _quiet(self, channel: Channel, country: str) -> Quiet | None:
+        if not self.live:
+            return None
+        return quiet.quiet_hours(self.written, channel, country, sms_default=self.sms_default)
+
+    # Waves
+
+    def wave_of(self, window: Window) -> str:
+        """The name of a wave; it tells the window."""
+        return AT_ONCE if window == Window(self.fire_time) else f"{_written(window.opens)}-{_written(window.closes)}"
+
+    def window_of(self, wave: str) -> Window:
+        if wave == AT_ONCE:
+            return Window(self.fire_time)
+        opens, _, closes = wave.partition("-")
+        return Window(datetime.fromisoformat(opens), datetime.fromisoformat(closes) if closes else None)
+
+    def in_order(self, waves: Iterable[str]) -> list[str]:
+        """Waves as they open, and close."""
+        never = datetime.max.replace(tzinfo=UTC)
+        return sorted(waves, key=lambda wave: (self.window_of(wave).opens, self.window_of(wave).closes or never))
+
+    def waves(self, places: Iterable[Place]) -> frozenset[str]:
+        """The waves of people in these places: at least one."""
+        found = {self.wave_of(window) for place in places for _, window in self._windows(place)}
+        return frozenset(found or {AT_ONCE})
+
+    def _windows(self, place: Place) -> list[tuple[tuple[Channel, ...], Window]]:
+        """The windows that a row of this place may have, each with its channels."""
+        sizes = range(1, len(self.channels) + 1) if self.reach is Reach.first else (1,)
+        sets = [channels for size in sizes for channels in combinations(self.channels, size)]
+        found = [(channels, self.together(channels, place)) for channels in sets]
+        return [(channels, window) for channels, window in found if isinstance(window, Window)]
+
+    def slices(self, places: Iterable[Place], now: datetime) -> tuple[NewSlice, ...]:
+        """The work of a run that starts now: waves × batches, as they open. `places` are those of the audience."""
+        waves = self.waves(places) if self.waits else {AT_ONCE}
+        found = [one for wave in self.in_order(waves) for one in self._batches(wave, now)]
+        return tuple(sorted(found, key=lambda one: one.opens_at or now))
+
+    def _batches(self, wave: str, now: datetime) -> list[NewSlice]:
+        """Equal parts of a wave; the first opens with it, the others one after the other."""
+        batches = self.batches if self.live else None
+        count, every = (batches.count, batches.every) if batches else (1, timedelta(0))
+        begins = max(self.window_of(wave).opens, now)
+        found = []
+        for number in range(count):
+            at = begins + number * every
+            window = self.reopens(wave, at)
+            opens = max(window.opens, at)
+            found.append(NewSlice(*_part(number, count), wave, opens if opens > now else None, window.closes))
+        return found
+
+    def reopens(self, wave: str, at: datetime) -> Window:
+        """The window of a wave at this instant or, when it has closed, the next one that is right for all its zones.
+
+        Who is in it stays as it is. Zones that were in one wave may drift apart over daylight saving: then it opens
+        with the last and closes with the first of them. Where it never does, it opens with the first, and those who
+        would be met in quiet hours are skipped; so it is, at once, where nobody in it may be deferred.
+        """
+        window = self.window_of(wave)
+        if window.closes is None or at < window.closes:
+            return window
+        clocks = self._members.get(wave, frozenset())
+        if all(clock.quiet.skips for clock in clocks):
+            return Window(at)
+        opens = quiet.ends(clocks, at)
+        if opens is not None:
+            return Window(opens, quiet.begins(clocks, opens))
+        return min(
+            (Window(alone, clock.next_change(alone)) for clock in clocks if (alone := quiet.ends([clock], at))),
+            key=lambda one: one.opens,
+        )
+
+    @cached_property
+    def _members(self) -> dict[str, frozenset[Clock]]:
+        """Wave → the clocks of all zones on earth that are in it."""
+        countries = {"", *quiet.special_countries(self.written)}
+        zones = {(zone,) for zone in available_timezones() - {"Factory", "localtime"}} | all_phone_zones() | {()}
+        members: dict[str, frozenset[Clock]] = {}
+        for place in (Place(zone, country) for zone in zones for country in countries):
+            for channels, window in self._windows(place):
+                wave = self.wave_of(window)
+                members[wave] = members.get(wave, frozenset()) | self._clocks(channels, place)
+        return members
+
+
+class Turn:
+    """One slice's turn: which deliveries it sends, now that its window is open. It can be pickled.
+
+    A delivery belongs to the wave of its window. Those of a wave that the run does not know, as of people who joined
+    after it began, belong to the last one, and are skipped where that is not right for them. Those that end because
+    of the time belong to the first. So each belongs to exactly one.
+    """
+
+    def __init__(self, timing: Timing, wave: str, known: Collection[str], window: Window) -> None:
+        """`known` are the waves of all slices of the run, `window` is the one that this slice is open in."""
+        self.timing, self.wave, self.window = timing, wave, window
+        self.known = frozenset(known)
+        in_order = timing.in_order(self.known)
+        self.is_first, self.is_last = wave == in_order[0], wave == in_order[-1]
+        self._decided: dict[tuple[tuple[Channel, ...], Place], Ended | bool] = {}
+
+    def decide(self, channels: tuple[Channel, ...], place: Place) -> Ended | bool:
+        """Whether it is this slice that settles such a delivery: False not, True by sending it; or how it ends here.
+
+        `channels` are those of which one is going to be used, such as one.
+        """
+        asked = channels, place
+        if asked not in self._decided:
+            self._decided[asked] = self._decide(channels, place)
+        return self._decided[asked]
+
+    def _decide(self, channels: tuple[Channel, ...], place: Place) -> Ended | bool:
+        own = self.timing.together(channels, place)
+        if isinstance(own, Ended):
+            return own if self.is_first else False
+        wave = self.timing.wave_of(own)
+        if wave != self.wave and (wave in self.known or not self.is_last):
+            return False
+        return self.timing.late(channels, place, self.window) or True
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Turn, (self.timing, self.wave, self.known, self.window)
+
+
+def _part(number: int, count: int) -> tuple[str, str | None]:
+    """The bounds of one of `count` equal parts of the hash space."""
+    bounds = [f"{_SPACE * place // count:032x}" for place in (number, number + 1)]
+    return bounds[0] if number else START, bounds[1] if number < count - 1 else None
+
+
+def _written(instant: datetime | None) -> str:
+    if instant is None:
+        return ""
+    kind = "%Y%m%dT%H%M%S.%fZ" if instant.microsecond else "%Y%m%dT%H%M%SZ"
+    return instant.astimezone(UTC).strftime(kind)
