@@ -9,8 +9,10 @@ from contextlib import suppress
 import typer
 
 from connect.cli import (
+    control,
     doctor,
     init,
+    launch,
     outbox,
     preview,
     report,
@@ -20,6 +22,7 @@ from connect.cli import (
     schema,
     send,
     show,
+    status,
     validate,
 )
 from connect.cli.terminal import failing
@@ -38,7 +41,12 @@ app.command("show")(show.show)
 app.command("preview")(preview.preview)
 app.command("run")(run.run)
 app.command("send")(send.send)
+app.command("status")(status.status)
 app.command("schedule")(schedule.schedule)
+app.command("pause")(control.pause)
+app.command("resume")(control.resume)
+app.command("skip-next")(control.skip_next)
+app.command("launch")(launch.launch)
 app.add_typer(runs.app, name="runs")
 app.command("report")(report.report)
 app.command("doctor")(doctor.doctor)

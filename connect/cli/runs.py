@@ -13,6 +13,7 @@ from connect.cli.run import Yes
 from connect.cli.terminal import out, print_json
 
 if TYPE_CHECKING:
+    from connect.cli.tables import RunLine
     from connect.ledger.records import RunRecord
     from connect.ledger.store import Ledger
 
@@ -30,14 +31,29 @@ def _found(ledger: Ledger, run: str) -> RunRecord:
     return record
 
 
+def _must_not_wait(run: RunRecord) -> None:
+    """Refuse what can only be done to a run that has begun."""
+    from connect.errors import UserError
+    from connect.vocabulary import RunState
+
+    if run.state is RunState.queued:
+        raise UserError.of(
+            "run-queued",
+            f"run {run.id} has not begun: it waits for a daemon, or for an earlier run of {run.campaign}",
+            f"`connect runs cancel {run.id}` ends it; `connect pause {run.campaign}` skips what comes due",
+        )
+
+
 def _what_to_do(run: RunRecord, target: str | None) -> str:
     from rich.markup import escape
 
     from connect.cli.send import is_a_send
-    from connect.vocabulary import Mode
+    from connect.vocabulary import Mode, RunState
 
     if is_a_send(run.campaign):
         return "a send does not go on"
+    if run.state is RunState.queued:
+        return escape(f"a daemon takes it up, or `connect daemon --once{typed(target)}`")
     mode = run.mode if run.mode is not Mode.live else None
     return escape(f"`connect run {run.campaign}{typed(target, mode)}` goes on")
 
@@ -46,24 +62,41 @@ def _what_to_do(run: RunRecord, target: str | None) -> str:
 def list_runs(
     campaign: Annotated[str | None, typer.Argument(help="Only this campaign's runs.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="At most so many, newest first.")] = 20,
+    every: Annotated[bool, typer.Option("--all", help="A line for each fire time that was skipped.")] = False,
     project: ProjectFolder = Path(),
     target: Target = None,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """List runs, newest first."""
+    """List runs, newest first; fire times of a campaign that were skipped one after the other are one line."""
     from connect.cli.opening import ledger_of, open_project
-    from connect.cli.tables import show_runs
+    from connect.cli.tables import show_lines, show_runs
     from connect.reports.counts import run_as_json
 
     with ledger_of(open_project(project, target)) as ledger:
         runs = ledger.runs(campaign=campaign, limit=limit)
+        lines = [] if every or json else _lines(ledger, campaign, limit)
     if json:
         print_json([run_as_json(run) for run in runs])
-    elif runs:
+    elif not runs:
+        out.print("nothing has run yet: `connect run NAME` runs a campaign")
+    elif every:
         show_runs(runs, out)
     else:
-        out.print("nothing has run yet: `connect run NAME` runs a campaign")
+        show_lines(lines, out)
+
+
+def _lines(ledger: Ledger, campaign: str | None, limit: int) -> list[RunLine]:
+    """So many lines, however many runs are folded into them."""
+    from connect.cli.tables import folded
+
+    looked_at = limit
+    while True:
+        runs = ledger.runs(campaign=campaign, limit=looked_at)
+        lines = folded(runs)
+        if len(lines) > limit or len(runs) < looked_at:
+            return lines[:limit]
+        looked_at *= 4
 
 
 @app.command("show")
@@ -139,6 +172,7 @@ def pause_run(
 
     with ledger_of(open_project(project, target)) as ledger:
         record = _found(ledger, run)
+        _must_not_wait(record)
         ledger.set_state(record.id, RunState.paused, "paused by hand")
         record = _found(ledger, record.id)
     if json:
@@ -168,6 +202,7 @@ def resume_run(
         record = _found(ledger, run)
     if record.state.ended:
         raise UserError.of("run-ended", f"run {record.id} has ended: {record.state}", "start a new one: `connect run`")
+    _must_not_wait(record)
     in_its_mode = open_project(project, target, record.mode)
     loaded, goes_on = load_campaign(opened, record.campaign), f"connect runs resume {record.id}{typed(target)}"
     # Not `again`: if the run ends before this one looks, nobody asked for another.

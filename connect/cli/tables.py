@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -11,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from connect.cli.terminal import plural
-from connect.vocabulary import Outcome, RunState
+from connect.vocabulary import Mode, Outcome, RunState
 
 if TYPE_CHECKING:
     from connect.ledger.records import RunRecord
@@ -25,12 +27,14 @@ OUTCOME_COLOURS = {
     Outcome.unknown: "bright_red",
 }
 STATE_COLOURS = {
+    RunState.queued: "blue",
     RunState.running: "cyan",
     RunState.paused: "yellow",
     RunState.stopped: "yellow",
     RunState.completed: "green",
     RunState.failed: "red",
     RunState.cancelled: "red",
+    RunState.skipped: "dim",
 }
 
 
@@ -65,18 +69,66 @@ def show_report(report: Report, console: Console) -> None:
         console.print(f"\n[dim]{plural(count, 'time')}:[/] {escape(problem)}")
 
 
+@dataclass(frozen=True)
+class RunLine:
+    """A run; or several of one campaign whose fire times were skipped one after the other, of which it is the last."""
+
+    run: RunRecord
+    skipped: tuple[RunRecord, ...] = ()
+
+    @property
+    def state(self) -> str:
+        times = f" ×{len(self.skipped):,}" if len(self.skipped) > 1 else ""
+        return f"[{STATE_COLOURS[self.run.state]}]{self.run.state}{times}[/]"
+
+    @property
+    def explained(self) -> str:
+        """Why it is not completed; of several, why each was skipped."""
+        if len(self.skipped) < 2:
+            return f"{self.run.id} {state_text(self.run)}" if self.run.reason else ""
+        first, last = (pick(run.fire_time for run in self.skipped) for pick in (min, max))
+        reasons = Counter(run.reason for run in self.skipped)
+        told = "; ".join(f"{escape(reason)} ({count:,})" for reason, count in reasons.most_common(3))
+        times = f"{escape(self.run.campaign)} {len(self.skipped):,} fire times from {instant(first)} to {instant(last)}"
+        return f"{times} [{STATE_COLOURS[self.run.state]}]skipped[/]: {told}"
+
+
+def folded(runs: Sequence[RunRecord]) -> list[RunLine]:
+    """A line for each run, in their order; skipped ones of a campaign with no other run of it between are one."""
+    lines: list[tuple[RunRecord, list[RunRecord]]] = []
+    newest: dict[tuple[str, Mode], list[RunRecord]] = {}
+    for run in runs:
+        before = newest.get((run.campaign, run.mode))
+        if run.state is RunState.skipped and before:
+            before.append(run)
+            continue
+        skipped = [run] if run.state is RunState.skipped else []
+        newest[run.campaign, run.mode] = skipped
+        lines.append((run, skipped))
+    return [RunLine(max(skipped, key=_fire_time, default=run), tuple(skipped)) for run, skipped in lines]
+
+
+def _fire_time(run: RunRecord) -> datetime:
+    return run.fire_time
+
+
 def show_runs(runs: Sequence[RunRecord], console: Console) -> None:
+    show_lines([RunLine(run) for run in runs], console)
+
+
+def show_lines(lines: Sequence[RunLine], console: Console) -> None:
     """A line for each run, within 80 columns where names allow; then why some of them are not completed."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("run", "campaign", "mode", "fire time (UTC)", "rows", "state"):
         table.add_column(column, no_wrap=True, overflow="fold", justify="right" if column == "rows" else "left")
-    for run in runs:
+    for line in lines:
+        run = line.run
         rows = f"{run.audience_rows:,}" if run.audience_rows is not None else ""
-        at, state = f"{run.fire_time:%Y-%m-%d %H:%M:%S}", f"[{STATE_COLOURS[run.state]}]{run.state}[/]"
-        table.add_row(run.id, escape(run.campaign), run.mode.value, at, rows, state)
+        at = f"{run.fire_time:%Y-%m-%d %H:%M:%S}"
+        table.add_row(run.id, escape(run.campaign), run.mode.value, at, rows, line.state)
     console.print(table)
-    explained = [run for run in runs if run.reason]
+    explained = [line.explained for line in lines if line.explained]
     if explained:
         console.print()
-    for run in explained:
-        console.print(f"{run.id} {state_text(run)}")
+    for text in explained:
+        console.print(text)

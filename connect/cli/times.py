@@ -23,10 +23,11 @@ def utc(at: datetime) -> str:
 def ago(then: datetime, now: datetime) -> str:
     """`12 seconds ago`, `3 minutes ago`; of what is to come, `in 3 minutes`."""
     passed = now - then
-    return f"{_amount(passed)} ago" if passed >= timedelta(0) else f"in {_amount(-passed)}"
+    return f"{lasted(passed)} ago" if passed >= timedelta(0) else f"in {lasted(-passed)}"
 
 
-def _amount(duration: timedelta) -> str:
+def lasted(duration: timedelta) -> str:
+    """`45 seconds`, `90 minutes`, `5 days`."""
     for least, unit in _UNITS:
         if duration >= least:
             return f"{duration // (least / 2)} {unit}s"

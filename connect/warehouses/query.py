@@ -15,6 +15,7 @@ from sqlglot.tokenizer_core import Token, TokenType
 
 from connect.errors import Problem, Severity
 from connect.project.text import Text
+from connect.warehouses import window
 from connect.warehouses.interface import Dialect, Query
 
 # It logs what it only understands in part, with the SQL; that it is no SELECT is said by `check`.
@@ -53,11 +54,13 @@ _CLOCKS |= {"clock_timestamp", "timeofday", "get_current_timestamp", "get_curren
 _VOLATILE_CALLS = _VOLATILE_WORDS | _RANDOM | _CLOCKS
 
 
-def check(sql: Text, *, dialect: str, parameters: Collection[str] | None, clock_warehouse: bool) -> list[Problem]:
-    """What is wrong with a query: not one SELECT, unknown or unused parameters, volatile functions.
+def check(
+    sql: Text, *, dialect: str, parameters: Collection[str] | None, clock_warehouse: bool, events: bool = False
+) -> list[Problem]:
+    """What is wrong with a query: not one SELECT, unknown or unused parameters, volatile functions, a bad window.
 
     `dialect` is sqlglot's name of the engine; `parameters` are the names of the campaign's `params`, and None where
-    they are not known, so that parameters are not judged.
+    they are not known, so that parameters are not judged. `events`: it is an event trigger's, which has a window.
     """
     try:
         tokens = sqlglot.tokenize(sql.source, read=dialect)
@@ -68,7 +71,9 @@ def check(sql: Text, *, dialect: str, parameters: Collection[str] | None, clock_
         return [_unparsed(sql, error)]
     problems = list(_shape(sql, tokens, statements))
     if not problems:
-        problems = [] if parameters is None else list(_parameters(sql, tokens, parameters))
+        problems = [] if parameters is None else list(_parameters(sql, tokens, parameters, events))
+        if events:
+            problems += window.problems(sql, statements[0], _places(sql.source, tokens), dialect)
         if not clock_warehouse:
             problems += _volatile(sql, tokens, statements[0])
     return problems
@@ -252,17 +257,28 @@ def _closing(tokens: Sequence[Token]) -> list[Token]:
     return closing
 
 
-def _parameters(sql: Text, tokens: Sequence[Token], parameters: Collection[str]) -> Iterator[Problem]:
-    known = sorted({*KNOWN, *parameters})
+def _places(source: str, tokens: Sequence[Token]) -> dict[str, list[int]]:
+    """Parameter → where it stands."""
+    found: dict[str, list[int]] = {}
+    for marker in _markers(source, tokens):
+        found.setdefault(marker.name, []).append(marker.start)
+    return found
+
+
+def _parameters(sql: Text, tokens: Sequence[Token], parameters: Collection[str], events: bool) -> Iterator[Problem]:
+    own = (*KNOWN, *window.NAMES) if events else KNOWN
+    known = sorted({*own, *parameters})
     found = list(_markers(sql.source, tokens))
     for marker in found:
-        if marker.name not in known:
+        if marker.name in window.NAMES and marker.name not in known:
+            yield _windowless(sql, marker)
+        elif marker.name not in known:
             yield _unknown(sql, f":{marker.name}", marker.name, marker.start, known)
     for token in _foreign(sql.source, tokens):
         match = _NAME.match(sql.source, token.end + 1)
         name = match[0] if match else ""
         yield _unknown(sql, sql.source[token.start] + name, name, token.start, known)
-    for name in sorted(set(parameters) - set(KNOWN) - {marker.name for marker in found}):
+    for name in sorted(set(parameters) - set(own) - {marker.name for marker in found}):
         message = f"the parameter `{name}` is never used in this query"
         yield Problem("unused-parameter", message, f"write `:{name}` or remove it", sql.at(0), Severity.warning)
 
@@ -272,6 +288,11 @@ def _foreign(source: str, tokens: Sequence[Token]) -> Iterator[Token]:
     for token in tokens:
         if token.token_type in (TokenType.PARAMETER, TokenType.PLACEHOLDER) and source[token.start] in "$?":
             yield token
+
+
+def _windowless(sql: Text, marker: _Marker) -> Problem:
+    hint = "only an event trigger has a window of time: `trigger: {type: event, every: 5m}`"
+    return Problem("unknown-parameter", f"there is no parameter `:{marker.name}` here", hint, sql.at(marker.start))
 
 
 def _unknown(sql: Text, written: str, name: str, offset: int, known: Sequence[str]) -> Problem:

@@ -1,0 +1,143 @@
+"""`connect pause`, `connect resume`, `connect skip-next`: what a campaign's trigger may do, by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from connect.cli.options import Debug, Json, ModeOption, ProjectFolder, Target, typed
+from connect.cli.terminal import err, out, print_json
+
+if TYPE_CHECKING:
+    from connect.cli.steering import Change, Steered
+    from connect.ledger.records import NewRun, RunRecord, Schedule
+    from connect.project.campaign import Campaign
+    from connect.project.project import Project
+    from connect.vocabulary import Mode
+
+Name = Annotated[str, typer.Argument(help="The campaign.")]
+
+
+def pause(
+    name: Name,
+    project: ProjectFolder = Path(),
+    target: Target = None,
+    mode: ModeOption = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Skip what comes due for a campaign, until it is resumed. Runs that have begun go on."""
+    opened = _open(project, target, mode)
+    steered, going_on = _steer(opened, name, _paused)
+    if json:
+        print_json(steered.as_json())
+        return
+    out.print(f"{name} is paused: what comes due is skipped", markup=False)
+    _say_would_be_next(steered, "the next would be")
+    out.print(f"`connect resume {name}{typed(target, mode)}` lets it fire again", markup=False)
+    if going_on:
+        pausing = f"`connect runs pause {going_on.id}{typed(target)}`"
+        out.print(f"run {going_on.id} is not touched: {pausing} pauses it", markup=False)
+
+
+def resume(
+    name: Name,
+    project: ProjectFolder = Path(),
+    target: Target = None,
+    mode: ModeOption = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Let a campaign fire again, from its next time on. What came due meanwhile stays skipped."""
+    opened = _open(project, target, mode)
+    steered, _ = _steer(opened, name, _resumed(opened))
+    if json:
+        print_json(steered.as_json())
+        return
+    out.print(f"{name} is not paused by hand", markup=False)
+    _say_next(steered)
+
+
+def skip_next(
+    name: Name,
+    project: ProjectFolder = Path(),
+    target: Target = None,
+    mode: ModeOption = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Skip a campaign's next fire time, and only that one."""
+    opened = _open(project, target, mode)
+    steered, _ = _steer(opened, name, _skipping)
+    if json:
+        print_json(steered.as_json())
+        return
+    out.print(f"{name} skips its next fire time", markup=False)
+    _say_next(steered)
+
+
+def _open(folder: Path, target: str | None, mode: Mode | None) -> Project:
+    from connect.cli.opening import open_project
+
+    return open_project(folder, target, mode)
+
+
+def _steer(project: Project, name: str, change: Change) -> tuple[Steered, RunRecord | None]:
+    """(the campaign after the change, its run that has not ended)"""
+    from connect.cli.opening import ledger_of
+    from connect.cli.steering import steer
+    from connect.clock import SystemClock
+
+    with ledger_of(project) as ledger:
+        return steer(project, ledger, name, SystemClock().now(), change), ledger.unfinished(project.mode, name)
+
+
+def _paused(campaign: Campaign | None, schedule: Schedule) -> tuple[Schedule, Sequence[NewRun]]:
+    return replace(schedule, paused=True), ()
+
+
+def _resumed(project: Project) -> Change:
+    """What came due while it was paused is skipped first: perhaps no daemon was there to do so."""
+
+    def change(campaign: Campaign | None, schedule: Schedule) -> tuple[Schedule, Sequence[NewRun]]:
+        from connect.clock import SystemClock
+        from connect.schedule.claims import decide
+        from connect.schedule.work import make_run
+
+        decision = decide(campaign, schedule, SystemClock().now()) if campaign and schedule.paused else None
+        if campaign is None or decision is None:
+            return replace(schedule, paused=False), ()
+        runs = [make_run(project, campaign, fire) for fire in decision.fires]
+        return replace(decision.schedule_after, paused=False), runs
+
+    return change
+
+
+def _skipping(campaign: Campaign | None, schedule: Schedule) -> tuple[Schedule, Sequence[NewRun]]:
+    from connect.errors import UserError
+
+    if schedule.fired:
+        said = f"{schedule.campaign} fires once, and has: there is no next time"
+        raise UserError.of("nothing-to-skip", said, f"`connect launch {schedule.campaign}` fires it by hand")
+    return replace(schedule, skip_next=True), ()
+
+
+def _say_next(steered: Steered) -> None:
+    """What happens next, if the file can be read; else nobody knows."""
+    shown = steered.standing
+    if shown is None:
+        err.print(f"the file of {steered.name} is broken or gone: `connect validate` tells more", markup=False)
+    else:
+        out.print(shown.words, markup=False)
+
+
+def _say_would_be_next(steered: Steered, words: str) -> None:
+    from connect.cli.fires import next_fire
+
+    following = next_fire(steered.campaign, steered.now) if steered.campaign and not steered.schedule.fired else None
+    if following:
+        out.print(f"{words} {following.local}", markup=False)

@@ -1,0 +1,221 @@
+"""How things stand: the daemons, the campaigns that they follow, and the runs that have not ended.
+
+Read from the files and the ledger; nothing is written, and no daemon is needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from connect.cli.fires import Fire, is_live, next_fire, rule
+from connect.cli.times import in_zone, utc
+from connect.ledger.owner import Owner
+from connect.ledger.records import DaemonRecord, RunRecord, Schedule, Slice
+from connect.project.campaign import Campaign
+from connect.project.campaigns import Loaded, load_campaigns
+from connect.project.trigger import Event, Immediate, Scheduled
+from connect.reports.counts import run_as_json
+from connect.schedule.claims import is_fresh
+from connect.schedule.due import fire_times
+from connect.vocabulary import CampaignStatus
+
+if TYPE_CHECKING:
+    from connect.errors import Problem
+    from connect.ledger.store import Ledger
+    from connect.project.project import Project
+
+LATE = timedelta(seconds=45)
+"""A daemon says every 15 seconds that it is alive; one that has missed three of them is late."""
+
+
+@dataclass(frozen=True)
+class DaemonStanding:
+    record: DaemonRecord
+    owner: Owner
+    late: bool
+    """It has not been heard of for a while, or its process is gone."""
+
+    def as_json(self) -> dict[str, object]:
+        return {
+            "host": self.owner.hostname,
+            "pid": self.owner.pid,
+            "mode": self.record.mode.value,
+            "version": self.record.version,
+            "started_at": self.record.started_at.isoformat(),
+            "beat_at": self.record.beat_at.isoformat(),
+            "late": self.late,
+            "runs": self.record.runs,
+        }
+
+
+@dataclass(frozen=True)
+class CampaignStanding:
+    """One campaign that is live or paused in its file."""
+
+    campaign: Campaign
+    schedule: Schedule | None
+    """None: no daemon has seen it yet."""
+    fresh: bool
+    """No daemon has yet seen the project in this mode."""
+    now: datetime
+
+    @property
+    def name(self) -> str:
+        return self.campaign.name
+
+    @property
+    def next(self) -> Fire | None:
+        """The next time by the clock, from now on, at which it fires or is skipped."""
+        if not is_live(self.campaign) or (self.schedule and self.schedule.fired):
+            return None
+        return next_fire(self.campaign, self.now)
+
+    @property
+    def due(self) -> datetime | None:
+        """The latest time that has come, and that nobody has looked at yet."""
+        if self.schedule is None or self.schedule.fired or not is_live(self.campaign):
+            return None
+        trigger = self.campaign.trigger
+        times = fire_times(trigger, max(self.schedule.cursor, self.now - trigger.grace), self.now)
+        return times[-1] if times and not isinstance(trigger, Event) else None
+
+    @property
+    def held(self) -> bool:
+        """It is paused, in its file or by hand."""
+        return not is_live(self.campaign) or bool(self.schedule and self.schedule.paused)
+
+    @property
+    def words(self) -> str:
+        """What happens next."""
+        if self.campaign.status is CampaignStatus.paused:
+            return f"paused in {self.campaign.file}"
+        if self.schedule and self.schedule.paused:
+            return f"paused by hand: what comes due is skipped until `connect resume {self.name}`"
+        return self._waiting() or self._fires()
+
+    def _waiting(self) -> str:
+        """Why one that fires once does not fire by itself, or has not yet."""
+        trigger, schedule = self.campaign.trigger, self.schedule
+        if not isinstance(trigger, Immediate | Scheduled):
+            return ""
+        past = isinstance(trigger, Immediate) or trigger.at <= self.now
+        if schedule is not None and schedule.fired:
+            return f"fires once, and not again by itself: `connect launch {self.name}`"
+        if schedule is None and self.fresh and past:
+            return f"live before any daemon came: it fires only by `connect launch {self.name}`"
+        return "fires as soon as a daemon looks" if past else ""
+
+    def _fires(self) -> str:
+        following = self.next
+        if isinstance(self.campaign.trigger, Event):
+            until = self.schedule.watermark if self.schedule else None
+            return rule(self.campaign) + (f", done up to {utc(until)}" if until else "")
+        due = f"due since {in_zone(self.due, self.campaign.trigger.timezone)}; " if self.due else ""
+        if following is None:
+            return due + rule(self.campaign)
+        if self.schedule and self.schedule.skip_next:
+            after = next_fire(self.campaign, following.at)
+            return f"{due}{following.local} is skipped by hand" + (f", then {after.local}" if after else "")
+        return f"{due}next {following.local}"
+
+    def as_json(self) -> dict[str, object]:
+        following, schedule = self.next, self.schedule
+        return {
+            "name": self.name,
+            "status": self.campaign.status.value,
+            "trigger": self.campaign.trigger.type,
+            "timezone": self.campaign.trigger.timezone,
+            "rule": rule(self.campaign),
+            "next": following.as_json() if following else None,
+            "due": self.due.isoformat() if self.due else None,
+            "paused": bool(schedule and schedule.paused),
+            "skip_next": bool(schedule and schedule.skip_next),
+            "fired": bool(schedule and schedule.fired),
+            "followed_until": schedule.cursor.isoformat() if schedule else None,
+            "watermark": schedule.watermark.isoformat() if schedule and schedule.watermark else None,
+            "words": self.words,
+        }
+
+
+@dataclass(frozen=True)
+class RunStanding:
+    """A run that has not ended."""
+
+    record: RunRecord
+    slices: tuple[Slice, ...]
+    now: datetime
+
+    @property
+    def opens_at(self) -> datetime | None:
+        """When its next part opens, if none is open now."""
+        left = [slice.opens_at for slice in self.slices if not slice.ended]
+        later = [opens for opens in left if opens and opens > self.now]
+        return min(later) if later and len(later) == len(left) else None
+
+    def as_json(self) -> dict[str, object]:
+        return {
+            **run_as_json(self.record),
+            "parts": len(self.slices),
+            "parts_ended": sum(slice.ended for slice in self.slices),
+            "opens_at": self.opens_at.isoformat() if self.opens_at else None,
+        }
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Everything that `connect status` tells."""
+
+    project: Project
+    now: datetime
+    daemons: tuple[DaemonStanding, ...]
+    campaigns: tuple[CampaignStanding, ...]
+    runs: tuple[RunStanding, ...]
+    broken: Mapping[str, tuple[Problem, ...]]
+    """By file: what is wrong in it."""
+    drafts: int
+
+    @property
+    def alive(self) -> list[DaemonStanding]:
+        """Daemons that are there, and work in this mode."""
+        return [daemon for daemon in self.daemons if not daemon.late and daemon.record.mode is self.project.mode]
+
+
+def standing(project: Project, ledger: Ledger, now: datetime) -> Standing:
+    loaded = load_campaigns(project)
+    schedules = ledger.schedules(project.mode)
+    campaigns = [one.campaign for one in loaded.values() if one.campaign]
+    return Standing(
+        project=project,
+        now=now,
+        daemons=tuple(_daemon(record, now) for record in ledger.daemons()),
+        campaigns=tuple(
+            CampaignStanding(campaign, schedules.get(campaign.name), is_fresh(schedules), now)
+            for campaign in campaigns
+            if campaign.status is not CampaignStatus.draft
+        ),
+        runs=tuple(_runs(project, ledger, {*schedules, *(campaign.name for campaign in campaigns)}, now)),
+        broken=_broken(loaded),
+        drafts=sum(campaign.status is CampaignStatus.draft for campaign in campaigns),
+    )
+
+
+def _daemon(record: DaemonRecord, now: datetime) -> DaemonStanding:
+    owner = Owner.read(record.owner)
+    return DaemonStanding(record, owner, now - record.beat_at > LATE or owner.is_gone())
+
+
+def _broken(loaded: Mapping[str, Loaded]) -> dict[str, tuple[Problem, ...]]:
+    return {one.file: one.problems for one in loaded.values() if one.campaign is None}
+
+
+def _runs(project: Project, ledger: Ledger, names: set[str], now: datetime) -> list[RunStanding]:
+    """Runs of this mode that have not ended, oldest fire time first."""
+    found: dict[str, RunRecord] = {}
+    for name in sorted(names):
+        unfinished = ledger.unfinished(project.mode, name)
+        found |= {run.id: run for run in [*([unfinished] if unfinished else []), *ledger.queued(project.mode, name)]}
+    ordered = sorted(found.values(), key=lambda run: (run.fire_time, run.id))
+    return [RunStanding(run, tuple(ledger.slices(run.id)), now) for run in ordered]

@@ -1,0 +1,139 @@
+"""`connect status`: which daemons are alive, what fires next, and what every run that has not ended waits for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from connect.cli.options import Debug, Json, ModeOption, ProjectFolder, Target, typed
+from connect.cli.terminal import err, out, plural, print_json, problem_as_json
+
+if TYPE_CHECKING:
+    from connect.cli.standing import CampaignStanding, DaemonStanding, RunStanding, Standing
+
+Check = Annotated[bool, typer.Option("--check", help="Exit with 3 unless a daemon is alive on this machine.")]
+
+
+def status(
+    check: Check = False,
+    project: ProjectFolder = Path(),
+    target: Target = None,
+    mode: ModeOption = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Show daemons, what fires next, and the runs that have not ended, with what they wait for."""
+    from connect.cli.opening import ledger_of, open_project
+    from connect.cli.standing import standing
+    from connect.clock import SystemClock
+
+    opened = open_project(project, target, mode)
+    with ledger_of(opened) as ledger:
+        found = standing(opened, ledger, SystemClock().now())
+    if json:
+        print_json(as_json(found))
+    else:
+        _show(found, typed(target, mode))
+    raise typer.Exit(3 if check and not _is_alive_here(found) else 0)
+
+
+def _is_alive_here(found: Standing) -> bool:
+    from connect.ledger.owner import Owner
+
+    return any(daemon.owner.host == Owner.here().host for daemon in found.alive)
+
+
+def as_json(found: Standing) -> dict[str, object]:
+    """Everything for machines. Instants are ISO 8601 in UTC."""
+    return {
+        "project": found.project.name,
+        "target": found.project.target,
+        "mode": found.project.mode.value,
+        "now": found.now.isoformat(),
+        "alive": len(found.alive),
+        "daemons": [daemon.as_json() for daemon in found.daemons],
+        "campaigns": [campaign.as_json() for campaign in found.campaigns],
+        "drafts": found.drafts,
+        "runs": [run.as_json() for run in found.runs],
+        "broken": [
+            {"file": file, "problems": [problem_as_json(problem) for problem in problems]}
+            for file, problems in found.broken.items()
+        ],
+    }
+
+
+def _show(found: Standing, options: str) -> None:
+    from rich.markup import escape
+
+    from connect.cli.times import utc
+
+    project = found.project
+    err.print(f"[dim]{escape(project.name)}, target {escape(project.target)}, mode {project.mode}, {utc(found.now)}[/]")
+    _show_daemons(found, options)
+    _show_campaigns(found)
+    if found.runs:
+        out.print("\n[bold]runs[/]")
+    for run in found.runs:
+        _show_run(run)
+
+
+def _show_daemons(found: Standing, options: str) -> None:
+    out.print("[bold]daemons[/]")
+    for daemon in found.daemons:
+        out.print(f"  {_daemon(daemon, found)}")
+    if not found.alive:
+        out.print(f"  [yellow]none is running:[/] `connect daemon{options}` starts one")
+
+
+def _daemon(daemon: DaemonStanding, found: Standing) -> str:
+    from rich.markup import escape
+
+    from connect.cli.times import ago, lasted
+
+    record, heard = daemon.record, ago(daemon.record.beat_at, found.now)
+    host, up = f"{escape(daemon.owner.hostname)} pid {daemon.owner.pid}", lasted(found.now - record.started_at)
+    mode = "" if record.mode is found.project.mode else f", mode {record.mode}"
+    if daemon.late:
+        return f"[red]✗[/] {host}{mode}: [red]late, last heard of {heard}[/]"
+    runs = f", works on {plural(record.runs, 'run')}" if record.runs else ""
+    return f"[green]✓[/] {host}{mode}, up {up}, heard of {heard}{runs}"
+
+
+def _show_campaigns(found: Standing) -> None:
+    from rich.markup import escape
+
+    if found.campaigns or found.broken:
+        out.print("\n[bold]campaigns[/]")
+    width = max((len(campaign.name) for campaign in found.campaigns), default=0)
+    for campaign in found.campaigns:
+        out.print(f"  {escape(campaign.name):<{width}}  {_campaign(campaign)}")
+    for file in found.broken:
+        out.print(f"  [red]✗[/] {escape(file)} is broken: a daemon goes on with its last good version")
+    if found.drafts:
+        err.print(f"  [dim]and {plural(found.drafts, 'draft')}[/]")
+
+
+def _campaign(campaign: CampaignStanding) -> str:
+    from rich.markup import escape
+
+    from connect.cli.fires import is_local
+
+    words = escape(campaign.words)
+    if campaign.held:
+        return f"[yellow]{words}[/]"
+    return words + (", local time" if is_local(campaign.campaign) else "")
+
+
+def _show_run(run: RunStanding) -> None:
+    from rich.markup import escape
+
+    from connect.cli.tables import instant, state_text
+    from connect.cli.times import utc
+
+    record = run.record
+    waits = f", goes on at {utc(run.opens_at)}" if run.opens_at else ""
+    parts = f", {sum(part.ended for part in run.slices)} of {len(run.slices)} parts done" if len(run.slices) > 1 else ""
+    out.print(f"  {record.id} {escape(record.campaign)} for {instant(record.fire_time)}")
+    out.print(f"    {state_text(record)}{parts}{waits}")
