@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime
 
 from connect.clock import Clock
 from connect.identity import RandomBytes, new_run_id
-from connect.ledger.records import WHOLE, Bucket, NewRun, NewSlice, RunRecord, Slice, Tally
+from connect.ledger.records import NewRun, NewSlice, RunRecord, Slice, Tally
 from connect.ledger.store import Ledger
 from connect.pipeline import gates
 from connect.pipeline.accounts import Accounts
@@ -18,10 +19,11 @@ from connect.pipeline.job import Job
 from connect.pipeline.kit import Kit
 from connect.pipeline.moment import Moment
 from connect.pipeline.plan import SALT, SECRET, Plan, open_seals, safe_recipients
-from connect.pipeline.rates import bucket_of_account, bucket_of_campaign
-from connect.pipeline.waves import Timing, zones_of
+from connect.pipeline.rates import Limit, bucket_of_account, bucket_of_campaign
+from connect.pipeline.waves import Timing
 from connect.project.project import Project
 from connect.vocabulary import Mode, RunState
+
 
 def new_run(
     project: Project,
@@ -57,7 +59,7 @@ def begin(plan: Plan, ledger: Ledger, clock: Clock, random: RandomBytes, account
     """Give the plan its row in the ledger (or take up the one that it has), and everything that it runs with."""
     campaign, project = plan.campaign, plan.project
     timing = _timing(plan, accounts)
-    record = plan.resumes or _begun(plan, _slices(plan, timing), ledger, clock, random)
+    record = plan.resumes or _begun(plan, timing, ledger, clock, random)
     salt, secret = open_seals(project, record)
     wrapping = replace(plan.wrapping, salt=salt)
 
@@ -76,8 +78,8 @@ def begin(plan: Plan, ledger: Ledger, clock: Clock, random: RandomBytes, account
     return Job(record, sweep, _kit(plan, facts), accounts, timing, _buckets(plan, accounts))
 
 
-def _begun(plan: Plan, slices: tuple[NewSlice, ...], ledger: Ledger, clock: Clock, random: RandomBytes) -> RunRecord:
-    tallies = tuple(_without_key(plan))
+def _begun(plan: Plan, timing: Timing, ledger: Ledger, clock: Clock, random: RandomBytes) -> RunRecord:
+    slices, tallies = _slices(plan, timing, clock.now()), tuple(_without_key(plan))
     if plan.queued is not None:
         return ledger.start_run(plan.queued.id, audience_rows=plan.rows, tallies=tallies, slices=slices)
     made = new_run(plan.project, plan.bundle, plan.moment, clock, random, state=RunState.running, manual=plan.manual)
@@ -98,23 +100,25 @@ def _timing(plan: Plan, accounts: Accounts) -> Timing:
         for content in campaign.message.content
         if accounts[content.provider][0].capabilities.reaches_people
     }
-    return Timing.of_run(campaign, plan.moment.fire_time, project.timezone, project.mode, frozenset(reached))
+    return Timing.of_run(campaign, fire_time=plan.fire_time, zone=project.timezone, mode=project.mode, reaches=reached)
 
 
-def _slices(plan: Plan, timing: Timing) -> tuple[NewSlice, ...]:
+def _slices(plan: Plan, timing: Timing, now: datetime) -> tuple[NewSlice, ...]:
     """The parts of a run that is about to begin. Asks the warehouse which zones there are, where that matters."""
-    if plan.resumes is not None or not timing.waits:
-        return WHOLE
-    zones = zones_of(plan.warehouse, plan.wrapping, plan.campaign.audience.timeout) if timing.by_zone else ()
-    return timing.slices(zones)
+    places = places_of(plan.warehouse, plan.wrapping, timing, plan.campaign.audience.timeout) if timing.waits else ()
+    return timing.slices(places, now)
 
 
-def _buckets(plan: Plan, accounts: Accounts) -> dict[str, tuple[Bucket, ...]]:
+def _buckets(plan: Plan, accounts: Accounts) -> dict[str, tuple[Limit, ...]]:
     """What the messages of each account are counted against. Only live runs have rates to keep."""
     if plan.project.mode is not Mode.live:
         return {}
     campaign = plan.campaign
-    own = () if campaign.policy.rate is None else (bucket_of_campaign(plan.project.mode, campaign.name, campaign.policy.rate),)
+    own = (
+        ()
+        if campaign.policy.rate is None
+        else (bucket_of_campaign(plan.project.mode, campaign.name, campaign.policy.rate),)
+    )
     found = {}
     for name in accounts:
         rate = plan.project.providers[name].rate

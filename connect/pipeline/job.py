@@ -12,7 +12,7 @@ from random import Random
 
 from connect.clock import Clock
 from connect.errors import ConnectError
-from connect.ledger.records import Bucket, RunRecord, Slice
+from connect.ledger.records import RunRecord, Slice
 from connect.ledger.store import Ledger
 from connect.pipeline.accounts import Accounts
 from connect.pipeline.audience import Sweep
@@ -20,6 +20,7 @@ from connect.pipeline.books import Books
 from connect.pipeline.crew import Crew, Orders, alone
 from connect.pipeline.kit import Kit
 from connect.pipeline.lease import Lease
+from connect.pipeline.rates import Limit
 from connect.pipeline.waves import Timing
 from connect.project.campaign import Campaign
 from connect.vocabulary import Channel, Outcome
@@ -38,7 +39,7 @@ class Job:
     accounts: Accounts
     timing: Timing
     """When its deliveries may go out."""
-    buckets: Mapping[str, tuple[Bucket, ...]] = field(default_factory=dict)
+    buckets: Mapping[str, tuple[Limit, ...]] = field(default_factory=dict)
     """Account → what its messages are counted against."""
 
     @property

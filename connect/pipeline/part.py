@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from connect.errors import ConnectError, Disposition, Problem, RunTrouble
@@ -24,6 +24,7 @@ from connect.pipeline.job import Job, Progress, Stopped, Tools
 from connect.pipeline.lease import Lease
 from connect.pipeline.outcomes import Outcomes
 from connect.pipeline.recovery import Recovered
+from connect.pipeline.waves import Turn, Window
 from connect.pipeline.worker import Dealt, Sending, split
 from connect.vocabulary import Mode, Outcome, Reason, RunState
 
@@ -86,11 +87,25 @@ class Part:
             last_call=self._recovered.last_call,
             buckets=self._job.buckets,
             closes_at=self._claimed.closes_at,
-            expires_at=self._job.timing.expires_at,
-            turn=self._job.timing.turn(self._claimed, self._slices),
+            expires_at=self._expires_at(),
+            turn=self._turn(),
         )
         job, tools = self._job, self._tools
         return Orders(job.kit, job.accounts, self._recovered, copied, sending, tools.clock, tools.random)
+
+    def _turn(self) -> Turn | None:
+        """Which deliveries are this slice's; None where nobody waits for a time."""
+        timing, claimed = self._job.timing, self._claimed
+        if not timing.waits:
+            return None
+        opens = claimed.opens_at or timing.window_of(claimed.wave).opens
+        return Turn(timing, claimed.wave, {slice.wave for slice in self._slices}, Window(opens, claimed.closes_at))
+
+    def _expires_at(self) -> datetime | None:
+        timing = self._job.timing
+        if not (timing.live and timing.expires_after):
+            return None
+        return timing.window_of(self._claimed.wave).opens + timing.expires_after
 
     def _look_at_doubt(self, counted: list[Tally]) -> None:
         """After a crash: whether crashes have left so much in doubt that a person should look."""
@@ -103,7 +118,9 @@ class Part:
             raise trouble
 
     def _repeats(self) -> bool:
-        return any(may_repeat(provider, self._job.campaign.policy.in_doubt) for provider, _ in self._job.accounts.values())
+        return any(
+            may_repeat(provider, self._job.campaign.policy.in_doubt) for provider, _ in self._job.accounts.values()
+        )
 
     async def _keep_lease(self) -> None:
         """Hold on to the slice while the run lasts; losing it stops everybody."""

@@ -92,6 +92,7 @@ def _go_on(job: Job, tools: Tools, takes_up: bool) -> None:
 
 # Time
 
+
 def _is_over(claimed: Slice, now: datetime) -> bool:
     """Whether its window has closed before anybody came to it."""
     return claimed.closes_at is not None and now >= claimed.closes_at
@@ -103,7 +104,10 @@ def _park(job: Job, tools: Tools, claimed: Slice) -> None:
     window = job.timing.reopens(claimed.wave, tools.clock.now())
     with suppress(LeaseLost):  # then the slice is its successor's
         tools.ledger.park(
-            claimed, opens_at=window.opens, closes_at=window.closes, reason=f"waiting: quiet hours {_until_words(window.opens)}"
+            claimed,
+            opens_at=window.opens,
+            closes_at=window.closes,
+            reason=f"waiting: quiet hours {_until_words(window.opens)}",
         )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from random import Random, SystemRandom
 
-from connect.clock import Clock
+from connect.clock import Clock, SystemClock
 from connect.errors import UserError
 from connect.executors import local
 from connect.identity import RandomBytes, system_random
@@ -40,25 +40,28 @@ class Doors:
     accounts: Callable[[Project, Iterable[str]], Accounts]
 
 
+def make_run(
+    project: Project, campaign: Campaign, fire: Fire, clock: Clock = SystemClock(), random: RandomBytes = system_random
+) -> NewRun:
+    """The run of a fire time, with the campaign and its templates as they are now. Raises UserError."""
+    texts = templates(project.root)
+    page = project.unsubscribe.url if project.unsubscribe else None
+    bundle = Bundle.of(campaign, Library(texts), texts, page)
+    moment = Moment(fire.fire_time, fire.since, fire.until)
+    return new_run(project, bundle, moment, clock, random, state=fire.state, reason=fire.reason)
+
+
 @dataclass(frozen=True)
 class Works:
-    """Makes runs of fire times, and works on them in this process and its workers."""
+    """Works on runs in this process and its workers."""
 
     doors: Doors
     ledger: Ledger
     clock: Clock
     random: Random = SystemRandom()
-    bytes: RandomBytes = system_random
+    seeds: RandomBytes = system_random
     lease: timedelta = LEASE
     workers: int | None = None
-
-    def run_of(self, project: Project, campaign: Campaign, fire: Fire) -> NewRun:
-        """The run of a fire time, as the campaign and its templates are now. Raises UserError."""
-        texts = templates(project.root)
-        page = project.unsubscribe.url if project.unsubscribe else None
-        bundle = Bundle.of(campaign, Library(texts), texts, page)
-        moment = Moment(fire.fire_time, fire.since, fire.until)
-        return new_run(project, bundle, moment, self.clock, self.bytes, state=fire.state, reason=fire.reason)
 
     async def __call__(
         self, record: RunRecord, project: Project, loaded: Loaded | None, stop: asyncio.Event
@@ -68,7 +71,9 @@ class Works:
         Raises what keeps it from starting, and what paused it. A queued run that may not start ends as `failed`.
         """
         if record.state is RunState.queued and not _is_live(loaded):
-            await asyncio.to_thread(self.ledger.finish, record.id, RunState.skipped, "the campaign is not live any more")
+            await asyncio.to_thread(
+                self.ledger.finish, record.id, RunState.skipped, "the campaign is not live any more"
+            )
             return RunState.skipped
         campaigns_own = loaded or Loaded(None, (), ())
         warehouse, accounts, job = await asyncio.to_thread(self._job, record, project, campaigns_own)
@@ -105,12 +110,12 @@ class Works:
     ) -> Job:
         ledger, clock = self.ledger, self.clock
         if record.state is not RunState.queued:
-            return begin(plan_resumed(project, loaded, warehouse, record), ledger, clock, self.bytes, accounts)
+            return begin(plan_resumed(project, loaded, warehouse, record), ledger, clock, self.seeds, accounts)
         try:
             plan = plan_queued(
                 project, loaded, warehouse, ledger, clock, record, reaches_people=reaches_people(accounts)
             )
-            return begin(plan, ledger, clock, self.bytes, accounts)
+            return begin(plan, ledger, clock, self.seeds, accounts)
         except RunExists:  # another one of this campaign has begun meanwhile: this one goes on waiting
             raise
         except UserError as problem:
@@ -121,6 +126,3 @@ class Works:
 def _is_live(loaded: Loaded | None) -> bool:
     """A file that is broken leaves its last good version, which is what comes here."""
     return loaded is not None and loaded.campaign is not None and loaded.campaign.status is CampaignStatus.live
-
-
-
