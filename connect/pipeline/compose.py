@@ -26,6 +26,7 @@ from connect.pipeline.waves import EXPIRED, Turn
 from connect.project.campaign import Campaign
 from connect.project.message import EmailContent
 from connect.project.text import Text
+from connect.project.trigger import Event
 from connect.vocabulary import Channel, Mode, Outcome, Reach, Reason
 
 
@@ -263,6 +264,7 @@ def _compile(
 ) -> dict[Channel, dict[str | None, Templates]]:
     """Every content of the message, compiled, by channel (in the message's order) and locale."""
     message = campaign.message
+    library = library.of_events if isinstance(campaign.trigger, Event) else library
 
     def compile_text(text: Text, escape: bool) -> Template:
         return library.compile(text, escape=escape, undefined=message.undefined, nulls=message.nulls)
