@@ -136,8 +136,8 @@ def _say_next(steered: Steered) -> None:
 
 
 def _say_would_be_next(steered: Steered, words: str) -> None:
-    from connect.cli.fires import next_fire
+    from connect.cli.calendar import next_entry
 
-    following = next_fire(steered.campaign, steered.now) if steered.campaign and not steered.schedule.fired else None
+    following = next_entry(steered.campaign, steered.now) if steered.campaign and not steered.schedule.fired else None
     if following:
         out.print(f"{words} {following.local}", markup=False)

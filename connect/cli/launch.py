@@ -32,7 +32,7 @@ def launch(
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Fire a campaign that fires once, now; a daemon works off the run. Asks first."""
+    """Entry a campaign that fires once, now; a daemon works off the run. Asks first."""
     from connect.cli.opening import ledger_of, open_project
     from connect.cli.standing import standing
     from connect.clock import SystemClock

@@ -14,7 +14,7 @@ from connect.cli.options import Debug, Json, ProjectFolder, Target
 from connect.cli.terminal import err, out, plural, print_json, problem_as_json, show_problems
 
 if TYPE_CHECKING:
-    from connect.cli.fires import Fire
+    from connect.cli.calendar import Entry
     from connect.errors import Problem
     from connect.project.campaign import Campaign
     from connect.project.project import Project
@@ -37,18 +37,18 @@ def schedule(
     debug: Debug = False,
 ) -> None:
     """List when live campaigns fire, in each one's own zone."""
-    from connect.cli.fires import fires_between
+    from connect.cli.calendar import entries_between
     from connect.cli.opening import open_project
 
     opened = open_project(project, target)
     start, end = _range(since, until, opened.timezone)
     campaigns, problems = _campaigns(opened, campaign)
-    fires = fires_between(campaigns, start, end)
+    entries = entries_between(campaigns, start, end)
     if json:
-        print_json(_as_json(opened, start, end, campaigns, fires, problems))
+        print_json(_as_json(opened, start, end, campaigns, entries, problems))
         return
     show_problems(problems)
-    _show(campaigns, fires, start, end, whole=campaign is not None)
+    _show(campaigns, entries, start, end, whole=campaign is not None)
 
 
 def _range(since: str, until: str, zone: str) -> tuple[datetime, datetime]:
@@ -66,7 +66,7 @@ def _range(since: str, until: str, zone: str) -> tuple[datetime, datetime]:
 
 def _campaigns(project: Project, name: str | None) -> tuple[list[Campaign], list[Problem]]:
     """The one that is asked for, or all that are live, with what is wrong in the files."""
-    from connect.cli.fires import is_live
+    from connect.cli.calendar import is_live
     from connect.errors import raise_errors
     from connect.project.campaigns import load_campaign, load_campaigns
 
@@ -85,7 +85,7 @@ def _as_json(
     start: datetime,
     end: datetime,
     campaigns: Sequence[Campaign],
-    fires: Sequence[Fire],
+    entries: Sequence[Entry],
     problems: Sequence[Problem],
 ) -> dict[str, object]:
     from connect.project.trigger import Event
@@ -95,7 +95,7 @@ def _as_json(
         "target": project.target,
         "from": start.isoformat(),
         "until": end.isoformat(),
-        "fires": [fire.as_json() for fire in fires],
+        "fires": [entry.as_json() for entry in entries],
         "polls": [
             {
                 "campaign": campaign.name,
@@ -109,16 +109,18 @@ def _as_json(
     }
 
 
-def _show(campaigns: Sequence[Campaign], fires: Sequence[Fire], start: datetime, end: datetime, *, whole: bool) -> None:
+def _show(
+    campaigns: Sequence[Campaign], entries: Sequence[Entry], start: datetime, end: datetime, *, whole: bool
+) -> None:
     from rich.markup import escape
 
-    from connect.cli.fires import is_live, rule
+    from connect.cli.calendar import is_live, rule
     from connect.cli.times import utc
 
-    lines = _lines(fires, whole)
+    lines = _lines(entries, whole)
     if lines:
         _table(lines)
-    shown = {fire.campaign.name for fire in fires}
+    shown = {entry.campaign.name for entry in entries}
     others = [campaign for campaign in campaigns if campaign.name not in shown]
     if lines and others:
         out.print()
@@ -129,7 +131,7 @@ def _show(campaigns: Sequence[Campaign], fires: Sequence[Fire], start: datetime,
             err.print(f"{campaign.name} is {campaign.status}: it fires once its file says `status: live`", markup=False)
     if any(remark == _LOCAL for *_, remark in lines):
         err.print(f"[dim]{_LOCAL}: each person at this time of their own zone, so the first up to 26 hours earlier[/]")
-    err.print(f"[dim]{plural(len(fires), 'fire time')} from {utc(start)} until {utc(end)}[/]")
+    err.print(f"[dim]{plural(len(entries), 'fire time')} from {utc(start)} until {utc(end)}[/]")
 
 
 _LOCAL = "local time"
@@ -138,23 +140,23 @@ _Line = tuple[datetime, str, str, str]
 """(UTC, campaign, in its zone, remark)"""
 
 
-def _lines(fires: Sequence[Fire], whole: bool) -> list[_Line]:
-    by_campaign: dict[str, list[Fire]] = defaultdict(list)
-    for fire in fires:
-        by_campaign[fire.campaign.name].append(fire)
+def _lines(entries: Sequence[Entry], whole: bool) -> list[_Line]:
+    by_campaign: dict[str, list[Entry]] = defaultdict(list)
+    for entry in entries:
+        by_campaign[entry.campaign.name].append(entry)
     lines: list[_Line] = []
     for name, times in by_campaign.items():
         if whole or len(times) <= _MANY:
-            lines += [(fire.at, name, fire.local, _remark(fire)) for fire in times]
+            lines += [(entry.at, name, entry.local, _remark(entry)) for entry in times]
         else:
             lines.append((times[0].at, name, times[0].local, f"and {len(times) - 1:,} more"))
     return sorted(lines)
 
 
-def _remark(fire: Fire) -> str:
-    from connect.cli.fires import is_local
+def _remark(entry: Entry) -> str:
+    from connect.cli.calendar import is_local
 
-    return _LOCAL if is_local(fire.campaign) else ""
+    return _LOCAL if is_local(entry.campaign) else ""
 
 
 def _table(lines: Sequence[_Line]) -> None:

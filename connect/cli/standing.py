@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from connect.cli.fires import Fire, is_live, next_fire, rule
+from connect.cli.calendar import Entry, is_live, next_entry, rule
 from connect.cli.times import in_zone, utc
 from connect.ledger.owner import Owner
 from connect.ledger.records import DaemonRecord, RunRecord, Schedule, Slice
@@ -67,11 +67,11 @@ class CampaignStanding:
         return self.campaign.name
 
     @property
-    def next(self) -> Fire | None:
+    def next(self) -> Entry | None:
         """The next time by the clock, from now on, at which it fires or is skipped."""
         if not is_live(self.campaign) or (self.schedule and self.schedule.fired):
             return None
-        return next_fire(self.campaign, self.now)
+        return next_entry(self.campaign, self.now)
 
     @property
     def due(self) -> datetime | None:
@@ -117,7 +117,7 @@ class CampaignStanding:
         if following is None:
             return due + rule(self.campaign)
         if self.schedule and self.schedule.skip_next:
-            after = next_fire(self.campaign, following.at)
+            after = next_entry(self.campaign, following.at)
             return f"{due}{following.local} is skipped by hand" + (f", then {after.local}" if after else "")
         return f"{due}next {following.local}"
 

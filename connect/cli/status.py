@@ -118,7 +118,7 @@ def _show_campaigns(found: Standing) -> None:
 def _campaign(campaign: CampaignStanding) -> str:
     from rich.markup import escape
 
-    from connect.cli.fires import is_local
+    from connect.cli.calendar import is_local
 
     words = escape(campaign.words)
     if campaign.held:

@@ -205,7 +205,8 @@ class Commits:
         book.write(connection)
         tallies.count(connection, self._slice.run_id, counted)
         if cursors and not book.has_moved:
-            runs.made_progress(connection, self._slice.run_id)
+            if slices.made_progress(connection, self._slice):
+                runs.tell_recoveries(connection, self._slice.run_id)
             book.has_moved = True
         return book
 

@@ -25,7 +25,7 @@ from sqlalchemy.types import TypeEngine
 from connect.ledger.bundles import Bundle
 from connect.ledger.many import Given, Insert, ManyRows
 from connect.ledger.records import Intent, Tally
-from connect.ledger.tables import INTENTS, SLICES
+from connect.ledger.tables import INTENTS
 from connect.vocabulary import Channel, Outcome, Reason
 
 Settled = tuple[bytes, Outcome, str]
@@ -88,8 +88,8 @@ def delete_rows(connection: Connection, bundles: Sequence[Bundle]) -> None:
 
 def bundles(connection: Connection, slice_id: int) -> list[Bundle]:
     """What is near the air in a slice."""
-    mine = INTENTS.c.id.between(first_id(slice_id), first_id(slice_id + 1) - 1)
-    return _select(connection, mine)
+    rows = connection.execute(select(*_ROW).where(_of_slice(slice_id)).order_by(INTENTS.c.id))
+    return [Bundle.read(row) for row in rows]
 
 
 def read(connection: Connection, slice_id: int) -> list[Intent]:
@@ -98,23 +98,20 @@ def read(connection: Connection, slice_id: int) -> list[Intent]:
     return sorted(found, key=lambda intent: (intent.sequence, intent.key))
 
 
-def left_over(connection: Connection, run_id: str) -> list[Tally]:
-    """What a run that ends leaves near the air, counted: by outcome, or as in doubt."""
+def left_over(connection: Connection, slice_ids: Sequence[int]) -> list[Tally]:
+    """What slices that end leave near the air, counted: by outcome, or as in doubt."""
     counts: Counter[tuple[Channel, Outcome, str]] = Counter()
-    for bundle in _select(connection, _of_run(run_id)):
+    for bundle in [bundle for slice_id in slice_ids for bundle in bundles(connection, slice_id)]:
         for left in bundle.intents():
             ended = (left.outcome, left.reason) if left.outcome else (Outcome.unknown, Reason.in_doubt)
             counts[left.channel, *ended] += 1
     return [Tally(channel, "", outcome, reason, count) for (channel, outcome, reason), count in counts.items()]
 
 
-def erase(connection: Connection, run_id: str) -> None:
-    connection.execute(delete(INTENTS).where(_of_run(run_id)))
+def erase(connection: Connection, slice_ids: Sequence[int]) -> None:
+    for slice_id in slice_ids:
+        connection.execute(delete(INTENTS).where(_of_slice(slice_id)))
 
 
-def _select(connection: Connection, which: ColumnElement[bool]) -> list[Bundle]:
-    return [Bundle.read(row) for row in connection.execute(select(*_ROW).where(which).order_by(INTENTS.c.id))]
-
-
-def _of_run(run_id: str) -> ColumnElement[bool]:
-    return INTENTS.c.slice_id.in_(select(SLICES.c.id).where(SLICES.c.run_id == run_id))
+def _of_slice(slice_id: int) -> ColumnElement[bool]:
+    return INTENTS.c.id.between(first_id(slice_id), first_id(slice_id + 1) - 1)

@@ -21,6 +21,11 @@ Insert = sqlite.Insert | postgresql.Insert
 _Run = Callable[[Connection, Sequence[Row]], int]
 
 
+def insert_on(connection: Connection, table: Table) -> Insert:
+    """An INSERT which knows ON CONFLICT."""
+    return sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)
+
+
 class Given:
     """What stands in a statement for the values of a row."""
 

@@ -2,6 +2,7 @@
 
 RunExists     this fire time has its run, or the campaign one that is still going: look at `record`
 SliceHeld     another worker that is alive holds the slice, until then
+SlicesClosed  nothing of the run is open now: come back at `opens_at`
 LeaseLost     another worker took the slice over: stop, commit nothing, finish nothing
 Unaccounted   the caller and the ledger do not agree about a delivery: a bug, which says so
 """
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from connect.errors import Disposition, OutsideError, Problem, RunTrouble, UserError
+from connect.errors import ConnectError, Disposition, OutsideError, Problem, RunTrouble, UserError
 from connect.ledger.owner import Owner
 from connect.ledger.records import RunRecord
 
@@ -43,6 +44,23 @@ class SliceHeld(OutsideError):
         )
         self.owner = owner
         self.until = until
+
+
+class SlicesClosed(ConnectError):
+    """All that is left of the run waits for its time, the first of it until `opens_at`. Nothing is wrong."""
+
+    exit_code = 0
+
+    def __init__(self, run_id: str, opens_at: datetime) -> None:
+        super().__init__(
+            Problem(
+                "run-waits",
+                f"run {run_id} waits: the next part of it opens at {opens_at:%Y-%m-%d %H:%M:%S} UTC",
+                "a daemon goes on with it then, and so does `connect run`",
+            )
+        )
+        self.run_id = run_id
+        self.opens_at = opens_at
 
 
 class LeaseLost(OutsideError):

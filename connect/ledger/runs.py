@@ -2,52 +2,86 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, delete, exists, func, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    Row,
+    and_,
+    delete,
+    exists,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    update,
+)
 
 from connect.errors import UserError
+from connect.ledger.many import insert_on
 from connect.ledger.records import NewRun, RunRecord, StateChange
-from connect.ledger.tables import RUNS, STATES, TALLIES
+from connect.ledger.tables import RUNS, SLICES, STATES, TALLIES
 from connect.vocabulary import Mode, Outcome, RunState
 
 MOST_STATES = 500
 """State changes kept for a run: one that waits for a rate all night must not grow the ledger."""
 
-_ENDED = [state.value for state in RunState if state.ended]
+_UNFINISHED = [RunState.running.value, RunState.paused.value, RunState.stopped.value]
+"""In the order of the index `one_unfinished_run`."""
 _NEWEST_FIRST = (RUNS.c.started_at.desc(), RUNS.c.id.desc())
 
 
 def insert_new(connection: Connection, target: str, run: NewRun, now: datetime) -> None:
-    connection.execute(
-        insert(RUNS),
-        {
-            "id": run.id,
-            "target": target,
-            "mode": run.mode.value,
-            "campaign": run.campaign,
-            "fire_time": run.fire_time,
-            "manual": run.manual,
-            "state": RunState.running.value,
-            "reason": "",
-            "digest": run.digest,
-            "campaign_json": run.campaign_json,
-            "salt": run.salt,
-            "secret": run.secret,
-            "audience_rows": run.audience_rows,
-            "started_at": now,
-            "recoveries": 0,
-        },
-    )
-    _record(connection, run.id, RunState.running, "", now)
+    connection.execute(insert(RUNS), _row(target, run, now))
+    _record(connection, run.id, run.state, run.reason, now)
+
+
+def insert_missing(connection: Connection, target: str, new: Sequence[NewRun], now: datetime) -> None:
+    """Those whose fire time has no run yet, with their states."""
+    place = [RUNS.c[name] for name in ("target", "mode", "campaign", "fire_time")]
+    inserting = insert_on(connection, RUNS).on_conflict_do_nothing(index_elements=place)
+    connection.execute(inserting, [_row(target, run, now) for run in new])
+    first = select(RUNS.c.id, literal(1), RUNS.c.started_at, RUNS.c.state, RUNS.c.reason)
+    for start in range(0, len(new), 500):
+        mine = first.where(RUNS.c.id.in_([run.id for run in new[start : start + 500]]))
+        connection.execute(insert(STATES).from_select(["run_id", "number", "at", "state", "reason"], mine))
+
+
+def _row(target: str, run: NewRun, now: datetime) -> dict[str, object]:
+    sealed = not run.state.ended
+    return {
+        "id": run.id,
+        "target": target,
+        "mode": run.mode.value,
+        "campaign": run.campaign,
+        "fire_time": run.fire_time,
+        "manual": run.manual,
+        "state": run.state.value,
+        "reason": run.reason,
+        "digest": run.digest,
+        "campaign_json": run.campaign_json,
+        "salt": run.salt if sealed else None,
+        "secret": run.secret if sealed else None,
+        "audience_rows": run.audience_rows,
+        "started_at": now,
+        "ended_at": now if run.state.ended else None,
+        "recoveries": 0,
+        "since": run.since,
+        "until": run.until,
+    }
 
 
 def in_the_way(connection: Connection, target: str, run: NewRun, again: bool) -> RunRecord | None:
     """The run because of which a new one can not be made, if any."""
-    return (
-        at(connection, target, run.mode, run.campaign, run.fire_time)
-        or unfinished(connection, target, run.mode, run.campaign)
-        or (None if again or run.mode is not Mode.live else has_run_live(connection, target, run.campaign))
+    found = at(connection, target, run.mode, run.campaign, run.fire_time)
+    if found or run.state is not RunState.running:
+        return found  # one that waits, or is skipped, is in nobody's way, nor anybody in its
+    return unfinished(connection, target, run.mode, run.campaign) or (
+        None if again or run.mode is not Mode.live else has_run_live(connection, target, run.campaign)
     )
 
 
@@ -76,7 +110,13 @@ def at(connection: Connection, target: str, mode: Mode, campaign: str, fire_time
 
 
 def unfinished(connection: Connection, target: str, mode: Mode, campaign: str) -> RunRecord | None:
-    return _first(connection, *_of(target, mode, campaign), RUNS.c.state.not_in(_ENDED))
+    return _first(connection, *_of(target, mode, campaign), is_unfinished(RUNS))
+
+
+def queued(connection: Connection, target: str, mode: Mode, campaign: str) -> list[RunRecord]:
+    """Oldest fire time first."""
+    found = where(connection, *_of(target, mode, campaign), is_queued(RUNS))
+    return sorted(found, key=lambda run: run.fire_time)
 
 
 def last_completed(connection: Connection, target: str, mode: Mode, campaign: str) -> RunRecord | None:
@@ -84,18 +124,39 @@ def last_completed(connection: Connection, target: str, mode: Mode, campaign: st
 
 
 def has_run_live(connection: Connection, target: str, campaign: str) -> RunRecord | None:
-    """A run that ended before it could reach anybody does not count: its mistake is mended, and it is run again."""
+    """A run that ended before it could reach anybody does not count: its mistake is mended, and it is run again.
+
+    Nor does one that waits for its turn, or was skipped.
+    """
     near_somebody = [Outcome.sent.value, Outcome.unknown.value]
     reached = exists().where(TALLIES.c.run_id == RUNS.c.id, TALLIES.c.outcome.in_(near_somebody))
-    over = RUNS.c.state.in_([RunState.failed.value, RunState.cancelled.value])
-    return _first(connection, *_of(target, Mode.live, campaign), or_(~over, reached))
+    began = RUNS.c.state.in_([*_UNFINISHED, RunState.completed.value])
+    return _first(connection, *_of(target, Mode.live, campaign), or_(began, reached))
 
 
-def must_go_on(connection: Connection, run_id: str) -> None:
+def must_go_on(connection: Connection, run_id: str) -> RunRecord:
     """Holds a run. Raises UserError when it has ended, or does not exist."""
     run = get(connection, run_id, hold=True)
     if run.state.ended:
         raise UserError.of("run-ended", f"run {run_id} has ended: {run.state}", "a new run starts with `connect run`")
+    return run
+
+
+def must_have_begun(connection: Connection, run_id: str) -> None:
+    """Holds a run. Raises UserError when it waits for its turn, has ended, or does not exist."""
+    if must_go_on(connection, run_id).state is RunState.queued:
+        raise UserError.of(
+            "run-queued",
+            f"run {run_id} waits for its turn",
+            f"it starts when the run before it has ended; `connect runs cancel {run_id}` ends it",
+        )
+
+
+def begin(connection: Connection, run_id: str, audience_rows: int | None, now: datetime) -> None:
+    """A queued run is running."""
+    changes = {"audience_rows": audience_rows, "started_at": now}
+    connection.execute(update(RUNS).where(RUNS.c.id == run_id).values(**changes))
+    set_state(connection, run_id, RunState.running, "", now)
 
 
 def set_state(connection: Connection, run_id: str, state: RunState, reason: str, now: datetime) -> None:
@@ -115,12 +176,10 @@ def end(connection: Connection, run_id: str, state: RunState, reason: str, now: 
     connection.execute(update(RUNS).where(RUNS.c.id == run_id).values(salt=None, secret=None, ended_at=now))
 
 
-def count_recovery(connection: Connection, run_id: str) -> None:
-    connection.execute(update(RUNS).where(RUNS.c.id == run_id).values(recoveries=RUNS.c.recoveries + 1))
-
-
-def made_progress(connection: Connection, run_id: str) -> None:
-    connection.execute(update(RUNS).where(RUNS.c.id == run_id, RUNS.c.recoveries > 0).values(recoveries=0))
+def tell_recoveries(connection: Connection, run_id: str) -> None:
+    """The most that a slice of it has: one that dies again and again shows, also where others get on."""
+    most = select(func.max(SLICES.c.recoveries)).where(SLICES.c.run_id == run_id).scalar_subquery()
+    connection.execute(update(RUNS).where(RUNS.c.id == run_id).values(recoveries=most))
 
 
 def states(connection: Connection, run_id: str) -> list[StateChange]:
@@ -148,6 +207,26 @@ def _record(connection: Connection, run_id: str, state: RunState, reason: str, n
 
 def _of(target: str, mode: Mode, campaign: str) -> tuple[ColumnElement[bool], ...]:
     return (RUNS.c.target == target, RUNS.c.mode == mode.value, RUNS.c.campaign == campaign)
+
+
+# As literals, for the planner: it uses a partial index only where the query says what the index says.
+
+
+def is_queued(table: FromClause) -> ColumnElement[bool]:
+    return table.c.state == literal(RunState.queued.value, literal_execute=True)
+
+
+def is_running(table: FromClause) -> ColumnElement[bool]:
+    return and_(is_unfinished(table), table.c.state == RunState.running.value)
+
+
+def is_unfinished(table: FromClause) -> ColumnElement[bool]:
+    return table.c.state.in_([literal(state, literal_execute=True) for state in _UNFINISHED])
+
+
+def where(connection: Connection, *conditions: ColumnElement[bool]) -> list[RunRecord]:
+    """Newest first."""
+    return _select(connection, *conditions)
 
 
 def _first(connection: Connection, *conditions: ColumnElement[bool]) -> RunRecord | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from collections.abc import Sequence
+from dataclasses import asdict, fields
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -23,22 +24,26 @@ from sqlalchemy import (
 
 from connect.ledger.many import Given, ManyRows
 from connect.ledger.owner import Owner
-from connect.ledger.records import START, Slice
-from connect.ledger.refusals import LeaseLost, SliceHeld
-from connect.ledger.tables import SLICES
+from connect.ledger.records import NewSlice, Slice
+from connect.ledger.refusals import LeaseLost, SliceHeld, SlicesClosed
+from connect.ledger.tables import EPOCH, SLICES
 
 _NOBODY = ""
 _FIELDS = [SLICES.c[field.name] for field in fields(Slice)]
 
 
-def insert_whole(connection: Connection, run_id: str, now: datetime) -> None:
-    """The one slice of a run on one machine: the whole hash space."""
-    row = {"run_id": run_id, "low": START, "owner": _NOBODY, "epoch": 0, "lease_until": now}
-    connection.execute(insert(SLICES), row)
+def insert_new(connection: Connection, run_id: str, new: Sequence[NewSlice], now: datetime) -> None:
+    nobodys = {"run_id": run_id, "owner": _NOBODY, "epoch": 0, "lease_until": now}
+    connection.execute(insert(SLICES), [nobodys | asdict(slice) for slice in new])
 
 
 def of_run(connection: Connection, run_id: str) -> list[Slice]:
-    query = select(*_FIELDS).where(SLICES.c.run_id == run_id).order_by(SLICES.c.low)
+    """In the order in which they were made."""
+    return of_runs(connection, [run_id])
+
+
+def of_runs(connection: Connection, run_ids: Sequence[str]) -> list[Slice]:
+    query = select(*_FIELDS).where(SLICES.c.run_id.in_(run_ids)).order_by(SLICES.c.id)
     return [_record_of(row) for row in connection.execute(query)]
 
 
@@ -47,23 +52,48 @@ def hold(connection: Connection, run_id: str) -> None:
 
     SQLite has the write lock already. Without KEY: rows that refer to a slice or a run do not wait.
     """
-    connection.execute(select(SLICES.c.id).where(SLICES.c.run_id == run_id).with_for_update(key_share=True))
+    mine = select(SLICES.c.id).where(SLICES.c.run_id == run_id)
+    # In one order: two that hold all of them wait for each other, and never both for both.
+    connection.execute(mine.order_by(SLICES.c.id).with_for_update(key_share=True))
 
 
 def claim(connection: Connection, run_id: str, owner: Owner, now: datetime, lease: timedelta) -> tuple[Slice, bool]:
-    """Of slices that are held: one with the next epoch, and whether its worker had never let go. Raises SliceHeld."""
-    slices = of_run(connection, run_id)
-    free = [slice for slice in slices if _is_free(slice, now)]
-    if not free:
-        raise SliceHeld(run_id, Owner.read(slices[0].owner), slices[0].lease_until)
-    found = free[0]
+    """Of slices that are held: the first that is open and free, with the next epoch, and whether its worker had never
+    let go. Raises SliceHeld or SlicesClosed."""
+    left = sorted((slice for slice in of_run(connection, run_id) if not slice.ended), key=_turn)
+    found = next((slice for slice in left if may_be_claimed(slice, now)), None)
+    if found is None:
+        raise _refusal(run_id, left, now)
+    died = found.owner != _NOBODY
     changes: dict[str, Any] = {"owner": str(owner), "epoch": found.epoch + 1, "lease_until": now + lease}
-    connection.execute(update(SLICES).where(_is(found)).values(**changes))
-    return _get(connection, found.id), found.owner != _NOBODY
+    connection.execute(update(SLICES).where(_is(found)).values(**changes, recoveries=SLICES.c.recoveries + int(died)))
+    return _get(connection, found.id), died
+
+
+def _turn(slice: Slice) -> tuple[datetime, int]:
+    return slice.opens_at or EPOCH, slice.id
+
+
+def may_be_claimed(slice: Slice, now: datetime) -> bool:
+    """Not ended, open and free."""
+    return not slice.ended and _is_open(slice, now) and _is_free(slice, now)
+
+
+def _is_open(slice: Slice, now: datetime) -> bool:
+    return slice.opens_at is None or slice.opens_at <= now
 
 
 def _is_free(slice: Slice, now: datetime) -> bool:
     return slice.owner == _NOBODY or slice.lease_until <= now or Owner.read(slice.owner).is_gone()
+
+
+def _refusal(run_id: str, left: Sequence[Slice], now: datetime) -> SliceHeld | SlicesClosed:
+    """Why none of these can be claimed, which are in the order of their turn."""
+    held = [slice for slice in left if _is_open(slice, now)]
+    if not held:
+        return SlicesClosed(run_id, left[0].opens_at or now)
+    first = min(held, key=lambda slice: slice.lease_until)
+    return SliceHeld(run_id, Owner.read(first.owner), first.lease_until)
 
 
 def renew(connection: Connection, slice: Slice, until: datetime) -> Slice:
@@ -73,6 +103,23 @@ def renew(connection: Connection, slice: Slice, until: datetime) -> Slice:
 
 def release(connection: Connection, slice: Slice) -> None:
     connection.execute(update(SLICES).where(_is(slice)).values(owner=_NOBODY))
+
+
+def park(connection: Connection, slice: Slice, opens_at: datetime | None, closes_at: datetime | None) -> Slice:
+    """Nobody's until it opens."""
+    changes = {"owner": _NOBODY, "opens_at": opens_at, "closes_at": closes_at}
+    connection.execute(update(SLICES).where(_is(slice)).values(changes))
+    return _get(connection, slice.id)
+
+
+def mark_ended(connection: Connection, slice: Slice) -> None:
+    connection.execute(update(SLICES).where(_is(slice)).values(owner=_NOBODY, ended=True))
+
+
+def made_progress(connection: Connection, slice: Slice) -> bool:
+    """The cursor has moved; whether workers had died before it did."""
+    died = (SLICES.c.id == slice.id, SLICES.c.recoveries > 0)
+    return connection.execute(update(SLICES).where(*died).values(recoveries=0)).rowcount > 0
 
 
 def end(connection: Connection, run_id: str) -> None:

@@ -6,7 +6,7 @@ Its methods are plain functions for threads; `connect.ledger.commits` is how a r
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -15,11 +15,23 @@ from sqlalchemy import Connection, Engine
 
 from connect.clock import Clock
 from connect.errors import UserError
-from connect.ledger import intents, pruning, runs, slices, tallies
+from connect.ledger import daemons, intents, lifecycle, pruning, runs, schedules, slices, slots, tallies, work
 from connect.ledger.owner import Owner
 from connect.ledger.place import Place, place_of
-from connect.ledger.records import Intent, NewRun, RunRecord, Slice, StateChange, Tally
-from connect.ledger.refusals import RunExists
+from connect.ledger.records import (
+    WHOLE,
+    Bucket,
+    DaemonRecord,
+    Intent,
+    NewRun,
+    NewSlice,
+    RunRecord,
+    Schedule,
+    Slice,
+    Slots,
+    StateChange,
+    Tally,
+)
 from connect.ledger.schema import ensure, touch
 from connect.ledger.tables import EPOCH
 from connect.ledger.transactions import Line, Transactions
@@ -87,27 +99,39 @@ class Ledger:
     # Runs
 
     def create_run(self, run: NewRun, *, again: bool = True) -> RunRecord:
-        """Claim the place of a run, with its slice, its first tallies and its `running` state, in one transaction.
+        """Claim the place of a run, with its slices, its first tallies and its first state, in one transaction.
 
         Raises RunExists if the fire time has its run, if the campaign has one in this mode that is still going or
-        waiting to go on, or, without `again`, if it has already run live.
+        waiting to go on, or, without `again`, if it has already run live. A run that is queued or skipped is only
+        in the way of another of its fire time, and has no slices.
         """
 
-        def create(connection: Connection) -> RunRecord:
-            self._place.one_at_a_time(connection)
-            other = runs.in_the_way(connection, self.target, run, again)
-            if other:
-                raise RunExists(other)
-            runs.insert_new(connection, self.target, run, self.clock.now())
-            slices.insert_whole(connection, run.id, self.clock.now())
-            tallies.add(connection, run.id, run.tallies)
-            return runs.get(connection, run.id)
+        return self.transact(
+            lambda connection: lifecycle.create(
+                connection, self._place, self.target, run, self.clock.now(), again=again
+            ),
+            lambda connection, made: lifecycle.is_created(connection, self._place, self.target, made),
+        )
 
-        def created(connection: Connection, made: RunRecord) -> bool:
-            self._place.one_at_a_time(connection)
-            return bool(runs.beginning_with(connection, self.target, made.id))
+    def start_run(
+        self,
+        run_id: str,
+        *,
+        audience_rows: int | None = None,
+        tallies: Sequence[Tally] = (),
+        slices: Sequence[NewSlice] = WHOLE,
+    ) -> RunRecord:
+        """A queued run runs from now on, with slices and first tallies, in one transaction.
 
-        return self.transact(create, created)
+        Raises RunExists if its campaign has another run that is unfinished, or this one runs already. Raises UserError
+        `run-ended` or `unknown-run`.
+        """
+        return self.transact(
+            lambda connection: lifecycle.start(
+                connection, self._place, run_id, audience_rows, tallies, slices, self.clock.now()
+            ),
+            lambda connection, started: lifecycle.is_started(connection, self._place, started),
+        )
 
     def run(self, run_id: str) -> RunRecord | None:
         """A run by its id or the beginning of it. Raises UserError `ambiguous-run` when several begin like that."""
@@ -125,8 +149,20 @@ class Ledger:
         return self._ask(lambda connection: runs.newest(connection, self.target, campaign, limit))
 
     def unfinished(self, mode: Mode, campaign: str) -> RunRecord | None:
-        """The run of this campaign that is going on, or waits to go on."""
+        """The run of this campaign that is going on, or waits to go on. A queued one has not begun."""
         return self._ask(lambda connection: runs.unfinished(connection, self.target, mode, campaign))
+
+    def queued(self, mode: Mode, campaign: str) -> list[RunRecord]:
+        """Runs of this campaign whose fire time has come and that wait for their turn, oldest fire time first."""
+        return self._ask(lambda connection: runs.queued(connection, self.target, mode, campaign))
+
+    def work(self, mode: Mode) -> list[RunRecord]:
+        """What a daemon may take up now, oldest fire time first.
+
+        That is of each campaign without an unfinished run its oldest queued one, and every running one of which a
+        slice is open and nobody's. Never a run of `connect send`.
+        """
+        return self._ask(lambda connection: work.work(connection, self.target, mode, self._now(connection)))
 
     def last_completed(self, mode: Mode, campaign: str) -> RunRecord | None:
         return self._ask(lambda connection: runs.last_completed(connection, self.target, mode, campaign))
@@ -140,8 +176,9 @@ class Ledger:
         return self._ask(lambda connection: runs.at(connection, self.target, mode, campaign, fire_time))
 
     def set_state(self, run_id: str, state: RunState, reason: str, *, slice: Slice | None = None) -> None:
-        """Pause, stop or go on. Runs end through `finish`. Raises UserError `run-ended` or `unknown-run`.
+        """Pause, stop or go on. Runs end through `finish`, and queued ones begin through `start_run`.
 
+        Raises UserError `run-ended`, `run-queued` or `unknown-run`.
         With a slice, only its holder may, who lets go of it with that (raises LeaseLost).
         """
         if state.ended:
@@ -151,6 +188,7 @@ class Ledger:
             if slice:
                 slices.fence(connection, slice)
                 slices.release(connection, slice)
+            runs.must_have_begun(connection, run_id)
             runs.set_state(connection, run_id, state, reason, self.clock.now())
 
         self.transact(change)
@@ -176,20 +214,12 @@ class Ledger:
         if not state.ended:
             raise ValueError(f"{state} does not end a run")
 
-        def end(connection: Connection) -> None:
-            if slice:
-                slices.fence(connection, slice)
-            slices.end(connection, run_id)  # first: from now on nobody writes what would not be counted
-            tallies.add(connection, run_id, intents.left_over(connection, run_id))
-            intents.erase(connection, run_id)
-            runs.end(connection, run_id, state, reason, self.clock.now())
-
-        def ended(connection: Connection, _: None) -> bool:
-            slices.hold(connection, run_id)
-            run = runs.get(connection, run_id)
-            return (run.state, run.reason) == (state, reason)
-
-        self.transact(end, ended)
+        self.transact(
+            lambda connection: lifecycle.finish(
+                connection, self._place, run_id, state, reason, slice, self.clock.now()
+            ),
+            lambda connection, _: lifecycle.is_finished(connection, run_id, state, reason),
+        )
         self._forget()
 
     # Slices
@@ -197,16 +227,19 @@ class Ledger:
     def claim_slice(self, run_id: str, *, owner: Owner, lease: timedelta) -> Slice:
         """Become the only one who works on a slice of this run: compare-and-set, with the next epoch.
 
-        Raises SliceHeld while another worker's lease lives, unless that worker is a process of this machine that
-        no longer exists. Raises UserError `run-ended` or `unknown-run`.
+        It is the first that is not ended, open and free, of those that have been open for longest. A slice is free
+        when its worker's lease is over, or the worker is a process of this machine that no longer exists.
+
+        Raises SliceHeld if others work on all that is open, SlicesClosed if all that is left opens later. Raises
+        UserError `run-ended`, `run-queued` or `unknown-run`.
         """
 
         def claim(connection: Connection) -> Slice:
             slices.hold(connection, run_id)
-            runs.must_go_on(connection, run_id)
+            runs.must_have_begun(connection, run_id)
             claimed, taken_over = slices.claim(connection, run_id, owner, self._now(connection), lease)
             if taken_over:
-                runs.count_recovery(connection, run_id)
+                runs.tell_recoveries(connection, run_id)
             return claimed
 
         def is_claimed(connection: Connection, claimed: Slice) -> bool:
@@ -228,13 +261,88 @@ class Ledger:
         """Let go of a slice, so that the next worker need not wait; nothing happens when it was lost already."""
         self.transact(lambda connection: slices.release(connection, slice))
 
+    def park(
+        self, slice: Slice, *, opens_at: datetime | None, closes_at: datetime | None = None, reason: str = ""
+    ) -> None:
+        """Let go of a slice until it opens. The run goes on running; `reason` says what it waits for, about nobody.
+
+        Raises LeaseLost.
+        """
+
+        def park(connection: Connection) -> Slice:
+            slices.fence(connection, slice)
+            parked = slices.park(connection, slice, opens_at, closes_at)
+            runs.note(connection, slice.run_id, reason, self.clock.now())
+            return parked
+
+        def is_parked(connection: Connection, parked: Slice) -> bool:
+            slices.hold(connection, slice.run_id)
+            return parked in slices.of_run(connection, slice.run_id)
+
+        self.transact(park, is_parked)
+
+    def end_slice(self, slice: Slice) -> bool:
+        """Everything in this slice is settled. True when it was the last: then the run is completed, as by `finish`.
+
+        Intents that are left over, of people who left, are counted by their outcome, or as `unknown: in_doubt`.
+        Raises LeaseLost.
+        """
+        is_last = self.transact(
+            lambda connection: lifecycle.end_slice(connection, slice, self.clock.now()),
+            lambda connection, _: lifecycle.slice_is_ended(connection, slice),
+        )
+        if is_last:
+            self._forget()
+        return is_last
+
     def slice(self, run_id: str) -> Slice:
-        """The slice of a run as it stands, to show progress; who claims it gets it from `claim_slice`."""
-        return self._ask(lambda connection: slices.of_run(connection, run_id)[0])
+        """The first slice of a run as it stands; who claims it gets it from `claim_slice`."""
+        return self.slices(run_id)[0]
+
+    def slices(self, run_id: str) -> list[Slice]:
+        """The slices of a run as they stand, to show progress, in the order in which they were made."""
+        return self._ask(lambda connection: slices.of_run(connection, run_id))
 
     def intents(self, slice_id: int) -> list[Intent]:
         """What is near the air, or was when its worker died, in the order of their sequence."""
         return self._ask(lambda connection: intents.read(connection, slice_id))
+
+    # Time
+
+    def now(self) -> datetime:
+        """The instant by the clock that all who share this ledger go by."""
+        return self._ask(self._now)
+
+    def schedules(self, mode: Mode) -> dict[str, Schedule]:
+        """How far the triggers of all campaigns that ever had one here were followed, by campaign."""
+        return self._ask(lambda connection: schedules.of_mode(connection, self.target, mode))
+
+    def put_schedule(self, schedule: Schedule, runs: Sequence[NewRun] = ()) -> Schedule | None:
+        """Write a schedule that is based on `version`, and the runs that it gives, queued or skipped: all or nothing.
+
+        A run whose fire time has one already is left out. Returns the schedule with its new version; None when
+        somebody was faster, and nothing is written.
+        """
+        return self.transact(
+            lambda connection: lifecycle.follow(connection, self.target, schedule, runs, self.clock.now()),
+            lambda connection, after: schedules.is_put(connection, self.target, after),
+        )
+
+    def take_slots(self, buckets: Sequence[Bucket], count: int) -> Slots:
+        """Dated permissions to send so many messages, that keep the rates of all these buckets."""
+        return self.transact(lambda connection: slots.take(connection, self._place, self.clock, buckets, count))
+
+    def beat(self, daemon: DaemonRecord) -> None:
+        """Say that a daemon is alive, now by the ledger's clock."""
+        self.transact(lambda connection: daemons.beat(connection, daemon, self._now(connection)))
+
+    def leave(self, owner: str) -> None:
+        """A daemon ends."""
+        self.transact(lambda connection: daemons.leave(connection, owner))
+
+    def daemons(self) -> list[DaemonRecord]:
+        """Who has said within a day or so that it is alive, the oldest daemon first."""
+        return self._ask(daemons.read)
 
     # Upkeep
 
@@ -242,13 +350,19 @@ class Ledger:
         """Remove runs that ended longer ago than this, with their states, slices and tallies; returns how many.
 
         Runs that have not ended stay, and so does the newest of each campaign and mode: it says that the campaign has
-        run, and without it a fire time would be due again.
+        run, and without it a fire time would be due again. Daemons that have said nothing for a day go, too.
         """
         now = self.clock.now()
         before = now - min(older_than, now - EPOCH)
-        removed = self.transact(lambda connection: pruning.prune(connection, self.target, before))
+        removed = self.transact(lambda connection: self._prune(connection, before))
         self._forget()
         return removed
+
+    def _prune(self, connection: Connection, before: datetime) -> int:
+        now = self._now(connection)
+        daemons.forget(connection, now)
+        slots.forget(connection, now)
+        return pruning.prune(connection, self.target, before)
 
     def size(self) -> int:
         """Bytes that the ledger takes on the disk."""

@@ -19,11 +19,13 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    false,
     text,
 )
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNFINISHED = text("state IN ('running', 'paused', 'stopped')")
+_QUEUED = text("state = 'queued'")
 
 
 def microseconds(instant: datetime) -> int:
@@ -76,7 +78,9 @@ RUNS = Table(
     Column("audience_rows", BigInteger),
     Column("started_at", Instant, nullable=False),
     Column("ended_at", Instant),
-    Column("recoveries", Integer, nullable=False),
+    Column("recoveries", Integer, nullable=False),  # the most that a slice of it has
+    Column("since", Instant),
+    Column("until", Instant),
     UniqueConstraint("target", "mode", "campaign", "fire_time", name="one_run_per_fire_time"),
     # Runs of one campaign never overlap, whatever a racing process believes.
     Index(
@@ -89,6 +93,15 @@ RUNS = Table(
         postgresql_where=_UNFINISHED,
     ),
     Index("runs_by_start", "started_at"),
+    Index(
+        "queued_runs",
+        "target",
+        "mode",
+        "campaign",
+        "fire_time",
+        sqlite_where=_QUEUED,
+        postgresql_where=_QUEUED,
+    ),
 )
 
 STATES = Table(
@@ -113,6 +126,11 @@ SLICES = Table(
     Column("epoch", Integer, nullable=False),
     Column("lease_until", Instant, nullable=False),
     Column("last_write", BigInteger, nullable=False, server_default="0"),  # drawn anew by each
+    Column("wave", Text, nullable=False, server_default=""),
+    Column("opens_at", Instant),
+    Column("closes_at", Instant),
+    Column("ended", Boolean, nullable=False, server_default=false()),
+    Column("recoveries", Integer, nullable=False, server_default="0"),
 )
 
 # One row for up to a hundred intents that were released together, as columns of bytes: see `connect.ledger.bundles`.
@@ -143,4 +161,40 @@ TALLIES = Table(
     Column("reason", Text, primary_key=True),
     Column("count", BigInteger, nullable=False),
     sqlite_with_rowid=False,
+)
+
+SCHEDULES = Table(
+    "schedules",
+    METADATA,
+    Column("target", Text, primary_key=True),
+    Column("mode", String(16), primary_key=True),
+    Column("campaign", Text, primary_key=True),
+    Column("spec", Text, nullable=False),
+    Column("content", Text, nullable=False),
+    Column("cursor", Instant, nullable=False),
+    Column("live_since", Instant),
+    Column("fired", Boolean, nullable=False),
+    Column("watermark", Instant),
+    Column("paused", Boolean, nullable=False),
+    Column("skip_next", Boolean, nullable=False),
+    Column("version", Integer, nullable=False),
+)
+
+BUCKETS = Table(
+    "buckets",
+    METADATA,
+    Column("name", String(255), primary_key=True),
+    Column("free_at", Instant, nullable=False),
+    Column("asked_at", Instant, nullable=False),
+)
+
+DAEMONS = Table(
+    "daemons",
+    METADATA,
+    Column("owner", String(255), primary_key=True),
+    Column("mode", String(16), nullable=False),
+    Column("version", Text, nullable=False),
+    Column("started_at", Instant, nullable=False),
+    Column("beat_at", Instant, nullable=False),
+    Column("runs", Integer, nullable=False),
 )

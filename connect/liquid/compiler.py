@@ -84,7 +84,7 @@ def _compiled(template: BoundTemplate, reads: Reads, wire: bool) -> Compiled:
         names["LITERALS"] = literals_of(sorted(program.literals), longest_line(tree, program.buffers[0], names))
     tree = _Spelled(names).visit(tree)
     exec(compile(tree, "<liquid>", "exec"), names)
-    objects = tuple(name for name in values.objects if name not in ("user", "url"))
+    objects = tuple(name for name in values.objects if name not in (*template.env.rows, "url"))
     return Compiled(tuple(values.columns), objects, names["U"], source, names["bind"])
 
 
@@ -109,10 +109,11 @@ class _Spelled(ast.NodeTransformer):
 
 def _source(program: Program, frame: Frame, body: Block) -> str:
     values = program.values
-    shared = [variable for name, variable in values.objects.items() if name not in ("user", "url")]
+    rows = [values.objects[name] for name in values.environment.rows if name in values.objects]
+    shared = [variable for name, variable in values.objects.items() if variable not in rows and name != "url"]
     columns = {variable: f"{variable}s" for variable in values.columns.values()}
     lines = [f"{variable} = {column}[row]" for variable, column in columns.items()]
-    lines += [f"{values.objects['user']} = user_at(row)"] if "user" in values.objects else []
+    lines += [f"{' = '.join(rows)} = user_at(row)"] if rows else []
     lines += [f"{values.objects['url']} = url"] if "url" in values.objects else []
     lines += ["state = State(now, seed)"] if program.draws else []
     lines += _text(program, frame, body)

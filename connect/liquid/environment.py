@@ -78,8 +78,11 @@ class Environment(liquid.Environment):
         undefined: UndefinedPolicy,
         nulls: NullsPolicy,
         nodes: Callable[[str], list[Node]],
+        events: bool = False,
     ) -> None:
         self.nulls = nulls
+        self.rows = ("user", "event") if events else ("user",)
+        """The objects that are the row, so that what is below them are columns."""
         self._nodes = nodes
         self._templates: dict[str, BoundTemplate] = {}
         self._found: list[LiquidError] | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from liquid import Node, RenderContext, Token
 from liquid.builtin.tags.comment_tag import CommentNode
@@ -34,13 +35,19 @@ class Part:
 class Library:
     """The files under templates/, each parsed at most once."""
 
-    def __init__(self, templates: Mapping[str, Text]) -> None:
-        self._templates = dict(templates)
+    def __init__(self, templates: Mapping[str, Text], *, events: bool = False) -> None:
+        """events: each row is that of an event, and its columns are also `event.*`."""
+        self._templates, self._events = dict(templates), events
         self._parts: dict[str, Part] = {}
         self._linking: list[str] = []
         self._environments: dict[tuple[bool, UndefinedPolicy, NullsPolicy], Environment] = {}
         self._grammar = self._environment(False, "refuse", "blank")
         self._static = self._grammar.static_context()
+
+    @cached_property
+    def of_events(self) -> Library:
+        """The same templates for campaigns with an event trigger."""
+        return self if self._events else Library(self._templates, events=True)
 
     def compile(
         self,
@@ -92,7 +99,9 @@ class Library:
     def _environment(self, escape: bool, undefined: UndefinedPolicy, nulls: NullsPolicy) -> Environment:
         key = (escape, undefined, nulls)
         if key not in self._environments:
-            self._environments[key] = Environment(escape=escape, undefined=undefined, nulls=nulls, nodes=self._nodes)
+            self._environments[key] = Environment(
+                escape=escape, undefined=undefined, nulls=nulls, nodes=self._nodes, events=self._events
+            )
         return self._environments[key]
 
     def _nodes(self, name: str) -> list[Node]:

@@ -79,7 +79,7 @@ class Reads:
             self.whole, self.constant = True, False
         elif root in _OF_A_PERSON:
             self.constant = False
-        if root == "user":
+        if root in self.environment.rows:
             if len(path.path) > 1 and isinstance(path.path[1], str):
                 self.columns.add(path.path[1])
             else:

@@ -43,7 +43,7 @@ class Template:
 
     @property
     def columns(self) -> frozenset[str] | None:
-        """The names below `user` that it may read, in whatever it renders too; None if it may need the whole row."""
+        """The columns that it may read, in whatever it renders too; None if it may need the whole row."""
         return None if self._reads.whole else frozenset(self._reads.columns)
 
     @property
@@ -90,8 +90,8 @@ class Template:
     def render(self, scope: Mapping[str, object], *, random_seed: bytes = b"") -> str:
         """The text for one person. Equal scope and seed give equal text. Raises Skip or Refusal, nothing else.
 
-        scope: any of user, event, campaign, run, params, url, now; other keys are not seen. random_seed: the message
-        key, from which `{% random %}` draws.
+        scope: any of user, event, campaign, run, params, url, now; other keys are not seen, nor is event where the
+        row is that of an event. random_seed: the message key, from which `{% random %}` draws.
         """
         code = self.compiled
         if code is None:
@@ -116,6 +116,7 @@ class Template:
 
     def interpreted(self, scope: Mapping[str, object], random_seed: bytes) -> str:
         """As `render`, by python-liquid alone, which defines what the compiled template has to be equal to."""
+        scope = self._with_row(scope)
         try:
             return self._render(scope, random_seed)
         except (Skip, Refusal, MemoryError):  # what the scope computes, such as links, may refuse; memory is the run's
@@ -124,6 +125,15 @@ class Template:
             refusal = _refusal(error, scope)
         # Raised outside the handler, so that the error, which may hold a value, does not travel along as its context.
         raise refusal
+
+    def _with_row(self, scope: Mapping[str, object]) -> Mapping[str, object]:
+        """The scope with the row under all of its names."""
+        assert isinstance(self._bound.env, Environment)
+        rows = self._bound.env.rows
+        if len(rows) == 1:
+            return scope
+        others = {name: value for name, value in scope.items() if name not in rows}
+        return {**others, **dict.fromkeys(rows, scope["user"])} if "user" in scope else others
 
     def _render(self, scope: Mapping[str, object], random_seed: bytes) -> str:
         context = Context(self._bound, globals={name: scope[name] for name in OBJECTS if name in scope})

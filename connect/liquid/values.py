@@ -50,10 +50,10 @@ class Values:
 
     environment: Environment
     constants: Constants
-    whole_user: bool
+    whole_row: bool
     """The row is needed as one object: some name in it is only known when it is rendered."""
     columns: dict[str, str] = field(default_factory=dict)
-    """Columns of the user that are read, and their variables."""
+    """Columns of the row that are read, and their variables."""
     objects: dict[str, str] = field(default_factory=dict)
 
     def value(self, expression: Expression, frame: Frame) -> str:
@@ -158,7 +158,7 @@ class Values:
         return code
 
     def _object(self, root: str, rest: list[str | int | Path], frame: Frame) -> tuple[str, list[str | int | Path]]:
-        if root == "user" and not self.whole_user:
+        if root in self.environment.rows and not self.whole_row:
             name = str(rest[0])
             if name not in self.columns:
                 self.columns[name] = self.constants.fresh("v")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from operator import methodcaller
 from typing import NamedTuple
 
 from connect.channels.addresses import normal
 from connect.channels.email import Bad
 from connect.channels.message import Mailbox, Outgoing
+from connect.channels.zones import Place
 from connect.identity import correlation_id, message_key, person_mark
 from connect.liquid.library import Library
 from connect.liquid.template import Template
@@ -18,10 +20,13 @@ from connect.pipeline import gates
 from connect.pipeline.contents import Asked, Bound, Columns, EmailTemplates, Scope, SmsTemplates, Templates
 from connect.pipeline.deliveries import Delivery, Ended, Person, RunFacts
 from connect.pipeline.links import Link, UnsubscribeLinks, Urls
+from connect.pipeline.places import Places
 from connect.pipeline.recovery import Recovered
+from connect.pipeline.waves import EXPIRED, Turn
 from connect.project.campaign import Campaign
 from connect.project.message import EmailContent
 from connect.project.text import Text
+from connect.project.trigger import Event
 from connect.vocabulary import Channel, Mode, Outcome, Reach, Reason
 
 
@@ -47,10 +52,14 @@ class Composer:
         test_recipient: Mapping[Channel, str],
         copied: set[Channel],
         recovered: Recovered | None = None,
+        turn: Turn | None = None,
     ) -> None:
+        """`turn` says which deliveries are settled now; None is all of them."""
         self.facts, self.links = facts, links
         self.recovered = recovered or Recovered()
         self.reach = campaign.policy.reach
+        self.turn = turn
+        self.places = Places(turn.timing.phone) if turn else None
         self.mode = gates.ModeGate(facts.mode, test_recipient, copied)
         self.redirects = test_recipient if facts.mode is Mode.test else {}
         self.scope: Scope = {
@@ -64,15 +73,24 @@ class Composer:
         self.problems: Counter[str] = Counter()
         """What was wrong with templates for some people, without a word about them."""
 
-    def over(self, keys: Sequence[str], columns: Columns, optouts: Mapping[Channel, Sequence[int]]) -> Composing:
-        """Bound to a batch of rows: their key texts, the user's columns, and who opted out of what."""
-        return Composing(self, keys, columns, optouts)
+    def over(
+        self,
+        keys: Sequence[str],
+        columns: Columns,
+        optouts: Mapping[Channel, Sequence[int]],
+        now: Callable[[], datetime] | None = None,
+    ) -> Composing:
+        """Bound to a batch of rows: their key texts, the user's columns, and who opted out of what.
 
-    def deliveries(self, person: Person) -> list[Delivery]:
+        `now` tells the time, by which deliveries expire; without it they do not.
+        """
+        return Composing(self, keys, columns, optouts, now)
+
+    def deliveries(self, person: Person, now: Callable[[], datetime] | None = None) -> list[Delivery]:
         """As of a batch of one."""
         columns = {name: (value,) for name, value in person.user.items()}
         optouts = {channel: (flag,) for channel, flag in person.optouts.items()}
-        return self.over((person.key,), columns, optouts).deliveries(0)
+        return self.over((person.key,), columns, optouts, now).deliveries(0)
 
     def mark(self, key: str) -> bytes:
         """What all message keys of the person with this key text begin with."""
@@ -83,12 +101,19 @@ class Composing:
     """A composer with a batch of rows."""
 
     def __init__(
-        self, composer: Composer, keys: Sequence[str], columns: Columns, optouts: Mapping[Channel, Sequence[int]]
+        self,
+        composer: Composer,
+        keys: Sequence[str],
+        columns: Columns,
+        optouts: Mapping[Channel, Sequence[int]],
+        now: Callable[[], datetime] | None,
     ) -> None:
         self._composer, self._facts = composer, composer.facts
         self._keys, self._optouts = keys, optouts
         self._locales = columns.get("locale")
         self._ids = columns.get("id")
+        self._turn, self._now = composer.turn, now
+        self._place = composer.places.over(columns) if composer.places else None
         self._link: Link = composer.links.over(columns, composer.scope)
         self._channels = [
             (channel, {locale: (one.account, one.over(columns, composer.scope)) for locale, one in contents.items()})
@@ -96,7 +121,9 @@ class Composing:
         ]
 
     def deliveries(self, row: int) -> list[Delivery]:
-        """One delivery for each channel of the message, in its order."""
+        """One delivery for each channel of the message, in its order; in a turn, those that are settled in it."""
+        if self._turn is not None:
+            return self._in_turn(self._turn, row)
         if len(self._channels) == 1:
             one = self._address(*self._channels[0], row)
             result = one.address if isinstance(one.address, Ended) else self._result(one, row)
@@ -108,16 +135,73 @@ class Composing:
             for one in addressed
         ]
 
+    def _in_turn(self, turn: Turn, row: int) -> list[Delivery]:
+        """Opt-outs do not say whose turn it is: they may change from one sweep to the next."""
+        assert self._place is not None
+        place = self._place(row)
+        late = EXPIRED if self._now and turn.timing.is_late(place, self._now()) else None
+        if self._composer.reach is Reach.first and len(self._channels) > 1:
+            return self._first_in_turn(turn, place, late, row)
+        found = []
+        for channel, contents in self._channels:
+            decided = turn.decide((channel,), place)
+            if decided is not False:
+                one = self._address(channel, contents, row)
+                end = one.address if isinstance(one.address, Ended) else late
+                if end is None and isinstance(decided, Ended):
+                    end = decided
+                found.append(Delivery(channel, one.account, end or self._result(one, row)))
+        return found
+
+    def _first_in_turn(self, turn: Turn, place: Place, late: Ended | None, row: int) -> list[Delivery]:
+        """All channels of a person in one turn: which of them it is to be is decided once."""
+        problems, self._composer.problems = self._composer.problems, Counter()
+        addressed = [self._addressed(channel, contents, row) for channel, contents in self._channels]
+        timely = [turn.timing.together((one.channel,), place) for one in addressed]
+        reachable = [
+            one.channel
+            for one, window in zip(addressed, timely, strict=True)
+            if not isinstance(one.address, Ended) and not isinstance(window, Ended)
+        ]
+        decided = turn.decide(tuple(reachable), place) if reachable else turn.is_first
+        if decided is False:
+            self._composer.problems = problems
+            return []
+        self._composer.problems.update(problems)
+        settled = [
+            one._replace(
+                address=self._opted_out(one.channel, row) or (window if isinstance(window, Ended) else one.address)
+            )
+            for one, window in zip(addressed, timely, strict=True)
+        ]
+        chosen = self._chosen(settled, row)
+        end = late or (decided if isinstance(decided, Ended) else None)
+        return [
+            Delivery(one.channel, one.account, (end or self._result(one, row)) if one in chosen else _unchosen(one))
+            for one in settled
+        ]
+
     def _address(self, channel: Channel, contents: Mapping[str | None, tuple[str, Bound]], row: int) -> _Addressed:
-        account, content = contents[None] if len(contents) == 1 else self._for_locale(contents, row)
-        flags = self._optouts.get(channel)
-        if flags is not None and (optout := gates.opted_out(flags[row])) is not None:
+        if (optout := self._opted_out(channel, row)) is not None:
+            account, content = self._content(contents, row)
             return _Addressed(channel, account, content, optout)
+        return self._addressed(channel, contents, row)
+
+    def _opted_out(self, channel: Channel, row: int) -> Ended | None:
+        flags = self._optouts.get(channel)
+        return gates.opted_out(flags[row]) if flags is not None else None
+
+    def _addressed(self, channel: Channel, contents: Mapping[str | None, tuple[str, Bound]], row: int) -> _Addressed:
+        """Whoever has opted out."""
+        account, content = self._content(contents, row)
         try:
             rendered = content.to(row)
         except (Skip, Refusal) as stop:
             return _Addressed(channel, account, content, self._stopped(stop))
         return _Addressed(channel, account, content, gates.address(channel, rendered))
+
+    def _content(self, contents: Mapping[str | None, tuple[str, Bound]], row: int) -> tuple[str, Bound]:
+        return contents[None] if len(contents) == 1 else self._for_locale(contents, row)
 
     def _for_locale(self, contents: Mapping[str | None, tuple[str, Bound]], row: int) -> tuple[str, Bound]:
         """`fr-CA` → `fr` → the content without a locale."""
@@ -180,6 +264,7 @@ def _compile(
 ) -> dict[Channel, dict[str | None, Templates]]:
     """Every content of the message, compiled, by channel (in the message's order) and locale."""
     message = campaign.message
+    library = library.of_events if isinstance(campaign.trigger, Event) else library
 
     def compile_text(text: Text, escape: bool) -> Template:
         return library.compile(text, escape=escape, undefined=message.undefined, nulls=message.nulls)

@@ -12,6 +12,7 @@ from connect.pipeline.compose import Composer
 from connect.pipeline.deliveries import RunFacts
 from connect.pipeline.links import UnsubscribeLinks
 from connect.pipeline.recovery import Recovered
+from connect.pipeline.waves import Turn
 from connect.vocabulary import Channel
 
 
@@ -25,6 +26,8 @@ class Kit:
     base_url: str | None
     mailto: str | None
     test_recipient: Mapping[Channel, str] = field(repr=False)
+    turn: Turn | None = None
+    """Which deliveries this slice of the run settles; None where it settles all."""
 
     def composer(self, recovered: Recovered, copied: Collection[Channel]) -> Composer:
         """`copied` are the channels of which a test run has sent its one copy."""
@@ -45,4 +48,5 @@ class Kit:
             test_recipient=self.test_recipient,
             copied=set(copied),
             recovered=recovered,
+            turn=self.turn,
         )

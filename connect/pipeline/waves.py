@@ -116,7 +116,7 @@ class Timing:
         opens = quiet.ends(clocks, meant)
         if opens is None or (opens > meant and any(clock.quiet.skips for clock in clocks)):
             return IN_QUIET_HOURS
-        if self._is_late(place, opens):
+        if self.is_late(place, opens):
             return EXPIRED
         return Window(opens, quiet.begins(clocks, opens))
 
@@ -131,7 +131,7 @@ class Timing:
             return IN_QUIET_HOURS
         if becomes_quiet is not None and (window.closes is None or becomes_quiet < window.closes):
             return IN_QUIET_HOURS
-        return EXPIRED if self._is_late(place, window.opens) else None
+        return EXPIRED if self.is_late(place, window.opens) else None
 
     def meant(self, place: Place) -> datetime:
         """The moment that deliveries to this place are meant for: where it may be several, it has come in all."""
@@ -143,7 +143,8 @@ class Timing:
         """After this, a delivery to this place is skipped."""
         return self.meant(place) + self.expires_after if self.live and self.expires_after else None
 
-    def _is_late(self, place: Place, instant: datetime) -> bool:
+    def is_late(self, place: Place, instant: datetime) -> bool:
+        """Whether a delivery to this place has expired by then."""
         expires = self.expires(place)
         return expires is not None and instant > expires
 
@@ -278,6 +279,12 @@ class Turn:
         if wave != self.wave and (wave in self.known or not self.is_last):
             return False
         return self.timing.late(channels, place, self.window) or True
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """After this everything of this slice has expired; some of it may have before."""
+        after = self.timing.expires_after
+        return self.timing.window_of(self.wave).opens + after if after and self.timing.live else None
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Turn, (self.timing, self.wave, self.known, self.window)

@@ -83,7 +83,7 @@ class Worker:
         random: Random,
     ) -> None:
         self._composer, self._recovered, self._books = composer, recovered, books
-        self._sending = sending
+        self._sending, self._clock = sending, clock
         self._accounts = accounts
         self._content = Breaker(off=sending.breakers_off)
         calls = itertools.count(sending.last_call + 1 + sending.worker, sending.of)
@@ -111,7 +111,7 @@ class Worker:
     async def deliver(self, dealt: Dealt) -> None:
         """Compose these rows and hand them to their lanes; waits where a lane has no room. Raises what stopped it."""
         rows = dealt.rows
-        composing = self._composer.over(rows.keys, rows.columns, rows.optouts)
+        composing = self._composer.over(rows.keys, rows.columns, rows.optouts, self._clock.now)
         for start in range(0, len(rows), _TOGETHER):
             for lane, ticket in self._compose(dealt, composing, range(start, min(start + _TOGETHER, len(rows)))):
                 lane.add(ticket)
@@ -158,19 +158,21 @@ class Worker:
         """Tell the books what became of these rows, and return what is to be sent."""
         composed = Composed(dealt.number, places.start)
         going: list[tuple[Lane, Ticket]] = []
-        sequence = dealt.first + places.start * len(self._composer.channels)
-        rows = dealt.rows
+        rows, channels = dealt.rows, self._composer.channels
+        sequence = dealt.first + places.start * len(channels)
         for row in places:
-            pending = 0
-            for delivery in composing.deliveries(row):
+            pending, others = 0, rows.duplicates[row]
+            settled = composing.deliveries(row)
+            for delivery in settled:
                 sequence += 1
                 ticket = self._ticket(composed, dealt.number, row, rows.keys[row], delivery, sequence)
                 if ticket is not None:
                     pending += 1
                     going.append((self.lanes[delivery.account], ticket))
             composed.pending.append(pending)
-            if rows.duplicates[row]:
-                composed.ended += [(row, one, gates.DUPLICATE, rows.duplicates[row]) for one in self._composer.channels]
+            composed.elsewhere += (len(channels) - len(settled)) * (1 + others)
+            if others:
+                composed.ended += [(row, one.channel, gates.DUPLICATE, others) for one in settled]
         composed.problems, self._composer.problems = self._composer.problems, Counter()
         self._books.composed(composed)
         return going

@@ -208,7 +208,8 @@ def _why(fields: list[str]) -> PydanticCustomError:
             try:
                 read(" ".join("*" * at) + f" {part} " + " ".join("*" * (4 - at)))
             except ValueError:
-                return refuse("bad-cron", f"`{part or field}` can not be the {unit.name}", unit.range)
+                step = "; behind `/` a step of 1 or more" if "/" in part else ""
+                return refuse("bad-cron", f"`{part or field}` can not be the {unit.name}", unit.range + step)
     return refuse("bad-cron", f"`{' '.join(fields)}` is not a cron", _FIELDS)
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from connect.project.countries import COUNTRIES, OFTEN_MEANT
 from connect.project.nodes import Block, Items, Scalar
 from connect.project.reading import Reading, Written, refuse
-from connect.project.types import Count, Duration, RateField, TimeOfDay
+from connect.project.types import Count, Duration, RateField, TimeOfDay, between
 from connect.vocabulary import Channel, InDoubt, QuietAction, QuietZone, Reach
 
 
@@ -22,10 +24,14 @@ class Hours(Written):
 
     @classmethod
     def shaped(cls, tree: Block, reading: Reading) -> Block:
-        if tree.get("from") is not None and tree.get("from") == tree.get("to"):
-            hint = "quiet hours end at another time than they begin"
-            reading.report("bad-value", "`from` and `to` are the same time", hint, node=tree.get("to"))
+        _check_hours(tree, reading)
         return tree
+
+
+def _check_hours(tree: Block, reading: Reading) -> None:
+    if "from" in tree and tree["from"] == tree.get("to"):
+        hint = "quiet hours end at another time than they begin"
+        reading.report("bad-value", "`from` and `to` are the same time", hint, node=tree["to"])
 
 
 def _countries(value: Any) -> Any:
@@ -33,8 +39,11 @@ def _countries(value: Any) -> Any:
         raise refuse("wrong-type", "this must be a mapping of countries to hours")
     if isinstance(value, Block):
         for key in value:
-            if not (len(key) == 2 and key.isascii() and key.isalpha() and key.isupper()):
-                hint = "two capital letters (ISO 3166), such as US"
+            if key not in COUNTRIES:
+                meant = OFTEN_MEANT.get(key.upper(), key.upper())
+                hint = (
+                    f"did you mean `{meant}`?" if meant in COUNTRIES else "two capital letters (ISO 3166), such as US"
+                )
                 raise refuse("bad-country", f"`{key}` is not a country", hint, value.key_places.get(key))
     return value
 
@@ -54,6 +63,18 @@ class QuietHours(Written):
     action: QuietAction = Field(QuietAction.defer, description="wait until they end, or skip the delivery")
     countries: Countries = Field({}, description="other hours for people of these countries: {US: {from, to}}")
 
+    @classmethod
+    def shaped(cls, tree: Block, reading: Reading) -> Block:
+        _check_hours(tree, reading)
+        for given, other in (("from", "to"), ("to", "from")):
+            if given in tree and other not in tree:
+                hint = f"`{given}` and `{other}` go together"
+                reading.report("missing-key", f"`{tree.key_path(other)}` is missing", hint, node=tree[given])
+        if tree.get("channels") == []:
+            hint = "leave it out where they hold for every channel"
+            reading.report("bad-value", "`channels` is empty", hint, node=tree["channels"])
+        return tree
+
 
 class Batches(Written):
     """The audience in equal parts, spaced out."""
@@ -61,12 +82,14 @@ class Batches(Written):
     section: ClassVar[str] = "batches"
 
     count: Annotated[Count, AfterValidator(lambda value: _at_least(2, value))] = Field(description="how many parts")
-    every: Duration = Field(description="the time between the beginnings of two parts")
+    every: Annotated[Duration, between(timedelta(seconds=1), timedelta(days=31))] = Field(
+        description="the time between the beginnings of two parts"
+    )
 
 
 def _at_least(least: int, value: int) -> int:
     if not least <= value <= 1000:
-        raise refuse("bad-value", f"{value} parts", f"at least {least} and at most 1000")
+        raise refuse("bad-value", f"`count: {value}` is not a number of parts", f"at least {least} and at most 1000")
     return value
 
 
@@ -78,6 +101,6 @@ class Policy(Written):
     rate: RateField | None = Field(None, description="at most so many messages, whatever the provider account allows")
     batches: Batches | None = Field(None, description="the audience in equal parts, spaced out")
     quiet_hours: QuietHours | None = Field(None, description="when nobody is written to")
-    expires_after: Duration | None = Field(
+    expires_after: Annotated[Duration, between(timedelta(seconds=1), timedelta(days=366))] | None = Field(
         None, description="a delivery that can not go out within this long is skipped"
     )

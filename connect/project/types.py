@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer, ValidationInfo, WithJsonSchema
 
 from connect.project import suggest
 from connect.project.nodes import Block, Items, Scalar
@@ -83,6 +83,19 @@ def written_duration(value: timedelta) -> str:
 
 DURATION_SCHEMA = {"type": "string", "pattern": "^[0-9]{1,8}[smhd]$"}
 Duration = Annotated[timedelta, _scalars(duration, "a duration"), WithJsonSchema(DURATION_SCHEMA)]
+
+
+def between(least: timedelta, most: timedelta) -> AfterValidator:
+    """For a duration that is neither shorter nor longer."""
+
+    def check(value: timedelta, info: ValidationInfo) -> timedelta:
+        if least <= value <= most:
+            return value
+        hint = f"at least {written_duration(least)} and at most {written_duration(most)}"
+        said = "short" if value < least else "long"
+        raise refuse("bad-value", f"`{info.field_name}: {written_duration(value)}` is too {said}", hint)
+
+    return AfterValidator(check)
 
 
 @dataclass(frozen=True, slots=True)

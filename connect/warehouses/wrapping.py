@@ -19,6 +19,7 @@ from connect.vocabulary import Channel
 from connect.warehouses.interface import Column, Dialect, Query
 
 POSITION, KEY, DUPLICATES = "connect_position", "connect_key", "connect_duplicates"
+TIMEZONE, REGION, PHONE = "connect_timezone", "connect_region", "connect_phone"
 RESERVED = "connect_"
 
 UNSUBSCRIBED, BOUNCED, COMPLAINED = 1, 2, 3
@@ -93,6 +94,23 @@ from (
         parts = ["with " + ",\n".join(ctes), "select " + ", ".join(selected), "from connect_people as p"]
         sql = "\n".join([*parts, *flags.joins(), f"order by p.{POSITION}"])
         return Query(sql, {**self.audience.parameters, **flags.parameters(), **parameters})
+
+    def zones_query(self, phone: str) -> Query | None:
+        """What tells where people are: distinct cells of `timezone` and `region_code`, and how numbers begin.
+
+        `phone` is the column of the numbers; of each, the `+` and four digits. None where there is no such column.
+        """
+        names = {TIMEZONE: "timezone", REGION: "region_code", PHONE: phone}
+        columns = {own: find(self.audience.columns, name) for own, name in names.items()}
+        if not any(columns.values()):
+            return None
+        texts = {own: self._zone_cell(own, column) for own, column in columns.items()}
+        selected = ", ".join(f"{text} as {own}" for own, text in texts.items())
+        return Query(f"select distinct {selected}\nfrom (\n{self.audience.sql}\n) as u", dict(self.audience.parameters))
+
+    def _zone_cell(self, own: str, column: Column | None) -> str:
+        text = self.dialect.text(f"u.{self.dialect.quote(column.name)}" if column else "null")
+        return f"substr({self.dialect.phone_digits(text)}, 1, 5)" if own == PHONE and column else text
 
     def _keyed(self) -> str:
         """The user's rows with their key text: null where a part of the key is null or blank."""

@@ -47,7 +47,8 @@ def examples() -> list[Example]:
 
 def library() -> Library:
     files = {info.removeprefix("templates/"): text.rstrip("\n") for info, text in blocks("liquid", "templates/")}
-    return Library({name: Text(source=source, file=f"templates/{name}") for name, source in files.items()})
+    texts = {name: Text(source=source, file=f"templates/{name}") for name, source in files.items()}
+    return Library(texts, events=True)
 
 
 def scope() -> dict[str, object]:

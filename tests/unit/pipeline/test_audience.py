@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 import threading
@@ -366,7 +367,7 @@ def test_parts_of_the_hash_space_are_the_whole_audience_once(shop: Shop, parts: 
     positions: list[str] = []
     ids: list[object] = []
     wrapping = shop.wrapping()
-    for low, high in zip(bounds, bounds[1:], strict=False):
+    for low, high in itertools.pairwise(bounds):
         sweep = shop.sweep(wrapping, rows=1000, after=low, upto=high, budget_bytes=budget)
         some, whose = joined(sweep.batches())
         assert all((low or "") < position <= (high or "g") for position in some)

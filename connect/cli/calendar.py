@@ -15,7 +15,7 @@ from connect.vocabulary import CampaignStatus
 
 
 @dataclass(frozen=True)
-class Fire:
+class Entry:
     """One time at which a campaign fires."""
 
     campaign: Campaign
@@ -53,22 +53,22 @@ def is_live(campaign: Campaign) -> bool:
     return campaign.status is CampaignStatus.live
 
 
-def fires_between(campaigns: Iterable[Campaign], start: datetime, end: datetime) -> list[Fire]:
+def entries_between(campaigns: Iterable[Campaign], start: datetime, end: datetime) -> list[Entry]:
     """Every time from start to end, both included, in their order. Polls of event triggers are not among them."""
     before = start - timedelta(microseconds=1)
     found = [
-        Fire(campaign, at)
+        Entry(campaign, at)
         for campaign in campaigns
         if not isinstance(campaign.trigger, Event)
         for at in fire_times(campaign.trigger, before, end)
     ]
-    return sorted(found, key=lambda fire: (fire.at, fire.campaign.name))
+    return sorted(found, key=lambda entry: (entry.at, entry.campaign.name))
 
 
-def next_fire(campaign: Campaign, after: datetime) -> Fire | None:
+def next_entry(campaign: Campaign, after: datetime) -> Entry | None:
     """The next time by the clock; None where there is none, or no clock knows it."""
     times = next_fire_times(campaign.trigger, after, 1)
-    return Fire(campaign, times[0]) if times else None
+    return Entry(campaign, times[0]) if times else None
 
 
 def rule(campaign: Campaign) -> str:

@@ -1,0 +1,54 @@
+"""Schedules: how far the trigger of each campaign was followed, inside a transaction of the caller."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, fields, replace
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, and_, select, update
+
+from connect.ledger.many import insert_on
+from connect.ledger.records import Schedule
+from connect.ledger.tables import SCHEDULES
+from connect.vocabulary import Mode
+
+_FIELDS = [SCHEDULES.c[field.name] for field in fields(Schedule)]
+
+
+def of_mode(connection: Connection, target: str, mode: Mode) -> dict[str, Schedule]:
+    """By campaign."""
+    query = select(*_FIELDS).where(SCHEDULES.c.target == target, SCHEDULES.c.mode == mode.value)
+    return {row.campaign: _record_of(row) for row in connection.execute(query)}
+
+
+def put(connection: Connection, target: str, schedule: Schedule) -> Schedule | None:
+    """Written with its next version; None, and nothing is, where the ledger has another than its own."""
+    after = replace(schedule, version=schedule.version + 1)
+    row = asdict(after) | {"target": target, "mode": schedule.mode.value}
+    if schedule.version:
+        mine = and_(_is(target, schedule), SCHEDULES.c.version == schedule.version)
+        written = connection.execute(update(SCHEDULES).where(mine).values(row))
+    else:
+        written = connection.execute(insert_on(connection, SCHEDULES).values(row).on_conflict_do_nothing())
+    return after if written.rowcount == 1 else None
+
+
+def is_put(connection: Connection, target: str, after: Schedule | None) -> bool:
+    """Whether the ledger says just that. Where a second daemon decided the same, it is all the same."""
+    if after is None:
+        return False  # nothing was written, and it may be tried again
+    query = select(*_FIELDS).where(_is(target, after)).with_for_update()
+    found = connection.execute(query).first()
+    return found is not None and _record_of(found) == after
+
+
+def _is(target: str, schedule: Schedule) -> ColumnElement[bool]:
+    return and_(
+        SCHEDULES.c.target == target,
+        SCHEDULES.c.mode == schedule.mode.value,
+        SCHEDULES.c.campaign == schedule.campaign,
+    )
+
+
+def _record_of(row: Row[Any]) -> Schedule:
+    return Schedule(**{**row._mapping, "mode": Mode(row.mode)})
