@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 
+from connect.channels.zones import Place
 from connect.clock import Clock
 from connect.identity import RandomBytes, new_run_id
 from connect.ledger.records import NewRun, NewSlice, RunRecord, Slice, Tally
@@ -18,6 +19,7 @@ from connect.pipeline.deliveries import RunFacts
 from connect.pipeline.job import Job
 from connect.pipeline.kit import Kit
 from connect.pipeline.moment import Moment
+from connect.pipeline.places import places_of
 from connect.pipeline.plan import SALT, SECRET, Plan, open_seals, safe_recipients
 from connect.pipeline.rates import Limit, bucket_of_account, bucket_of_campaign
 from connect.pipeline.waves import Timing
@@ -105,7 +107,9 @@ def _timing(plan: Plan, accounts: Accounts) -> Timing:
 
 def _slices(plan: Plan, timing: Timing, now: datetime) -> tuple[NewSlice, ...]:
     """The parts of a run that is about to begin. Asks the warehouse which zones there are, where that matters."""
-    places = places_of(plan.warehouse, plan.wrapping, timing, plan.campaign.audience.timeout) if timing.waits else ()
+    places: set[Place] = set()
+    if timing.waits:
+        places = places_of(plan.warehouse, plan.wrapping, timing.phone, plan.campaign.audience.timeout)
     return timing.slices(places, now)
 
 

@@ -66,6 +66,8 @@ class Outcomes:
         """What this process counted, passed by the cursor or not."""
         self.met: set[bytes] = set()
         """Intents from before a crash whose people were met again."""
+        self.elsewhere = 0
+        """Deliveries of rows that were read, and that another wave settles."""
         self.problems: Counter[str] = Counter()
         """What was wrong with templates for some people, without a word about them."""
 
@@ -83,6 +85,7 @@ class Outcomes:
             batch.keys.setdefault(row, []).append(key)
         for row, channel, end, times in composed.ended:
             self._count(batch, row, (channel, _NO_ARM, end.outcome, end.reason), times)
+        self.elsewhere += composed.elsewhere
         self.met.update(composed.met)
         self.problems.update(composed.problems)
 

@@ -7,7 +7,7 @@ import itertools
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -88,10 +88,10 @@ class Part:
             buckets=self._job.buckets,
             closes_at=self._claimed.closes_at,
             expires_at=self._expires_at(),
-            turn=self._turn(),
         )
         job, tools = self._job, self._tools
-        return Orders(job.kit, job.accounts, self._recovered, copied, sending, tools.clock, tools.random)
+        kit = replace(job.kit, turn=self._turn())
+        return Orders(kit, job.accounts, self._recovered, copied, sending, tools.clock, tools.random)
 
     def _turn(self) -> Turn | None:
         """Which deliveries are this slice's; None where nobody waits for a time."""

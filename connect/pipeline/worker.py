@@ -24,7 +24,6 @@ from connect.pipeline.dispatch import Hold, Lane, Terms
 from connect.pipeline.rates import Limit
 from connect.pipeline.recovery import IN_DOUBT, Recovered, how_it_ended
 from connect.pipeline.verdicts import Ticket
-from connect.pipeline.waves import Turn
 from connect.providers.interface import Account, Provider
 from connect.vocabulary import InDoubt, Reason
 
@@ -64,8 +63,6 @@ class Sending:
     """Nothing is sent from then on, until the slice opens again: the lanes raise Closed."""
     expires_at: datetime | None = None
     """What was not sent by then is skipped."""
-    turn: Turn | None = None
-    """Which deliveries are this slice's; None where nobody waits for a time."""
 
 
 class Worker:

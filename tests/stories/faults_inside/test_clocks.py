@@ -20,8 +20,10 @@ from connect.ledger.owner import Owner
 from connect.ledger.refusals import LeaseLost, SliceHeld
 from connect.liquid.library import Library
 from connect.pipeline.accounts import providers_of
-from connect.pipeline.plan import begin, plan_run
-from connect.pipeline.run import Tools, execute
+from connect.pipeline.beginning import begin
+from connect.pipeline.plan import plan_run
+from connect.pipeline.job import Tools
+from connect.pipeline.run import execute
 from connect.project.campaigns import load_campaign
 from connect.project.load import templates
 from connect.providers import memory
