@@ -255,22 +255,20 @@ class Around:
 
     @property
     def start(self) -> datetime:
-        return self.change - 31 * HOUR - 7 * MINUTE
+        return self.change - 20 * HOUR - 7 * MINUTE
 
     @property
     def end(self) -> datetime:
-        return self.change + 31 * HOUR
+        return self.change + 20 * HOUR
 
     @cache  # noqa: B019 - one for each change, wanted until the tests end
     def window(self) -> Window:
         return scan(self.zone, self.start, self.end)
 
-    def differs(self, cron: str) -> list[datetime]:
-        """What only one of the two says."""
+    def both(self, cron: str) -> tuple[list[datetime], list[datetime]]:
+        """What we say, and what the scan says."""
         trigger = Recurring(type="recurring", cron=cron, timezone=self.zone)
-        ours, scanned = fire_times(trigger, self.start, self.end), self.window().fires(cron)
-        assert ours == sorted(ours)
-        return sorted(set(ours) ^ set(scanned))
+        return fire_times(trigger, self.start, self.end), self.window().fires(cron)
 
 
 def everywhere() -> list[Around]:
@@ -285,9 +283,10 @@ def test_five_thousand_expressions_around_the_changes_of_every_zone():
     for number, cron in enumerate(expressions("five thousand", EXPRESSIONS)):
         turn = [places[(2 * number + more) % len(places)] for more in (0, 1)]
         for place in places if EVERYTHING else turn:
-            fired += bool(place.window().fires(cron))
-            if differs := place.differs(cron):
-                wrong.append((cron, place.zone, differs[:3]))
+            ours, scanned = place.both(cron)
+            fired += bool(scanned)
+            if ours != scanned:
+                wrong.append((cron, place.zone, [str(time) for time in sorted({*ours} ^ {*scanned})[:3]]))
     assert not wrong, f"{len(wrong)} differ, such as {wrong[:5]}"
     assert fired > EXPRESSIONS // 2
 
@@ -297,7 +296,7 @@ def test_nine_years_of_days():
     start, random = datetime(2023, 6, 1, tzinfo=UTC), Random("days")
     times = [start + DAY * number + 1439 * MINUTE for number in range(9 * 365)]
     window = window_of([(time, time.replace(tzinfo=None), True, False) for time in times])
-    for _ in range(1000):
+    for _ in range(400):
         cron = " ".join(["59 23", *(a_field(random, at, stars) for at, stars in ((2, 0.3), (3, 0.6), (4, 0.3)))])
         ours = fire_times(Recurring(type="recurring", cron=cron), start, times[-1])
         assert ours == window.fires(cron), cron
