@@ -98,9 +98,12 @@ def phone_places(start: str) -> Iterator[Place]:
     return (Place(some, country) for some in sorted(zones) for country in countries)
 
 
-# Mobile numbers that people keep wherever they go in a country of several zones, and for which the table of
-# phonenumbers names the largest city: Australia, Russia, Spain, Indonesia.
-_MOVING = {"614": "61", "79": "7", "346": "34", "628": "62"}
+# Mobile numbers, which people keep wherever they go in a country of several zones, and for which the table of
+# phonenumbers names the largest city: how they begin → the entry of their country. The others of this kind have all
+# zones of their country there.
+_MOVING = {"614": "61", "79": "7", "346": "34", "628": "62", "642": "64"}  # Australia, Russia, Spain, Indonesia, NZ
+_MOVING |= {"5939": "593", "9768": "976", "9769": "976"}  # Ecuador, Mongolia
+_MOVING |= {"2992": "299", "2994": "299", "2995": "299"}  # Greenland
 _KAZAKH = "77"  # shares +7 with Russia
 
 
@@ -120,7 +123,7 @@ def _longest(digits: str) -> tuple[str, ...]:
 @cache
 def _table() -> dict[str, tuple[str, ...]]:
     """How numbers begin → the zones that are known on this machine."""
-    from phonenumbers.timezone import TIMEZONE_DATA
+    from phonenumbers.tzdata import TIMEZONE_DATA
 
     return {begins: tuple(zone for zone in zones if zone in _zones()) for begins, zones in TIMEZONE_DATA.items()}
 

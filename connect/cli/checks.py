@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from connect import wiring
 from connect.clock import SystemClock
 from connect.errors import ConnectError, OutsideError
 from connect.liquid.library import Library
+from connect.pipeline import firing
 from connect.pipeline.accounts import providers_of, reaches_people
 from connect.pipeline.checking import Checked, check_campaign
 from connect.project.campaigns import Loaded, load_campaign, load_campaigns
@@ -27,6 +30,13 @@ def check_campaigns(project: Project, names: list[str], *, ask_warehouse: bool) 
 
 def _check(project: Project, name: str, loaded: Loaded, library: Library, ask_warehouse: bool) -> Checked:
     now = SystemClock().now()
+    checked = _checked(project, name, loaded, library, ask_warehouse, now)
+    return replace(checked, problems=(*checked.problems, *firing.warnings(loaded, now)))
+
+
+def _checked(
+    project: Project, name: str, loaded: Loaded, library: Library, ask_warehouse: bool, now: datetime
+) -> Checked:
     if loaded.campaign is None or not ask_warehouse:
         return check_campaign(project, loaded, name, library, None, now, goes_live=False)
     warehouse = wiring.open_warehouse(project, loaded.campaign.audience.source)

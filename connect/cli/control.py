@@ -59,7 +59,7 @@ def resume(
         print_json(steered.as_json())
         return
     out.print(f"{name} is not paused by hand", markup=False)
-    _say_next(steered)
+    _say_next(steered, typed(target, mode))
 
 
 def skip_next(
@@ -77,7 +77,7 @@ def skip_next(
         print_json(steered.as_json())
         return
     out.print(f"{name} skips its next fire time", markup=False)
-    _say_next(steered)
+    _say_next(steered, typed(target, mode))
 
 
 def _open(folder: Path, target: str | None, mode: Mode | None) -> Project:
@@ -106,11 +106,12 @@ def _resumed(project: Project) -> Change:
     def change(campaign: Campaign | None, schedule: Schedule) -> tuple[Schedule, Sequence[NewRun]]:
         from connect.clock import SystemClock
         from connect.schedule.claims import decide
-        from connect.schedule.work import make_run
 
         decision = decide(campaign, schedule, SystemClock().now()) if campaign and schedule.paused else None
         if campaign is None or decision is None:
             return replace(schedule, paused=False), ()
+        from connect.schedule.work import make_run
+
         runs = [make_run(project, campaign, fire) for fire in decision.fires]
         return replace(decision.schedule_after, paused=False), runs
 
@@ -126,13 +127,13 @@ def _skipping(campaign: Campaign | None, schedule: Schedule) -> tuple[Schedule, 
     return replace(schedule, skip_next=True), ()
 
 
-def _say_next(steered: Steered) -> None:
+def _say_next(steered: Steered, options: str) -> None:
     """What happens next, if the file can be read; else nobody knows."""
     shown = steered.standing
     if shown is None:
         err.print(f"the file of {steered.name} is broken or gone: `connect validate` tells more", markup=False)
     else:
-        out.print(shown.words, markup=False)
+        out.print(shown.words(options), markup=False)
 
 
 def _say_would_be_next(steered: Steered, words: str) -> None:

@@ -76,7 +76,7 @@ def _real_rows(project: Project, campaign: Campaign, count: int) -> Sequence[Row
     from connect.clock import SystemClock
     from connect.errors import UserError
     from connect.pipeline.checking import wrap
-    from connect.pipeline.moment import Moment
+    from connect.pipeline.firing import moment_of_a_look
     from connect.warehouses.looking import first_query
 
     if not sys.stdout.isatty():
@@ -85,7 +85,7 @@ def _real_rows(project: Project, campaign: Campaign, count: int) -> Sequence[Row
         )
     warehouse = wiring.open_warehouse(project, campaign.audience.source)
     try:
-        audience = wrap(project, campaign, warehouse, Moment(SystemClock().now())).audience
+        audience = wrap(project, campaign, warehouse, moment_of_a_look(campaign, SystemClock().now())).audience
         return list(warehouse.rows(first_query(audience, count), campaign.audience.timeout))
     finally:
         warehouse.close()

@@ -19,6 +19,12 @@ Workers = Annotated[
     typer.Option(min=1, max=64, help="Processes that compose and send. [default: one for each core, if it pays]"),
 ]
 
+Since = Annotated[
+    str | None,
+    typer.Option(metavar="TIME", help="Of an event campaign: run it for the events after this, up to --until."),
+]
+Until = Annotated[str | None, typer.Option(metavar="TIME", help="With --since: ISO 8601, local to the trigger's zone.")]
+
 
 def run(
     name: Annotated[str, typer.Argument(help="The campaign.")],
@@ -28,6 +34,8 @@ def run(
     yes: Yes = False,
     again: Again = False,
     workers: Workers = None,
+    since: Since = None,
+    until: Until = None,
     lease: Lease = 30.0,
     json: Json = False,
     debug: Debug = False,
@@ -35,10 +43,24 @@ def run(
     """Run a campaign now, or go on with a run that was interrupted."""
     from connect.cli.opening import open_project
     from connect.cli.running import run_campaign
+    from connect.cli.window import from_options
+    from connect.clock import SystemClock
+    from connect.errors import raise_errors
     from connect.project.campaigns import load_campaign
 
     opened = open_project(project, target, mode)
     loaded, held = load_campaign(opened, name), timedelta(seconds=lease)
-    goes_on = f"connect run {name}{typed(target, mode)}"
-    ended = run_campaign(opened, loaded, yes=yes, again=again, json=json, goes_on=goes_on, lease=held, workers=workers)
+    raise_errors(loaded.problems)
+    assert loaded.campaign is not None
+    ended = run_campaign(
+        opened,
+        loaded,
+        yes=yes,
+        again=again,
+        json=json,
+        goes_on=f"connect run {name}{typed(target, mode)}",
+        lease=held,
+        workers=workers,
+        window=from_options(loaded.campaign, since, until, SystemClock().now()),
+    )
     raise typer.Exit(ended)

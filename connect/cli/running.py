@@ -22,6 +22,8 @@ from connect import wiring
 from connect.cli.opening import ledger_of
 from connect.cli.tables import instant, show_report, state_text
 from connect.cli.terminal import err, out, plural, print_json, problem_as_json, show_frames, show_problems
+from connect.cli.window import Window, in_words
+from connect.cli.window import check as check_window
 from connect.clock import SystemClock
 from connect.errors import ConnectError, UserError, raise_errors
 from connect.executors import local, loops
@@ -55,11 +57,13 @@ def run_campaign(
     goes_on: str,
     lease: timedelta = LEASE,
     workers: int | None = None,
+    window: Window | None = None,
 ) -> int:
     """Run, show, and return the exit code: 0, or 1 when deliveries failed or are in doubt.
 
     workers: how many processes compose and send; None decides by cores and audience.
     goes_on: the command that goes on with this run when it is interrupted; blank where none can.
+    window: of an event trigger, the events that are meant.
     """
     raise_errors(loaded.problems)
     assert loaded.campaign is not None
@@ -69,6 +73,8 @@ def run_campaign(
         try:
             if not goes_on:
                 _end_interrupted(ledger, project, loaded.campaign.name)
+            unfinished = ledger.unfinished(project.mode, loaded.campaign.name)
+            check_window(loaded.campaign, window, unfinished, goes_on, SystemClock().now())
             accounts = wiring.open_accounts(project, providers_of(loaded.campaign))
             plan = plan_run(
                 project,
@@ -80,8 +86,9 @@ def run_campaign(
                 SystemClock(),
                 reaches_people=reaches_people(accounts),
                 again=again,
+                **({"window": window} if window and unfinished is None else {}),
             )
-            announce(plan, accounts)
+            announce(plan, accounts, window)
             ask(plan, accounts, yes)
             crew = local.workers_for(workers, plan.rows, accounts, project.mode)
             return _run(plan, ledger, accounts, json, goes_on, lease, crew)
@@ -97,7 +104,7 @@ def _end_interrupted(ledger: Ledger, project: Project, name: str) -> None:
         ledger.finish(before.id, RunState.cancelled, "it was interrupted, and a send does not go on", slice=claimed)
 
 
-def announce(plan: Plan, accounts: Accounts) -> None:
+def announce(plan: Plan, accounts: Accounts, window: Window | None = None) -> None:
     """Everything that somebody should know before saying yes."""
     show_problems(list(plan.warnings))
     campaign, project = plan.campaign, plan.project
@@ -110,6 +117,10 @@ def announce(plan: Plan, accounts: Accounts) -> None:
     ]
     if plan.resumes:
         lines.insert(0, ("goes on", f"run {plan.resumes.id}, which {_before(plan.resumes)}"))
+    if plan.resumes and plan.resumes.since and plan.resumes.until:
+        window = plan.resumes.since, plan.resumes.until
+    if window:
+        lines.append(("events", in_words(window, campaign.trigger.timezone)))
     if campaign.message.transactional:
         lines.append(("note", "[bold yellow]transactional[/]: marketing opt-outs do not count"))
     if project.mode is Mode.test:

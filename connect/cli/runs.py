@@ -31,16 +31,15 @@ def _found(ledger: Ledger, run: str) -> RunRecord:
     return record
 
 
-def _must_not_wait(run: RunRecord) -> None:
-    """Refuse what can only be done to a run that has begun."""
+def _must_have_begun(run: RunRecord) -> None:
     from connect.errors import UserError
     from connect.vocabulary import RunState
 
     if run.state is RunState.queued:
         raise UserError.of(
             "run-queued",
-            f"run {run.id} has not begun: it waits for a daemon, or for an earlier run of {run.campaign}",
-            f"`connect runs cancel {run.id}` ends it; `connect pause {run.campaign}` skips what comes due",
+            f"run {run.id} waits for its turn",
+            f"a daemon starts it when the run before it has ended; `connect runs cancel {run.id}` ends it",
         )
 
 
@@ -172,7 +171,6 @@ def pause_run(
 
     with ledger_of(open_project(project, target)) as ledger:
         record = _found(ledger, run)
-        _must_not_wait(record)
         ledger.set_state(record.id, RunState.paused, "paused by hand")
         record = _found(ledger, record.id)
     if json:
@@ -202,7 +200,7 @@ def resume_run(
         record = _found(ledger, run)
     if record.state.ended:
         raise UserError.of("run-ended", f"run {record.id} has ended: {record.state}", "start a new one: `connect run`")
-    _must_not_wait(record)
+    _must_have_begun(record)
     in_its_mode = open_project(project, target, record.mode)
     loaded, goes_on = load_campaign(opened, record.campaign), f"connect runs resume {record.id}{typed(target)}"
     # Not `again`: if the run ends before this one looks, nobody asked for another.

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from connect.cli.options import Debug, Json, ProjectFolder, Target
 from connect.cli.terminal import out, print_json, show_problems
+
+if TYPE_CHECKING:
+    from connect.project.campaign import Campaign
 
 
 def show(
@@ -28,6 +31,7 @@ def show(
 
     loaded = load_campaign(open_project(project, target), name)
     raise_errors(loaded.problems)
+    assert loaded.campaign is not None
     values = effective(loaded)
     if json:
         print_json([{"key": key, "value": value, "origin": origin} for key, value, origin in values])
@@ -39,7 +43,17 @@ def show(
     for key, value, origin in values:
         table.add_row(key, _short(value), f"[dim]{origin}[/dim]")
     out.print(table)
+    out.print(f"\n{_fires(loaded.campaign)}", markup=False)
     show_problems(loaded.problems)
+
+
+def _fires(campaign: Campaign) -> str:
+    """When it fires next, in words."""
+    from connect.cli.upcoming import in_words
+    from connect.clock import SystemClock
+    from connect.pipeline.firing import next_fires
+
+    return in_words(campaign, next_fires(campaign, SystemClock().now()))
 
 
 def _short(value: object) -> str:

@@ -35,6 +35,8 @@ LATE = timedelta(seconds=45)
 class DaemonStanding:
     record: DaemonRecord
     owner: Owner
+    silent: timedelta
+    """For how long it has said nothing, by the ledger's clock."""
     late: bool
     """It has not been heard of for a while, or its process is gone."""
 
@@ -87,25 +89,24 @@ class CampaignStanding:
         """It is paused, in its file or by hand."""
         return not is_live(self.campaign) or bool(self.schedule and self.schedule.paused)
 
-    @property
-    def words(self) -> str:
-        """What happens next."""
+    def words(self, options: str = "") -> str:
+        """What happens next. `options` stand behind the commands that are suggested, so that they mean this target."""
         if self.campaign.status is CampaignStatus.paused:
             return f"paused in {self.campaign.file}"
         if self.schedule and self.schedule.paused:
-            return f"paused by hand: what comes due is skipped until `connect resume {self.name}`"
-        return self._waiting() or self._fires()
+            return f"paused by hand: what comes due is skipped until `connect resume {self.name}{options}`"
+        return self._waiting(options) or self._fires()
 
-    def _waiting(self) -> str:
+    def _waiting(self, options: str) -> str:
         """Why one that fires once does not fire by itself, or has not yet."""
         trigger, schedule = self.campaign.trigger, self.schedule
         if not isinstance(trigger, Immediate | Scheduled):
             return ""
         past = isinstance(trigger, Immediate) or trigger.at <= self.now
         if schedule is not None and schedule.fired:
-            return f"fires once, and not again by itself: `connect launch {self.name}`"
+            return f"fires once, and not again by itself: `connect launch {self.name}{options}`"
         if schedule is None and self.fresh and past:
-            return f"live before any daemon came: it fires only by `connect launch {self.name}`"
+            return f"live before any daemon came: it fires only by `connect launch {self.name}{options}`"
         return "fires as soon as a daemon looks" if past else ""
 
     def _fires(self) -> str:
@@ -136,7 +137,7 @@ class CampaignStanding:
             "fired": bool(schedule and schedule.fired),
             "followed_until": schedule.cursor.isoformat() if schedule else None,
             "watermark": schedule.watermark.isoformat() if schedule and schedule.watermark else None,
-            "words": self.words,
+            "words": self.words(),
         }
 
 
@@ -185,12 +186,12 @@ class Standing:
 
 def standing(project: Project, ledger: Ledger, now: datetime) -> Standing:
     loaded = load_campaigns(project)
-    schedules = ledger.schedules(project.mode)
+    schedules, ledger_now = ledger.schedules(project.mode), ledger.now()
     campaigns = [one.campaign for one in loaded.values() if one.campaign]
     return Standing(
         project=project,
         now=now,
-        daemons=tuple(_daemon(record, now) for record in ledger.daemons()),
+        daemons=tuple(_daemon(record, ledger_now) for record in ledger.daemons()),
         campaigns=tuple(
             CampaignStanding(campaign, schedules.get(campaign.name), is_fresh(schedules), now)
             for campaign in campaigns
@@ -203,8 +204,8 @@ def standing(project: Project, ledger: Ledger, now: datetime) -> Standing:
 
 
 def _daemon(record: DaemonRecord, now: datetime) -> DaemonStanding:
-    owner = Owner.read(record.owner)
-    return DaemonStanding(record, owner, now - record.beat_at > LATE or owner.is_gone())
+    owner, silent = Owner.read(record.owner), now - record.beat_at
+    return DaemonStanding(record, owner, silent, silent > LATE or owner.is_gone())
 
 
 def _broken(loaded: Mapping[str, Loaded]) -> dict[str, tuple[Problem, ...]]:

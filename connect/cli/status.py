@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -72,7 +73,7 @@ def _show(found: Standing, options: str) -> None:
     project = found.project
     err.print(f"[dim]{escape(project.name)}, target {escape(project.target)}, mode {project.mode}, {utc(found.now)}[/]")
     _show_daemons(found, options)
-    _show_campaigns(found)
+    _show_campaigns(found, options)
     if found.runs:
         out.print("\n[bold]runs[/]")
     for run in found.runs:
@@ -90,9 +91,9 @@ def _show_daemons(found: Standing, options: str) -> None:
 def _daemon(daemon: DaemonStanding, found: Standing) -> str:
     from rich.markup import escape
 
-    from connect.cli.times import ago, lasted
+    from connect.cli.times import lasted
 
-    record, heard = daemon.record, ago(daemon.record.beat_at, found.now)
+    record, heard = daemon.record, f"{lasted(max(daemon.silent, timedelta(0)))} ago"
     host, up = f"{escape(daemon.owner.hostname)} pid {daemon.owner.pid}", lasted(found.now - record.started_at)
     mode = "" if record.mode is found.project.mode else f", mode {record.mode}"
     if daemon.late:
@@ -101,26 +102,26 @@ def _daemon(daemon: DaemonStanding, found: Standing) -> str:
     return f"[green]✓[/] {host}{mode}, up {up}, heard of {heard}{runs}"
 
 
-def _show_campaigns(found: Standing) -> None:
+def _show_campaigns(found: Standing, options: str) -> None:
     from rich.markup import escape
 
     if found.campaigns or found.broken:
         out.print("\n[bold]campaigns[/]")
     width = max((len(campaign.name) for campaign in found.campaigns), default=0)
     for campaign in found.campaigns:
-        out.print(f"  {escape(campaign.name):<{width}}  {_campaign(campaign)}")
+        out.print(f"  {escape(campaign.name):<{width}}  {_campaign(campaign, options)}")
     for file in found.broken:
         out.print(f"  [red]✗[/] {escape(file)} is broken: a daemon goes on with its last good version")
     if found.drafts:
         err.print(f"  [dim]and {plural(found.drafts, 'draft')}[/]")
 
 
-def _campaign(campaign: CampaignStanding) -> str:
+def _campaign(campaign: CampaignStanding, options: str) -> str:
     from rich.markup import escape
 
     from connect.cli.calendar import is_local
 
-    words = escape(campaign.words)
+    words = escape(campaign.words(options))
     if campaign.held:
         return f"[yellow]{words}[/]"
     return words + (", local time" if is_local(campaign.campaign) else "")

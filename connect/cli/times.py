@@ -1,4 +1,4 @@
-"""Instants and durations as people read them: with a weekday, in a zone, or by how long ago they were."""
+"""Instants and durations as people read them: with a weekday, in a zone."""
 
 from __future__ import annotations
 
@@ -18,12 +18,6 @@ def in_zone(at: datetime, zone: str | tzinfo) -> str:
 
 def utc(at: datetime) -> str:
     return in_zone(at, UTC)
-
-
-def ago(then: datetime, now: datetime) -> str:
-    """`12 seconds ago`, `3 minutes ago`; of what is to come, `in 3 minutes`."""
-    passed = now - then
-    return f"{lasted(passed)} ago" if passed >= timedelta(0) else f"in {lasted(-passed)}"
 
 
 def lasted(duration: timedelta) -> str:

@@ -55,16 +55,23 @@ def _show_campaigns(checked: list[Checked]) -> None:
 
     for one in checked:
         sound = "[green]✓[/green]" if one.sound else "[red]✗[/red]"
-        fires = f"  fires {', '.join(one.next_fires)}" if one.next_fires else ""
-        about = f"  [dim]{one.summary}{fires}[/dim]" if one.summary else ""
+        about = f"  [dim]{one.summary}  {escape(_fires(one))}[/dim]" if one.campaign else ""
         out.print(f"{sound} {escape(one.name)}{about}")
 
 
+def _fires(one: Checked) -> str:
+    from connect.cli.upcoming import in_words
+
+    return in_words(one.campaign, one.next_fires) if one.campaign else ""
+
+
 def _as_json(one: Checked) -> dict[str, object]:
+    from connect.cli.upcoming import each
+
     return {
         "name": one.name,
         "sound": one.sound,
         "summary": one.summary,
-        "next_fires": one.next_fires,
+        "next_fires": each(one.campaign, one.next_fires) if one.campaign else [],
         "problems": [problem_as_json(problem) for problem in one.problems],
     }

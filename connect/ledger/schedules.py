@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, fields, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, select, update
+from sqlalchemy import Connection, Row, Update, select, update
 
-from connect.ledger.many import insert_on
+from connect.ledger.many import Insert, insert_on
 from connect.ledger.records import Schedule
 from connect.ledger.tables import SCHEDULES
 from connect.vocabulary import Mode
@@ -25,29 +25,24 @@ def put(connection: Connection, target: str, schedule: Schedule) -> Schedule | N
     """Written with its next version; None, and nothing is, where the ledger has another than its own."""
     after = replace(schedule, version=schedule.version + 1)
     row = asdict(after) | {"target": target, "mode": schedule.mode.value}
-    if schedule.version:
-        mine = and_(_is(target, schedule), SCHEDULES.c.version == schedule.version)
-        written = connection.execute(update(SCHEDULES).where(mine).values(row))
-    else:
-        written = connection.execute(insert_on(connection, SCHEDULES).values(row).on_conflict_do_nothing())
-    return after if written.rowcount == 1 else None
+    written = connection.execute(_writing(connection, schedule.version, row).returning(SCHEDULES.c.version))
+    return after if written.first() is not None else None
+
+
+def _writing(connection: Connection, version: int, row: dict[str, Any]) -> Insert | Update:
+    if not version:
+        return insert_on(connection, SCHEDULES).values(row).on_conflict_do_nothing()
+    mine = (SCHEDULES.c[name] == row[name] for name in ("target", "mode", "campaign"))
+    return update(SCHEDULES).where(*mine, SCHEDULES.c.version == version).values(row)
 
 
 def is_put(connection: Connection, target: str, after: Schedule | None) -> bool:
     """Whether the ledger says just that. Where a second daemon decided the same, it is all the same."""
     if after is None:
         return False  # nothing was written, and it may be tried again
-    query = select(*_FIELDS).where(_is(target, after)).with_for_update()
-    found = connection.execute(query).first()
+    mine = (SCHEDULES.c.target == target, SCHEDULES.c.mode == after.mode.value, SCHEDULES.c.campaign == after.campaign)
+    found = connection.execute(select(*_FIELDS).where(*mine).with_for_update()).first()
     return found is not None and _record_of(found) == after
-
-
-def _is(target: str, schedule: Schedule) -> ColumnElement[bool]:
-    return and_(
-        SCHEDULES.c.target == target,
-        SCHEDULES.c.mode == schedule.mode.value,
-        SCHEDULES.c.campaign == schedule.campaign,
-    )
 
 
 def _record_of(row: Row[Any]) -> Schedule:

@@ -5,19 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from connect.errors import Location, Problem, Severity, UserError
 from connect.liquid.library import Library
-from connect.pipeline import lint, safety
+from connect.pipeline import firing, lint, safety
 from connect.pipeline.moment import Moment
 from connect.project.campaign import Campaign
 from connect.project.campaigns import Loaded
 from connect.project.project import Project
 from connect.project.text import Text
-from connect.schedule.due import next_fire_times
 from connect.vocabulary import Channel, Mode
 from connect.warehouses import query
 from connect.warehouses.interface import Column, Query, Warehouse
@@ -34,7 +33,8 @@ class Checked:
     name: str
     campaign: Campaign | None
     problems: tuple[Problem, ...]
-    next_fires: list[str] = field(default_factory=list)
+    next_fires: tuple[datetime, ...] = ()
+    """The next few times by the clock; none of a trigger that polls, or that waits for something else."""
     outside: bool = False
     """Something outside was in the way, so that not everything could be looked at."""
 
@@ -67,13 +67,13 @@ def check_campaign(
     goes_live: whether it would reach people, and so needs what live needs.
     """
     dialect = warehouse.dialect.sqlglot if warehouse else "duckdb"
-    problems = [*loaded.problems, *lint.text_problems(loaded, library, dialect)]
+    problems = [*loaded.problems, *firing.event_problems(loaded), *lint.text_problems(loaded, library, dialect)]
     campaign = loaded.campaign
     if campaign is None:
         return Checked(name, None, tuple(problems))
     if warehouse is not None and not _errors(problems):
         problems += _warehouse_problems(project, campaign, library, warehouse, now, goes_live)
-    return Checked(name, campaign, tuple(problems), _fires(campaign, now))
+    return Checked(name, campaign, tuple(problems), firing.next_fires(campaign, now))
 
 
 def _errors(problems: Sequence[Problem]) -> bool:
@@ -84,7 +84,7 @@ def _warehouse_problems(
     project: Project, campaign: Campaign, library: Library, warehouse: Warehouse, now: datetime, goes_live: bool
 ) -> list[Problem]:
     try:
-        wrapping = wrap(project, campaign, warehouse, Moment(now))
+        wrapping = wrap(project, campaign, warehouse, firing.moment_of_a_look(campaign, now))
     except UserError as error:
         return list(error.problems)
     columns = [column.name for column in wrapping.audience.columns]
@@ -117,17 +117,11 @@ def _null_warnings(campaign: Campaign, library: Library, wrapping: Wrapping, war
     ]
 
 
-def _fires(campaign: Campaign, now: datetime) -> list[str]:
-    zone = ZoneInfo(campaign.trigger.timezone)
-    times = next_fire_times(campaign.trigger, now, 5)
-    return [time.astimezone(zone).strftime("%a %Y-%m-%d %H:%M %Z") for time in times]
-
-
 def wrap(project: Project, campaign: Campaign, warehouse: Warehouse, moment: Moment, salt: str = "") -> Wrapping:
     """The queries of a run. Raises UserError when the SQL or its columns do not do."""
     timeout = campaign.audience.timeout
     values = _values(campaign, moment)
-    asked = _audience_query(campaign, warehouse, values)
+    asked = _audience_query(campaign, warehouse, {**values, **_window(moment)})
     with _placed_in(campaign.audience.sql, campaign):
         columns = tuple(warehouse.columns(asked, timeout))
     audience = Audience(asked.sql, asked.parameters, campaign.audience.key, columns)
@@ -167,6 +161,11 @@ def _values(campaign: Campaign, moment: Moment) -> Mapping[str, object]:
     """What every query of a campaign may bind. The date is that of the trigger's zone."""
     fire_date = moment.fire_time.astimezone(ZoneInfo(campaign.trigger.timezone)).date()
     return {**campaign.audience.params, "fire_time": moment.fire_time, "fire_date": fire_date}
+
+
+def _window(moment: Moment) -> Mapping[str, object]:
+    """What only the query of an event trigger binds: no opt-out depends on when somebody did something."""
+    return {} if moment.since is None or moment.until is None else {"since": moment.since, "until": moment.until}
 
 
 def _audience_query(campaign: Campaign, warehouse: Warehouse, values: Mapping[str, object]) -> Query:

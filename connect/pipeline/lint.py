@@ -15,6 +15,7 @@ from connect.project.campaigns import Loaded
 from connect.project.message import EmailContent
 from connect.project.suggest import nearest
 from connect.project.text import Text, TextKind
+from connect.project.trigger import Event
 from connect.vocabulary import Channel
 from connect.warehouses import query
 
@@ -24,13 +25,14 @@ _NAMES = {
     "url": ("unsubscribe_link", "unsubscribe"),
     "now": (),
 }
+_ROWS = ("user", "event")
+"""The objects that are a row of the audience; the latter where that is the row of an event."""
 _LATER = {
-    ("event",): "`event.*` comes with event triggers",
     ("feed",): "`feed.*` comes with data feeds",
     ("url", "permalink"): "viewing a message in the browser",
     ("url", "permalink_link"): "viewing a message in the browser",
 }
-_ONE_COLUMN = re.compile(r"\{\{-?\s*user\.(\w+)\s*(?:\|\s*(?:strip|downcase)\s*)*-?\}\}")
+_ONE_COLUMN = re.compile(r"\{\{-?\s*(?:user|event)\.(\w+)\s*(?:\|\s*(?:strip|downcase)\s*)*-?\}\}")
 
 
 def text_problems(loaded: Loaded, library: Library, dialect: str) -> list[Problem]:
@@ -44,6 +46,7 @@ def text_problems(loaded: Loaded, library: Library, dialect: str) -> list[Proble
                 dialect=dialect,
                 parameters=tuple(audience.params) if audience else None,
                 clock_warehouse=audience.clock_warehouse if audience else True,
+                events=loaded.campaign is not None and isinstance(loaded.campaign.trigger, Event),
             )
         else:
             problems += _liquid_problems(text, library, escape=kind is TextKind.liquid_html)
@@ -103,7 +106,7 @@ def printed_without_default(campaign: Campaign, library: Library) -> dict[str, L
         if text in addresses:
             continue
         for name in library.compile(text, escape=escape).names:
-            if name.printed and not name.defaulted and name.path[0] == "user" and len(name.path) > 1:
+            if name.printed and not name.defaulted and name.path[0] in _ROWS and len(name.path) > 1:
                 printed.setdefault(name.path[1], name.location)
     return printed
 
@@ -113,14 +116,23 @@ def _name_problem(name: Name, campaign: Campaign, columns: Collection[str]) -> P
     later = _LATER.get(tuple(name.path[:1])) or _LATER.get(tuple(name.path[:2]))
     if later:
         return Problem("not-yet-supported", f"{later} is not supported by this version", "", name.location)
-    if root == "user":
-        return _unknown("user", rest, columns, "the audience has no column", name.location)
+    if root in _ROWS and root not in _rows(campaign):
+        hint = "only campaigns with an event trigger have one: `trigger: {type: event, every: 5m}`"
+        hint = f"write `user.{rest[0]}`" if rest and rest[0] in columns else hint
+        return Problem("unknown-name", "there is no `event` in Liquid here", hint, name.location)
+    if root in _ROWS:
+        return _unknown(root, rest, columns, "the audience has no column", name.location)
     if root == "params":
         return _unknown("params", rest, list(campaign.audience.params), "`audience.params` has no", name.location)
     if root in _NAMES:
         return _unknown(root, rest, _NAMES[root], f"`{root}` has no", name.location) if _NAMES[root] else None
-    hint = f"write `user.{root}`" if root in columns else _suggestion(root, ["user", "params", *_NAMES], "")
+    objects = [*_rows(campaign), "params", *_NAMES]
+    hint = f"write `user.{root}`" if root in columns else _suggestion(root, objects, "")
     return Problem("unknown-name", f"there is no `{root}` in Liquid here", hint, name.location)
+
+
+def _rows(campaign: Campaign) -> tuple[str, ...]:
+    return _ROWS if isinstance(campaign.trigger, Event) else _ROWS[:1]
 
 
 def _anchor_problem(name: Name, escape: bool) -> Problem | None:

@@ -1,14 +1,13 @@
-"""Local time and quiet hours: in which window of time a delivery may be sent, and which waves a run has.
+"""The waves of a run: everybody whose deliveries open at one instant and close at another, as a sweep of their own.
 
-A wave is everybody whose deliveries open at one instant and close at another. Who is in which wave is a pure function
-of where they are (`connect.channels.zones.Place`), the fire time and the policy: so each wave is a sweep of its own,
-and nobody's zone is remembered.
+Who is in which wave is a pure function of where they are (`connect.channels.zones.Place`), the fire time and the
+policy, so that nobody's zone is remembered.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from itertools import combinations
@@ -16,154 +15,22 @@ from typing import Any
 from zoneinfo import available_timezones
 
 from connect.channels.zones import Place, all_phone_zones
-from connect.ledger.records import START, NewSlice
+from connect.ledger.records import START, NewSlice, Slice
 from connect.pipeline import quiet
 from connect.pipeline.deliveries import Ended
-from connect.pipeline.lint import address_columns
-from connect.pipeline.quiet import Clock, Quiet
-from connect.project.campaign import Campaign
-from connect.project.policy import Batches, QuietHours
-from connect.project.trigger import Recurring, Scheduled, Trigger
-from connect.schedule.due import local_instant
-from connect.vocabulary import Channel, Mode, Outcome, Reach, Reason
+from connect.pipeline.quiet import Clock
+from connect.pipeline.windows import EXPIRED, IN_QUIET_HOURS, Window, Windows
+from connect.vocabulary import Channel, Reach
 
 _SPACE = 1 << 128
-IN_QUIET_HOURS = Ended(Outcome.skipped, Reason.quiet_hours)
-EXPIRED = Ended(Outcome.skipped, Reason.expired)
 
 AT_ONCE = ""
 """The wave of everybody whose deliveries open at the fire time and never close."""
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
-    """A stretch of time in which a delivery may be sent: from `opens` to before `closes`; None is for ever."""
-
-    opens: datetime
-    closes: datetime | None = None
-
-    def holds(self, instant: datetime) -> bool:
-        return self.opens <= instant and (self.closes is None or instant < self.closes)
-
-
 @dataclass(frozen=True)
-class Timing:
-    """When the deliveries of one run may be sent. Pure, and the same on every machine; it can be pickled.
-
-    The moment that a delivery is meant for is the fire time or, with `local_time`, the instant at which the fire
-    time's wall time comes where the person is. Where that is quiet, the delivery opens when the quiet hours end.
-    """
-
-    trigger: Trigger
-    fire_time: datetime
-    zone: str
-    """The project's: whose clock counts where nobody knows better."""
-    channels: tuple[Channel, ...]
-    reach: Reach
-    written: QuietHours | None
-    """None for a transactional message too."""
-    sms_default: bool
-    """Text messages for which nothing is written keep the default hours."""
-    expires_after: timedelta | None
-    batches: Batches | None
-    live: bool
-    """Only a live run waits for anything."""
-    phone: str
-    """The column whose numbers tell where people are."""
-
-    @classmethod
-    def of_run(
-        cls, campaign: Campaign, *, fire_time: datetime, zone: str, mode: Mode, reaches: Collection[Channel]
-    ) -> Timing:
-        """`zone` is the project's, `reaches` are the channels whose accounts reach people."""
-        policy, transactional = campaign.policy, campaign.message.transactional
-        return cls(
-            trigger=campaign.trigger,
-            fire_time=fire_time.astimezone(UTC),
-            zone=zone,
-            channels=tuple(dict.fromkeys(content.channel for content in campaign.message.content)),
-            reach=policy.reach,
-            written=None if transactional else policy.quiet_hours,
-            sms_default=Channel.sms in reaches and not transactional,
-            expires_after=policy.expires_after,
-            batches=policy.batches,
-            live=mode is Mode.live,
-            phone=address_columns(campaign).get(Channel.sms, "phone_number"),
-        )
-
-    @property
-    def waits(self) -> bool:
-        """Whether anybody may have to wait, or may come too late. Where it is False a run needs no `Turn`."""
-        sms = self.sms_default and Channel.sms in self.channels
-        return self.live and bool(self._local or self.written or sms or self.expires_after)
-
-    @property
-    def _local(self) -> bool:
-        return isinstance(self.trigger, Scheduled | Recurring) and self.trigger.local_time
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {one.name: getattr(self, one.name) for one in fields(self)}
-
-    # One delivery
-
-    def of(self, channel: Channel, place: Place) -> Window | Ended:
-        """When a delivery may be sent first, and until when; or how it ends because it can not be."""
-        return self.together((channel,), place)
-
-    def together(self, channels: tuple[Channel, ...], place: Place) -> Window | Ended:
-        """The window that is right for each of these channels: of `reach: first`, any of them may turn out to be it."""
-        meant, clocks = self.meant(place), self._clocks(channels, place)
-        opens = quiet.ends(clocks, meant)
-        if opens is None or (opens > meant and any(clock.quiet.skips for clock in clocks)):
-            return IN_QUIET_HOURS
-        if self.is_late(place, opens):
-            return EXPIRED
-        return Window(opens, quiet.begins(clocks, opens))
-
-    def late(self, channels: tuple[Channel, ...], place: Place, window: Window) -> Ended | None:
-        """How a delivery ends that can only be sent in this window, which may not be its own; None if it may be."""
-        own, clocks = self.together(channels, place), self._clocks(channels, place)
-        if isinstance(own, Ended):
-            return own
-        closed = own.closes is not None and window.opens >= own.closes
-        becomes_quiet = quiet.begins(clocks, window.opens)
-        if window.opens < own.opens or (closed and any(clock.quiet.skips for clock in clocks)):
-            return IN_QUIET_HOURS
-        if becomes_quiet is not None and (window.closes is None or becomes_quiet < window.closes):
-            return IN_QUIET_HOURS
-        return EXPIRED if self.is_late(place, window.opens) else None
-
-    def meant(self, place: Place) -> datetime:
-        """The moment that deliveries to this place are meant for: where it may be several, it has come in all."""
-        if not (self.live and self._local):
-            return self.fire_time
-        return max(local_instant(self.trigger, self.fire_time, zone) for zone in self._zones(place))
-
-    def expires(self, place: Place) -> datetime | None:
-        """After this, a delivery to this place is skipped."""
-        return self.meant(place) + self.expires_after if self.live and self.expires_after else None
-
-    def is_late(self, place: Place, instant: datetime) -> bool:
-        """Whether a delivery to this place has expired by then."""
-        expires = self.expires(place)
-        return expires is not None and instant > expires
-
-    def _zones(self, place: Place) -> tuple[str, ...]:
-        """Of several that it may be, the project's is taken to be it."""
-        return (self.zone,) if self.zone in place.zones or not place.zones else place.zones
-
-    def _clocks(self, channels: tuple[Channel, ...], place: Place) -> frozenset[Clock]:
-        """The clocks by which it has to be no quiet hour."""
-        hours = {hours for channel in channels if (hours := self._quiet(channel, place.country))}
-        zones = self._zones(place)
-        return frozenset(Clock(one, zone) for one in hours for zone in ((self.zone,) if one.by_project else zones))
-
-    def _quiet(self, channel: Channel, country: str) -> Quiet | None:
-        if not self.live:
-            return None
-        return quiet.quiet_hours(self.written, channel, country, sms_default=self.sms_default)
-
-    # Waves
+class Timing(Windows):
+    """When the deliveries of one run may be sent, and its waves. Built once per run."""
 
     def wave_of(self, window: Window) -> str:
         """The name of a wave; it tells the window."""
@@ -208,7 +75,8 @@ class Timing:
             at = begins + number * every
             window = self.reopens(wave, at)
             opens = max(window.opens, at)
-            found.append(NewSlice(*_part(number, count), wave, opens if opens > now else None, window.closes))
+            at_once = opens <= now and window == self.window_of(wave)
+            found.append(NewSlice(*_part(number, count), wave, None if at_once else opens, window.closes))
         return found
 
     def reopens(self, wave: str, at: datetime) -> Window:
@@ -241,7 +109,7 @@ class Timing:
         for place in (Place(zone, country) for zone in zones for country in countries):
             for channels, window in self._windows(place):
                 wave = self.wave_of(window)
-                members[wave] = members.get(wave, frozenset()) | self._clocks(channels, place)
+                members[wave] = members.get(wave, frozenset()) | self.clocks(channels, place)
         return members
 
 
@@ -260,6 +128,11 @@ class Turn:
         in_order = timing.in_order(self.known)
         self.is_first, self.is_last = wave == in_order[0], wave == in_order[-1]
         self._decided: dict[tuple[tuple[Channel, ...], Place], Ended | bool] = {}
+
+    @classmethod
+    def of_slice(cls, timing: Timing, claimed: NewSlice | Slice, known: Collection[str]) -> Turn:
+        opens = claimed.opens_at or timing.window_of(claimed.wave).opens
+        return cls(timing, claimed.wave, known, Window(opens, claimed.closes_at))
 
     def decide(self, channels: tuple[Channel, ...], place: Place) -> Ended | bool:
         """Whether it is this slice that settles such a delivery: False not, True by sending it; or how it ends here.
@@ -301,3 +174,6 @@ def _written(instant: datetime | None) -> str:
         return ""
     kind = "%Y%m%dT%H%M%S.%fZ" if instant.microsecond else "%Y%m%dT%H%M%SZ"
     return instant.astimezone(UTC).strftime(kind)
+
+
+__all__ = ["AT_ONCE", "EXPIRED", "IN_QUIET_HOURS", "Timing", "Turn", "Window"]

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from connect.errors import Problem, UserError
+from connect.errors import Location, Problem, UserError
 from connect.project import files, inherit, suggest
 from connect.project.campaign import Campaign, digest
 from connect.project.load import in_order, project_scalar, read_file
@@ -29,6 +29,8 @@ class Loaded:
     file: str = ""
     origins: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Dotted path → `file:line`."""
+    places: Mapping[str, Location] = field(default_factory=dict, repr=False)
+    """Of what says when and to whom: dotted path → where it stands."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,14 @@ def _load(project: Project, path: str, others: list[str]) -> Loaded:
         message = read.message.model_copy(update={"name": name})
         campaign = read.model_copy(update={"message": message, "file": path})
         campaign = campaign.model_copy(update={"digest": digest(campaign)})
-    return Loaded(campaign, in_order(reading.problems), tuple(reading.texts), path, dict(inherit.origins(tree)))
+    origins, places = dict(inherit.origins(tree)), _places(tree)
+    return Loaded(campaign, in_order(reading.problems), tuple(reading.texts), path, origins, places)
+
+
+def _places(tree: Block) -> dict[str, Location]:
+    """Only of what is judged together with the rest of the campaign: a project may have many."""
+    sections = ((key, tree[key]) for key in ("trigger", "audience", "policy") if key in tree)
+    return {path: place for key, node in sections for path, place in inherit.places(node, key)}
 
 
 def _read(project: Project, path: str, reading: Reading) -> Block:

@@ -75,10 +75,41 @@ def _is_day(cron: Cron, day: int, weekday: int, length: int) -> bool:
     return of_month or of_week if cron.either else of_month and of_week
 
 
-_NAMES: Final = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|sun|mon|tue|wed|thu|fri|sat"
-_WORD: Final = re.compile(f"{_NAMES}|l", re.IGNORECASE)
-_RANGE: Final = re.compile(r"(?<![^\s,])(\w+)-(\w+)(?:/\d+)?(?![^\s,])")
+@dataclass(frozen=True, slots=True)
+class _Unit:
+    name: str
+    first: int
+    last: int
+    also: str = ""
+    names: tuple[str, ...] = ()
+
+    @property
+    def range(self) -> str:
+        return f"{self.name}: {self.first} to {self.last}{self.also}"
+
+    @property
+    def size(self) -> int:
+        return 7 if self.last == 7 else self.last - self.first + 1  # Sunday is 0 and 7
+
+    def number(self, word: str) -> int | None:
+        """What a number or a name stands for; None for everything else."""
+        if word.lower() in self.names:
+            return self.names.index(word.lower()) + self.first
+        number = int(word) if word.isdecimal() else -1
+        return number if self.first <= number <= self.last else None
+
+
+_MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _WEEK: Final = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+_WORDS: Final = {*_MONTHS, *_WEEK, "l"}
+_OF_WEEK: Final = " (both are Sunday), or sun to sat; all or none with `#` or `L`, as in `1#2` and `L5`"
+_UNITS: Final = (
+    _Unit("minute", 0, 59),
+    _Unit("hour", 0, 23),
+    _Unit("day of month", 1, 31, ", or `L` for the last"),
+    _Unit("month", 1, 12, ", or jan to dec", _MONTHS),
+    _Unit("day of week", 0, 7, _OF_WEEK, _WEEK),
+)
 
 
 @lru_cache(maxsize=8192)
@@ -103,7 +134,7 @@ def _expanded(expression: str) -> tuple[list[set[int]], set[tuple[int, int]]]:
     from croniter import croniter
 
     try:
-        fields, nths = croniter.expand(_RANGE.sub(_one, expression))
+        fields, nths = croniter.expand(" ".join(map(_plain, expression.split(), _UNITS)))
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise ValueError(f"`{expression}` can not be read") from error
     numbers = [
@@ -120,38 +151,24 @@ def _numbers(part: int | str, unit: _Unit) -> range:
     return range(number, number + 1)
 
 
-def _one(found: re.Match[str]) -> str:
-    """`9-9` is 9, and `7-0` is Sunday; croniter 7 reads a range from a number to itself as everything."""
-    first, last = (_number(end) for end in found.groups())
-    return found[1] if first == last or (first, last) == (7, 0) else found[0]
+def _plain(field: str, unit: _Unit) -> str:
+    """A field without the ranges that croniter 7 gets wrong.
+
+    It reads `9-9` as everything, and miscounts the steps of one that goes on from the other side, such as `22-5/3`.
+    """
+    return ",".join(_plain_part(part, unit) for part in field.split(","))
 
 
-def _number(word: str) -> int | str:
-    word = word.lower()
-    if word in _WEEK:
-        return _WEEK.index(word)
-    return int(word) if word.isdecimal() else word
+def _plain_part(part: str, unit: _Unit) -> str:
+    found = re.fullmatch(r"(\w+)-(\w+)(?:/(\d+))?", part)
+    first, last = (unit.number(end) for end in found.groups()[:2]) if found else (None, None)
+    if not found or first is None or last is None or first < last:
+        return part
+    end = last if first == last else last + unit.size
+    numbers = range(first, end + 1, int(found[3] or 1))
+    return ",".join(str((number - unit.first) % unit.size + unit.first) for number in numbers)
 
 
-@dataclass(frozen=True, slots=True)
-class _Unit:
-    name: str
-    first: int
-    last: int
-    also: str = ""
-
-    @property
-    def range(self) -> str:
-        return f"{self.name}: {self.first} to {self.last}{self.also}"
-
-
-_UNITS: Final = (
-    _Unit("minute", 0, 59),
-    _Unit("hour", 0, 23),
-    _Unit("day of month", 1, 31, ", or `L` for the last"),
-    _Unit("month", 1, 12, ", or jan to dec"),
-    _Unit("day of week", 0, 7, " (both are Sunday), or sun to sat; all or none with `#` or `L`, as in `1#2` and `L5`"),
-)
 _FIELDS: Final = "five fields: minute, hour, day of month, month, day of week, such as `0 9 * * mon-fri`"
 _SHORT: Final = {
     "@yearly": "0 0 1 1 *",
@@ -178,7 +195,7 @@ def _read_scalar(value: Scalar) -> str:
     if len(fields) != len(_UNITS):
         said = f"{_FIELDS}; seconds and years are not read" if len(fields) > len(_UNITS) else _FIELDS
         raise refuse("bad-cron", f"`{value.written}` has {len(fields)} field{'s'[len(fields) == 1 :]}", said)
-    if strange := [word for word in re.findall(r"[^\W\d_]+|\?", value) if not _WORD.fullmatch(word)]:
+    if strange := [word for word in re.findall(r"[^\W\d_]+|\?", value) if word.lower() not in _WORDS]:
         raise _means_nothing(strange[0])
     try:
         cron = read(" ".join(fields))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from connect.errors import Location
 from connect.project.nodes import Block, Items, Node, Scalar, block, scalar
 from connect.project.reading import Reading
 from connect.vocabulary import Channel
@@ -21,17 +22,22 @@ def merge(under: Block, over: Block) -> Block:
     return made
 
 
-def origins(node: Node, path: str = "") -> Iterator[tuple[str, str]]:
+def origins(node: Node) -> Iterator[tuple[str, str]]:
     """(dotted path, `file:line`) of everything in a tree that stands in a file."""
+    yield from ((path, f"{place.file}:{place.line}") for path, place in places(node))
+
+
+def places(node: Node, path: str = "") -> Iterator[tuple[str, Location]]:
+    """(dotted path, place) of everything in a tree that stands in a file."""
     if node.place is not None and path:
-        yield path, f"{node.place.file}:{node.place.line}"
+        yield path, node.place
     children: Iterator[tuple[str, Node]] = iter(())
     if isinstance(node, Block):
         children = iter(node.items())
     elif isinstance(node, Items):
         children = ((str(number), inner) for number, inner in enumerate(node))
     for name, inner in children:
-        yield from origins(inner, f"{path}.{name}" if path else name)
+        yield from places(inner, f"{path}.{name}" if path else name)
 
 
 def filled(tree: Block, key: str, value: Scalar | None) -> Block:

@@ -163,7 +163,7 @@ def _brought_up(campaign: Campaign, schedule: Schedule, now: datetime) -> Schedu
         # A trigger that was edited into `immediate` while it was live has not become live by that.
         by_editing = isinstance(campaign.trigger, Immediate) and schedule.live_since is not None
         after = replace(after, spec=spec, fired=schedule.fired or by_editing, cursor=max(schedule.cursor, now))
-        if before != "event":  # polling otherwise than before loses no event
+        if isinstance(campaign.trigger, Event) and before != "event":  # polling at another pace loses no event
             after = replace(after, watermark=now)
     if not _is_live(campaign):
         return replace(after, live_since=None)

@@ -1,14 +1,13 @@
-"""When triggers fire: over daylight saving as Vixie cron has it, held against a scan of every minute."""
+"""When triggers fire: over daylight saving as Vixie cron has it. The oracle beside it asks more often."""
 
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
-from random import Random
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from connect.project.trigger import Immediate, Recurring, Scheduled
+from connect.project.trigger import Api, Event, Immediate, Recurring, Scheduled
 from connect.schedule.due import fire_times, latest_due, next_fire_times
 
 SYDNEY, NEW_YORK, LONDON, LORD_HOWE = "Australia/Sydney", "America/New_York", "Europe/London", "Australia/Lord_Howe"
@@ -83,9 +82,40 @@ def test_sunday_is_0_and_7():
     assert next_fire_times(every("0 9 * * 0"), start, 5) == next_fire_times(every("0 9 * * 7"), start, 5)
 
 
-def test_a_range_of_one_is_one():
+@pytest.mark.parametrize(
+    ("cron", "same"),
+    [
+        ("0 9-9 * * *", "0 9 * * *"),
+        ("0 9-9/2 * * *", "0 9 * * *"),
+        ("0 9 * * mon-1", "0 9 * * 1"),
+        ("0 9 * * 7-0", "0 9 * * 0"),
+        ("0 9 * * 0-7", "0 9 * * *"),
+        ("0 9 * * 5-7", "0 9 * * 0,5,6"),
+        ("0 9 * * Fri-MON", "0 9 * * 5,6,0,1"),
+        ("0 22-2 * * *", "0 22,23,0,1,2 * * *"),
+        ("0 22-5/3 * * *", "0 22,1,4 * * *"),
+        ("0 9 1 nov-feb *", "0 9 1 11,12,1,2 *"),
+        ("5/20 9 * * *", "5,25,45 9 * * *"),
+        ("0 9 L * *", "0 9 l * *"),
+    ],
+)
+def test_two_ways_to_say_the_same(cron, same):
     start = datetime(2026, 6, 1, tzinfo=UTC)
-    assert next_fire_times(every("0 9-9 * * *"), start, 3) == next_fire_times(every("0 9 * * *"), start, 3)
+    assert next_fire_times(every(cron), start, 40) == next_fire_times(every(same), start, 40)
+
+
+def test_every_day_in_numbers_is_a_restriction_and_a_star_is_none():
+    start, end = datetime(2026, 6, 1, tzinfo=UTC), datetime(2026, 7, 1, tzinfo=UTC)
+    assert len(fire_times(every("0 9 1-31 * 5"), start, end)) == 30
+    assert len(fire_times(every("0 9 13 * sun-sat"), start, end)) == 30
+    assert len(fire_times(every("0 9 * * 5"), start, end)) == 4
+
+
+def test_days_that_are_told_from_the_end_or_counted():
+    start = datetime(2028, 1, 1, tzinfo=UTC)
+    assert [time.day for time in next_fire_times(every("0 9 L * *"), start, 3)] == [31, 29, 31]
+    assert [time.day for time in next_fire_times(every("0 9 * * fri#2"), start, 3)] == [14, 11, 10]
+    assert [time.day for time in next_fire_times(every("0 9 * * L5"), start, 3)] == [28, 25, 31]
 
 
 def test_the_31st_skips_short_months():
@@ -125,9 +155,34 @@ def test_times_are_utc_and_ascend_and_windows_add_up():
     assert [time for time in pieces if time <= end] == whole
 
 
-def test_immediate_has_no_fire_times_and_scheduled_has_one():
+def test_times_that_are_far_apart():
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    leap = next_fire_times(every("0 0 29 2 *"), start, 20)
+    assert [time.year for time in leap] == list(range(2028, 2076, 4))  # no further than fifty years
+    assert [time.year for time in next_fire_times(every("0 0 * 2 5#5"), start, 2)] == [2036, 2064]
+
+
+def test_a_year_of_minutes():
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    year = fire_times(every("* * * * *", SYDNEY), start, start + timedelta(days=365))
+    assert year == [start + timedelta(minutes=minute) for minute in range(1, 365 * 1440 + 1)]
+
+
+def test_polls_are_on_a_grid_that_nobody_has_to_remember():
+    poll = Event(type="event", every=timedelta(minutes=25))
+    start = datetime(2026, 6, 1, tzinfo=UTC)
+    times = next_fire_times(poll, start, 60)
+    assert {int(time.timestamp()) % 1500 for time in times} == {0}
+    assert len(times) == 60
+    assert times[0] > start
+    assert fire_times(poll, times[0], times[2]) == times[1:3]
+    assert fire_times(poll, times[0], times[0] + timedelta(minutes=24)) == []
+
+
+def test_immediate_and_api_have_no_fire_times_and_scheduled_has_one():
     now = datetime(2026, 6, 1, tzinfo=UTC)
     assert fire_times(Immediate(type="immediate"), now - timedelta(days=999), now) == []
+    assert next_fire_times(Api(type="api"), now, 3) == []
     once = Scheduled(type="scheduled", at=now)
     assert fire_times(once, now - timedelta(days=1), now) == [now]
     assert next_fire_times(once, now, 5) == []
@@ -140,95 +195,6 @@ def test_what_is_due_is_the_latest_within_the_grace():
     assert latest_due(daily, nine + timedelta(hours=5, minutes=59)) == nine
     assert latest_due(daily, nine + timedelta(hours=6)) is None
     assert latest_due(every("0 * * * *"), nine + timedelta(minutes=30)) == nine
-
-
-# The oracle: every minute of real time, read off the wall
-
-
-class Scan:
-    """A cron that only knows whether a wall time fits."""
-
-    RANGES = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
-
-    def __init__(self, cron: str) -> None:
-        fields = cron.split()
-        self.minute, self.hour, self.day, self.month, week = map(self._read, fields, self.RANGES)
-        self.weekday = {number % 7 for number in week}
-        self.both = fields[2].startswith("*") or fields[4].startswith("*")
-        self.follows_the_clock = fields[0].startswith("*") or fields[1].startswith("*")
-
-    @staticmethod
-    def _read(field: str, bounds: tuple[int, int]) -> set[int]:
-        found: set[int] = set()
-        for part in field.split(","):
-            span, _, step = part.partition("/")
-            low, _, high = span.partition("-")
-            first, last = bounds if low == "*" else (int(low), int(high or low))
-            found |= set(range(first, last + 1, int(step or 1)))
-        return found
-
-    def fits(self, wall: datetime) -> bool:
-        if wall.minute not in self.minute or wall.hour not in self.hour or wall.month not in self.month:
-            return False
-        days = wall.day in self.day, wall.isoweekday() % 7 in self.weekday
-        return all(days) if self.both else any(days)
-
-    def fires(self, zone: str, start: datetime, end: datetime) -> list[datetime]:
-        """In (start, end], both whole minutes."""
-        local, minute = ZoneInfo(zone), timedelta(minutes=1)
-        found, seen, now = [], set(), start - timedelta(hours=3)
-        before = now.astimezone(local).replace(tzinfo=None)
-        while now < end:
-            now += minute
-            wall = now.astimezone(local).replace(tzinfo=None)
-            skipped = [before + minute * n for n in range(1, (wall - before) // minute)]
-            fits = self.fits(wall) and (self.follows_the_clock or wall not in seen)
-            if fits or (not self.follows_the_clock and any(map(self.fits, skipped))):
-                found.append(now)
-            seen.add(wall)
-            before = wall
-        return [time for time in found if start < time <= end]
-
-
-def a_field(random: Random, low: int, high: int) -> str:
-    kind = random.random()
-    if kind < 0.3:
-        return "*"
-    if kind < 0.45:
-        return f"*/{random.randint(2, 7)}"
-    if kind < 0.6:
-        first = random.randint(low, high - 1)
-        return f"{first}-{random.randint(first + 1, high)}"
-    return ",".join(map(str, sorted({random.randint(low, high) for _ in range(random.randint(1, 3))})))
-
-
-def an_expression(random: Random) -> str:
-    """Mostly about the hours in which clocks change."""
-    minute = random.choice(["0", "15", "30", "45", "0,30", a_field(random, 0, 59)])
-    hour = random.choice(["1", "2", "3", "1-3", "*", "0,2", a_field(random, 0, 23)])
-    return f"{minute} {hour} {random.choice(['*', '*', a_field(random, 1, 28)])} * " + random.choice(
-        ["*", "*", a_field(random, 0, 6)]
-    )
-
-
-MORE_ZONES = ("Africa/Cairo", "America/Santiago", "Africa/Casablanca", "Asia/Beirut", "America/Havana", "UTC")
-
-
-def days_of_change(zone: str) -> list[date]:
-    local, days = ZoneInfo(zone), []
-    for day in range(365):
-        noon = datetime(2026, 1, 1, 12, tzinfo=UTC) + timedelta(days=day)
-        if noon.astimezone(local).utcoffset() != (noon + timedelta(days=1)).astimezone(local).utcoffset():
-            days.append(noon.date())
-    return days or [date(2026, 6, 1)]
-
-
-@pytest.mark.parametrize("zone", [*CHANGES, *MORE_ZONES])
-def test_against_a_scan_of_every_minute_around_each_change(zone):
-    random = Random(f"minutes of {zone}")
-    for day in days_of_change(zone):
-        start = datetime(day.year, day.month, day.day, tzinfo=UTC) - timedelta(hours=12)
-        end = start + timedelta(days=3)
-        for _ in range(12):
-            cron = an_expression(random)
-            assert fire_times(every(cron, zone), start, end) == Scan(cron).fires(zone, start, end), (cron, zone, day)
+    yearly = every("0 9 1 6 *", grace=timedelta(days=366))
+    assert latest_due(yearly, nine + timedelta(days=364)) == nine
+    assert latest_due(Immediate(type="immediate"), nine) is None

@@ -1,0 +1,274 @@
+"""`connect daemon`: a loop that follows the triggers and works on the runs that they give. Any number may run at once.
+
+    read again    when the project's files have changed
+    follow        what has come due becomes runs in the ledger
+    take up       runs that wait, of whichever daemon or by hand
+    beat          "I am alive", in the ledger
+    rest          until the next of these is due
+
+The loop never dies of what is wrong outside: a ledger that is away is waited for, a broken file leaves what was good.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+
+from connect.clock import Clock
+from connect.errors import ConnectError, OutsideError
+from connect.ledger.owner import Owner
+from connect.ledger.records import DaemonRecord
+from connect.ledger.store import Ledger
+from connect.schedule.following import Following, MakeRun
+from connect.schedule.house import Changes, House
+from connect.schedule.log import Log
+from connect.schedule.notify import Notifier
+from connect.schedule.turns import Turns, Work
+from connect.schedule.watching import Watch
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Seconds."""
+
+    look: float = 5.0
+    """Between two looks at the files, and at what others have put into the ledger."""
+    beat: float = 15.0
+    shortest: float = 0.2
+    longest: float = 15.0
+    """The loop rests neither shorter nor longer than this: clocks are set while it does."""
+    drain: float = 50.0
+    """How long runs have to stop well: less than a service manager waits before it kills."""
+    stuck: float = 300.0
+    """A loop that has not come round for so long is not alive."""
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What a daemon works with."""
+
+    ledger: Ledger
+    clock: Clock
+    log: Log
+    make_run: MakeRun
+    work: Work
+    notifier: Notifier = field(default_factory=Notifier)
+    runs: int = 4
+    """How many it works on at a time."""
+    version: str = ""
+    owner: Owner = field(default_factory=Owner.here)
+    pace: Pace = Pace()
+
+
+class Daemon:
+    """Make the Watch before the House, so that nothing is missed between them."""
+
+    def __init__(self, house: House, watch: Watch, tools: Tools) -> None:
+        self.house = house
+        self._watch, self._tools = watch, tools
+        self._clock, self._log, self._pace = tools.clock, tools.log, tools.pace
+        self._following = Following(house, tools.ledger, tools.clock, tools.make_run, tools.log)
+        self._turns = Turns(tools.ledger, tools.clock, tools.work, tools.runs, tools.log)
+        self._started_at = tools.clock.now()
+        self._asked = asyncio.Event()
+        """Somebody wants the files to be read again."""
+        self._next_look = self._next_beat = self._came_round = tools.clock.monotonic()
+        self._away = False
+        self._stopping = False
+        self._state = house.project.state
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Follow and work until `stop` is set; then let the runs stop well, within the drain, and leave."""
+        self._greet()
+        async with self._on_duty(stop):
+            while not stop.is_set():
+                seconds = await self.tick()
+                await self._rest(seconds, stop)
+
+    async def run_once(self, stop: asyncio.Event) -> None:
+        """Do what is due now, until nothing of it is left to do here; then leave."""
+        self._greet()
+        async with self._on_duty(stop):
+            while not stop.is_set():
+                self._next_look = self._clock.monotonic()
+                await self.tick()
+                if not self._turns:
+                    return
+                await _first(self._turns.has_room.wait(), stop.wait())
+
+    def reload(self) -> None:
+        """Read the files again at once, and look at every campaign as if the daemon had just begun (SIGHUP)."""
+        self._asked.set()
+
+    def abandon(self) -> None:
+        """Do not wait for runs to stop well (the second SIGTERM)."""
+        self._stopping = True
+        self._turns.abandon()
+
+    async def tick(self) -> float:
+        """Do once what is due now; returns the seconds until the next look. Raises nothing that is wrong outside."""
+        self._came_round = self._clock.monotonic()
+        try:
+            await self._read_again()
+            await self._follow()
+            await self._take_up()
+            await self._beat()
+        except OutsideError as problem:
+            self._is_away(problem)
+            return self._pace.longest
+        except Exception as problem:  # noqa: BLE001 - a daemon that died of a bug would send nothing at all
+            self._log.trouble("daemon-trouble", problem)
+            return self._pace.longest
+        self._is_back()
+        self._tools.notifier.status(self.summary)
+        return self._until_next()
+
+    @property
+    def summary(self) -> str:
+        """What it does, in one line."""
+        live = sum(campaign.status.value == "live" for campaign in self.house.campaigns.values())
+        return f"{live} live campaigns, works on {len(self._turns)} runs"
+
+    def _greet(self) -> None:
+        project = self.house.project
+        self._log.info(
+            "daemon-started", target=project.target, mode=project.mode.value, campaigns=len(self.house.campaigns)
+        )
+        self._tell_problems(Changes(problems=self.house.problems))
+        self._tools.notifier.ready()
+
+    # One after the other
+
+    async def _read_again(self) -> None:
+        asked = self._asked.is_set()
+        looked = self._is_due(self._next_look) or self._watch.unsettled
+        if not asked and not (looked and await asyncio.to_thread(self._watch.changed, self._clock.monotonic())):
+            return
+        self._asked.clear()
+        self._tools.notifier.reloading()
+        try:
+            await asyncio.to_thread(self._watch.reading)
+            changes = await asyncio.to_thread(self.house.reload)
+        finally:
+            self._tools.notifier.ready()
+        self._heard(changes, everything=asked)
+
+    def _heard(self, changes: Changes, *, everything: bool) -> None:
+        project = self.house.project
+        self._log.redactor = project.redactor
+        self._tell_problems(changes)
+        self._log.info("files-read", changed=len(changes.campaigns), gone=len(changes.gone))
+        if changes.project and project.state != self._state:
+            self._log.warning("restart-needed", reason="`state` is another ledger now, which takes a restart")
+        self._following.hear(changes, everything=everything)
+
+    def _tell_problems(self, changes: Changes) -> None:
+        for problem in changes.problems:
+            self._log.trouble("file-broken", ConnectError(problem))
+        for name in changes.kept:
+            self._log.warning("campaign-kept", campaign=name, reason="its file is broken; its last good version stays")
+        for file in changes.mended:
+            self._log.info("file-mended", file=file or "connect.yml")
+
+    async def _follow(self) -> None:
+        if self._following.due_in <= 0 and not self._stopping:
+            await asyncio.to_thread(self._following.look)
+            self._next_look = self._clock.monotonic()  # it may have given work
+
+    async def _take_up(self) -> None:
+        if self._stopping or not (self._is_due(self._next_look) or self._turns.has_room.is_set()):
+            return
+        self._next_look = self._clock.monotonic() + self._pace.look
+        await self._turns.take_up(self._following.mode)
+
+    async def _beat(self) -> None:
+        if self._is_due(self._next_beat):
+            await asyncio.to_thread(self._tools.ledger.beat, self._record())
+            self._next_beat = self._clock.monotonic() + self._pace.beat
+
+    def _record(self) -> DaemonRecord:
+        return DaemonRecord(
+            owner=str(self._tools.owner),
+            mode=self._following.mode,
+            version=self._tools.version,
+            started_at=self._started_at,
+            beat_at=self._clock.now(),
+            runs=len(self._turns),
+        )
+
+    def _is_due(self, monotonic: float) -> bool:
+        return monotonic <= self._clock.monotonic()
+
+    def _until_next(self) -> float:
+        coming = min(self._next_look, self._next_beat) - self._clock.monotonic()
+        if self._watch.unsettled:
+            coming = min(coming, 1.0)
+        return max(self._pace.shortest, min(self._pace.longest, coming, self._following.due_in))
+
+    def _is_away(self, problem: OutsideError) -> None:
+        if not self._away:
+            self._log.trouble("ledger-away", problem)
+            self._tools.notifier.status(f"waits for the ledger: {problem.problems[0].message}")
+        self._away = True
+
+    def _is_back(self) -> None:
+        if self._away:
+            self._log.info("ledger-back")
+        self._away = False
+
+    # Around the loop
+
+    async def _rest(self, seconds: float, stop: asyncio.Event) -> None:
+        """Until then, or until there is something to do before."""
+        await _first(self._clock.sleep(seconds), stop.wait(), self._asked.wait(), self._woken())
+
+    async def _woken(self) -> None:
+        """A run has ended: there is room for another. Not at once, should it have ended as soon as it began."""
+        await self._turns.has_room.wait()
+        await self._clock.sleep(self._pace.shortest)
+
+    @asynccontextmanager
+    async def _on_duty(self, stop: asyncio.Event) -> AsyncIterator[None]:
+        tasks = [asyncio.create_task(self._stop_runs(stop)), asyncio.create_task(self._keep_alive())]
+        try:
+            yield
+        finally:
+            await self._leave()
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+
+    async def _stop_runs(self, stop: asyncio.Event) -> None:
+        """The runs are asked to stop at once, whatever the loop is waiting for."""
+        await stop.wait()
+        self._stopping = True
+        self._turns.stop()
+
+    async def _keep_alive(self) -> None:
+        """Tell the service manager that the loop comes round."""
+        every = self._tools.notifier.alive_every
+        while every is not None:
+            if self._clock.monotonic() - self._came_round < self._pace.stuck:
+                self._tools.notifier.alive()
+            await self._clock.sleep(every)
+
+    async def _leave(self) -> None:
+        self._stopping = True
+        self._tools.notifier.stopping()
+        self._log.info("daemon-stopping", runs=len(self._turns))
+        await self._turns.end(self._pace.drain)
+        with suppress(ConnectError):
+            await asyncio.to_thread(self._tools.ledger.leave, str(self._tools.owner))
+        self._log.info("daemon-stopped")
+
+
+async def _first(*waits: Awaitable[object]) -> None:
+    """Wait for the first of these, and forget the others."""
+    tasks = [asyncio.ensure_future(wait) for wait in waits]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
