@@ -33,6 +33,8 @@ _FIELDS = [SLICES.c[field.name] for field in fields(Slice)]
 
 
 def insert_new(connection: Connection, run_id: str, new: Sequence[NewSlice], now: datetime) -> None:
+    if not new:
+        raise ValueError("a run has one slice at least")
     nobodys = {"run_id": run_id, "owner": _NOBODY, "epoch": 0, "lease_until": now}
     connection.execute(insert(SLICES), [nobodys | asdict(slice) for slice in new])
 

@@ -15,10 +15,9 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, bindparam, delete, select, update
 
-from connect.clock import Clock
 from connect.ledger.many import insert_on
-from connect.ledger.place import Place
 from connect.ledger.records import Bucket, Slots
+from connect.ledger.scope import Scope
 from connect.ledger.tables import BUCKETS, EPOCH
 
 _Standing = tuple[datetime, datetime]
@@ -30,12 +29,12 @@ _MOVE = (
 )
 
 
-def take(connection: Connection, place: Place, clock: Clock, buckets: Sequence[Bucket], count: int) -> Slots:
+def take(connection: Connection, scope: Scope, buckets: Sequence[Bucket], count: int) -> Slots:
     """So many slots that all of these buckets have room for, as early as can be."""
     if count < 1 or not buckets:
         raise ValueError("slots are taken one at least, and from a bucket")
     before = _hold(connection, [bucket.name for bucket in buckets])
-    now = place.now(connection, clock)  # only now: it may have taken a while until others let go
+    now = scope.now(connection)  # only now: it may have taken a while until others let go
     first = max(now, *(_free_at(standing, now) for standing in before.values()))
     spacing = max(bucket.spacing for bucket in buckets)
     last = first + (count - 1) * spacing

@@ -33,6 +33,7 @@ from connect.ledger.records import (
     Tally,
 )
 from connect.ledger.schema import ensure, touch
+from connect.ledger.scope import Scope
 from connect.ledger.tables import EPOCH
 from connect.ledger.transactions import Line, Transactions
 from connect.vocabulary import Mode, RunState
@@ -51,6 +52,7 @@ class Ledger:
         self.target = target
         self.clock = clock
         self._place = place
+        self._scope = Scope(target, place, clock)
         self._engine = engine
         self._transactions = Transactions(place, engine)
 
@@ -105,12 +107,9 @@ class Ledger:
         waiting to go on, or, without `again`, if it has already run live. A run that is queued or skipped is only
         in the way of another of its fire time, and has no slices.
         """
-
         return self.transact(
-            lambda connection: lifecycle.create(
-                connection, self._place, self.target, run, self.clock.now(), again=again
-            ),
-            lambda connection, made: lifecycle.is_created(connection, self._place, self.target, made),
+            lambda connection: lifecycle.create(connection, self._scope, run, again),
+            lambda connection, made: lifecycle.is_created(connection, self._scope, made),
         )
 
     def start_run(
@@ -127,10 +126,8 @@ class Ledger:
         `run-ended` or `unknown-run`.
         """
         return self.transact(
-            lambda connection: lifecycle.start(
-                connection, self._place, run_id, audience_rows, tallies, slices, self.clock.now()
-            ),
-            lambda connection, started: lifecycle.is_started(connection, self._place, started),
+            lambda connection: lifecycle.start(connection, self._scope, run_id, audience_rows, tallies, slices),
+            lambda connection, started: lifecycle.is_started(connection, self._scope, started),
         )
 
     def run(self, run_id: str) -> RunRecord | None:
@@ -178,8 +175,8 @@ class Ledger:
     def set_state(self, run_id: str, state: RunState, reason: str, *, slice: Slice | None = None) -> None:
         """Pause, stop or go on. Runs end through `finish`, and queued ones begin through `start_run`.
 
-        Raises UserError `run-ended`, `run-queued` or `unknown-run`.
-        With a slice, only its holder may, who lets go of it with that (raises LeaseLost).
+        With a slice, only its holder may, who lets go of it with that (raises LeaseLost). Raises UserError
+        `run-ended`, `run-queued` or `unknown-run`.
         """
         if state.ended:
             raise ValueError("a run ends through finish(), which also erases its secrets")
@@ -213,11 +210,8 @@ class Ledger:
         """
         if not state.ended:
             raise ValueError(f"{state} does not end a run")
-
         self.transact(
-            lambda connection: lifecycle.finish(
-                connection, self._place, run_id, state, reason, slice, self.clock.now()
-            ),
+            lambda connection: lifecycle.finish(connection, self._scope, run_id, state, reason, slice),
             lambda connection, _: lifecycle.is_finished(connection, run_id, state, reason),
         )
         self._forget()
@@ -233,20 +227,9 @@ class Ledger:
         Raises SliceHeld if others work on all that is open, SlicesClosed if all that is left opens later. Raises
         UserError `run-ended`, `run-queued` or `unknown-run`.
         """
-
-        def claim(connection: Connection) -> Slice:
-            slices.hold(connection, run_id)
-            runs.must_have_begun(connection, run_id)
-            claimed, taken_over = slices.claim(connection, run_id, owner, self._now(connection), lease)
-            if taken_over:
-                runs.tell_recoveries(connection, run_id)
-            return claimed
-
-        def is_claimed(connection: Connection, claimed: Slice) -> bool:
-            slices.hold(connection, run_id)
-            return claimed in slices.of_run(connection, run_id)
-
-        return self.transact(claim, is_claimed)
+        return self.transact(
+            lambda connection: lifecycle.claim(connection, self._scope, run_id, owner, lease), lifecycle.stands
+        )
 
     def renew(self, slice: Slice, lease: timedelta) -> Slice:
         """Hold on to a slice for another lease from now. Raises LeaseLost."""
@@ -268,18 +251,10 @@ class Ledger:
 
         Raises LeaseLost.
         """
-
-        def park(connection: Connection) -> Slice:
-            slices.fence(connection, slice)
-            parked = slices.park(connection, slice, opens_at, closes_at)
-            runs.note(connection, slice.run_id, reason, self.clock.now())
-            return parked
-
-        def is_parked(connection: Connection, parked: Slice) -> bool:
-            slices.hold(connection, slice.run_id)
-            return parked in slices.of_run(connection, slice.run_id)
-
-        self.transact(park, is_parked)
+        self.transact(
+            lambda connection: lifecycle.park(connection, self._scope, slice, opens_at, closes_at, reason),
+            lifecycle.stands,
+        )
 
     def end_slice(self, slice: Slice) -> bool:
         """Everything in this slice is settled. True when it was the last: then the run is completed, as by `finish`.
@@ -288,7 +263,7 @@ class Ledger:
         Raises LeaseLost.
         """
         is_last = self.transact(
-            lambda connection: lifecycle.end_slice(connection, slice, self.clock.now()),
+            lambda connection: lifecycle.end_slice(connection, self._scope, slice),
             lambda connection, _: lifecycle.slice_is_ended(connection, slice),
         )
         if is_last:
@@ -324,13 +299,13 @@ class Ledger:
         somebody was faster, and nothing is written.
         """
         return self.transact(
-            lambda connection: lifecycle.follow(connection, self.target, schedule, runs, self.clock.now()),
+            lambda connection: lifecycle.follow(connection, self._scope, schedule, runs),
             lambda connection, after: schedules.is_put(connection, self.target, after),
         )
 
     def take_slots(self, buckets: Sequence[Bucket], count: int) -> Slots:
         """Dated permissions to send so many messages, that keep the rates of all these buckets."""
-        return self.transact(lambda connection: slots.take(connection, self._place, self.clock, buckets, count))
+        return self.transact(lambda connection: slots.take(connection, self._scope, buckets, count))
 
     def beat(self, daemon: DaemonRecord) -> None:
         """Say that a daemon is alive, now by the ledger's clock."""
@@ -384,7 +359,7 @@ class Ledger:
 
     def _now(self, connection: Connection) -> datetime:
         """The instant for leases."""
-        return self._place.now(connection, self.clock)
+        return self._scope.now(connection)
 
     def _forget(self) -> None:
         with self._place.trouble():
