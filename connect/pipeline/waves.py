@@ -61,11 +61,12 @@ class Timing(Windows):
 
     def slices(self, places: Iterable[Place], now: datetime) -> tuple[NewSlice, ...]:
         """The work of a run that starts now: waves × batches, as they open. `places` are those of the audience."""
-        waves = self.waves(places) if self.waits else {AT_ONCE}
-        found = [one for wave in self.in_order(waves) for one in self._batches(wave, now)]
+        people = frozenset(places)
+        waves = self.waves(people) if self.waits else {AT_ONCE}
+        found = [one for wave in self.in_order(waves) for one in self._batches(wave, people, now)]
         return tuple(sorted(found, key=lambda one: one.opens_at or now))
 
-    def _batches(self, wave: str, now: datetime) -> list[NewSlice]:
+    def _batches(self, wave: str, places: frozenset[Place], now: datetime) -> list[NewSlice]:
         """Equal parts of a wave; the first opens with it, the others one after the other."""
         batches = self.batches if self.live else None
         count, every = (batches.count, batches.every) if batches else (1, timedelta(0))
@@ -73,44 +74,48 @@ class Timing(Windows):
         found = []
         for number in range(count):
             at = begins + number * every
-            window = self.reopens(wave, at)
+            window = self.reopens(wave, at, places)
             opens = max(window.opens, at)
             at_once = opens <= now and window == self.window_of(wave)
             found.append(NewSlice(*_part(number, count), wave, None if at_once else opens, window.closes))
         return found
 
-    def reopens(self, wave: str, at: datetime) -> Window:
+    def reopens(self, wave: str, at: datetime, places: Collection[Place] | None = None) -> Window:
         """The window of a wave at this instant or, when it has closed, the next one that is right for all its zones.
 
         Who is in it stays as it is. Zones that were in one wave may drift apart over daylight saving: then it opens
         with the last and closes with the first of them. Where it never does, it opens with the first, and those who
         would be met in quiet hours are skipped; so it is, at once, where nobody in it may be deferred.
+        `places` are those of the audience; where they are not known, everywhere on earth.
         """
         window = self.window_of(wave)
         if window.closes is None or at < window.closes:
             return window
-        clocks = self._members.get(wave, frozenset())
+        clocks = (self._clocks_on_earth if places is None else self._clocks_of_waves(places)).get(wave, frozenset())
         if all(clock.quiet.skips for clock in clocks):
             return Window(at)
         opens = quiet.ends(clocks, at)
         if opens is not None:
             return Window(opens, quiet.begins(clocks, opens))
+        alone = [(clock, opened) for clock in clocks if (opened := quiet.ends([clock], at))]
         return min(
-            (Window(alone, clock.next_change(alone)) for clock in clocks if (alone := quiet.ends([clock], at))),
-            key=lambda one: one.opens,
+            (Window(opened, quiet.begins([clock], opened)) for clock, opened in alone), key=lambda one: one.opens
         )
 
     @cached_property
-    def _members(self) -> dict[str, frozenset[Clock]]:
-        """Wave → the clocks of all zones on earth that are in it."""
+    def _clocks_on_earth(self) -> dict[str, frozenset[Clock]]:
         countries = {"", *quiet.special_countries(self.written)}
         zones = {(zone,) for zone in available_timezones() - {"Factory", "localtime"}} | all_phone_zones() | {()}
-        members: dict[str, frozenset[Clock]] = {}
-        for place in (Place(zone, country) for zone in zones for country in countries):
+        return self._clocks_of_waves(Place(zone, country) for zone in zones for country in countries)
+
+    def _clocks_of_waves(self, places: Iterable[Place]) -> dict[str, frozenset[Clock]]:
+        """Wave → the clocks of all of these places that are in it."""
+        found: dict[str, frozenset[Clock]] = {}
+        for place in places:
             for channels, window in self._windows(place):
                 wave = self.wave_of(window)
-                members[wave] = members.get(wave, frozenset()) | self.clocks(channels, place)
-        return members
+                found[wave] = found.get(wave, frozenset()) | self.clocks(channels, place)
+        return found
 
 
 class Turn:
