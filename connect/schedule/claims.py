@@ -164,7 +164,7 @@ def _brought_up(campaign: Campaign, schedule: Schedule, now: datetime) -> Schedu
         by_editing = isinstance(campaign.trigger, Immediate) and schedule.live_since is not None
         after = replace(after, spec=spec, fired=schedule.fired or by_editing, cursor=max(schedule.cursor, now))
         if isinstance(campaign.trigger, Event) and before != "event":  # polling at another pace loses no event
-            after = replace(after, watermark=now)
+            after = replace(after, watermark=max(schedule.watermark or now, now))
     if not _is_live(campaign):
         return replace(after, live_since=None)
     return after if after.live_since else _live_again(after, now)

@@ -134,7 +134,7 @@ def _polls(schedule: Schedule, trigger: Event, now: datetime) -> list[_Poll]:
 
 def _stale(schedule: Schedule, trigger: Event, now: datetime) -> datetime | None:
     """The latest poll that is too old to run. The grid is regular, so nobody has to walk along a year of it."""
-    oldest = now - max(trigger.grace, ON_TIME)
+    oldest = now - max(trigger.grace, ON_TIME) - timedelta(microseconds=1)
     polls = (
         due.fire_times(trigger, max(schedule.cursor, oldest - trigger.every), oldest)
         if oldest > schedule.cursor
