@@ -12,7 +12,7 @@ MISTAKES = [
     ("trigger: {type: immediate", "yaml-syntax", "", ""),
     ("trigger: {type: imediate}", "bad-value", "imediate", "did you mean `immediate`?"),
     ("triger: {type: immediate}", "unknown-key", "triger", "did you mean `trigger`?"),
-    ('trigger: {type: recurring, cron: "0 25 * * *"}', "bad-cron", '"0 25', "five fields"),
+    ('trigger: {type: recurring, cron: "0 25 * * *"}', "bad-cron", '"0 25', "hour: 0 to 23"),
     ('trigger: {type: recurring, cron: "0 9 30 2 *"}', "bad-cron", '"0 9 30', ""),
     (
         'trigger: {type: recurring, cron: "0 9 * * *", timezone: Australia/Sidney}',
