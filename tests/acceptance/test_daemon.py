@@ -79,6 +79,21 @@ def launched(shop):
     return launch
 
 
+def draft(shop):
+    """The campaign is there, and does not fire yet."""
+    shop.campaign()
+    _replace(shop, "status: live", "status: draft")
+
+
+def become_live(shop):
+    _replace(shop, "status: draft", "status: live")
+
+
+def _replace(shop, old, new):
+    file = shop.root / "campaigns" / "news.yml"
+    file.write_text(file.read_text().replace(old, new))
+
+
 def states(shop):
     return [(run["campaign"], run["state"]) for run in shop.runs()]
 
@@ -88,10 +103,10 @@ def status(shop):
 
 
 def test_what_becomes_live_is_sent_once_and_sigterm_ends_well(shop, daemon):
-    shop.people(20)
+    draft(shop.people(20))
     first = daemon()
-    first.until("daemon-started")
-    shop.campaign()
+    first.until("campaign-adopted", campaign="news")
+    become_live(shop)
     first.until("run-completed", campaign="news")
     assert status(shop)["alive"] == 1
     first.signal(signal.SIGTERM)
@@ -225,10 +240,11 @@ def test_sighup_reads_the_files_at_once(shop, daemon):
 
 
 def test_pausing_holds_for_a_daemon_that_runs(shop, daemon):
+    draft(shop.people(20))
     first = daemon()
-    first.until("daemon-started")
-    shop.people(20).campaign()
+    first.until("campaign-adopted", campaign="news")
     assert shop.connect("pause", "news").returncode == 0
+    become_live(shop)
 
     first.until("fire-time-skipped", campaign="news", reason="paused by hand")
     first.signal(signal.SIGTERM)
