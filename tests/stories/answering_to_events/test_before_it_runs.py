@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -142,3 +144,17 @@ def test_nulls_are_looked_for_in_the_last_hour(shop: Any) -> None:
 
     assert (warning.severity, warning.code) == ("warning", "null-values")
     assert "is null in 2 rows" in warning.message
+
+
+def test_real_rows_are_those_of_the_last_hour(shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = datetime.now(UTC)
+    times = [now - timedelta(hours=2), now - timedelta(minutes=30), now + timedelta(hours=2)]
+    rows = [(1, "ada@mail.example", "Ada", number, "Tea", at) for number, at in enumerate(times)]
+    shop.table("orders", TABLE, rows)
+    shop.cells.clear()  # `--real` shows them, at a terminal
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+
+    ended = shop.connect("preview", "hello", "--real", "--json")
+
+    assert ended.code == 0, ended.err
+    assert [one["text"].partition("order ")[2][:1] for one in ended.json] == ["1"]

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from connect.providers import memory
+from connect.providers.interface import Receipt, Status
 from tests.stories.answering_to_events.test_before_it_runs import ORDERS, TABLE
 from tests.stories.conftest import LIVE
 
@@ -120,3 +122,31 @@ def test_limits_hold_for_a_window(shop: Any) -> None:
 
     assert ended.code == 2
     assert orders(shop) == []
+
+
+def test_a_run_that_was_interrupted_goes_on_with_its_own_window(shop: Any) -> None:
+    window = ["--since", "2026-03-10T11:00", "--until", "2026-03-10T12:00"]
+    memory.script("mail", lambda outgoing, attempt: Receipt(Status.config))
+    assert shop.run("hello", *window).code == 3
+    assert [state for _, _, state in shop.ledger] == ["paused"]
+    memory.script("mail", None)
+
+    other = shop.run("hello", "--since", "2026-03-10T12:00", "--until", "2026-03-10T13:00")
+    assert (other.code, other.error.code) == (2, "window-unfinished")
+    assert orders(shop) == []
+
+    ended = shop.run("hello")
+    assert (ended.code, orders(shop)) == (0, [101, 102])
+    assert "up to Tue 2026-03-10 12:00 AEDT (60 minutes)" in ended.err
+    assert [state for _, _, state in shop.ledger] == ["completed"]
+
+
+def test_the_same_command_goes_on_with_it_too(shop: Any) -> None:
+    window = ["--since", "2026-03-10T11:00", "--until", "2026-03-10T12:00"]
+    memory.script("mail", lambda outgoing, attempt: Receipt(Status.config))
+    shop.run("hello", *window)
+    memory.script("mail", None)
+
+    assert shop.run("hello", *window).code == 0
+    assert orders(shop) == [101, 102]
+    assert [state for _, _, state in shop.ledger] == ["completed"]
