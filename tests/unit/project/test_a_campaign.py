@@ -104,7 +104,23 @@ def test_what_triggers_say_of_missed_and_overlapping_fire_times(folder, campaign
     assert (plain.timezone, plain.local_time) == ("Australia/Sydney", False)
     told = trigger("{type: scheduled, at: 2026-10-04T02:30, local_time: true, missed: skip, overlap: skip, grace: 2d}")
     assert (told.missed, told.overlap, told.grace) == (Missed.skip, Overlap.skip, timedelta(days=2))
-    assert (told.at, told.local_time) == (datetime(2026, 10, 3, 16, 30, tzinfo=UTC), True)
+    assert (told.at, told.local_time) == (datetime(2026, 10, 3, 16, tzinfo=UTC), True)  # the end of the gap
+
+
+@pytest.mark.parametrize(
+    ("at", "instant"),
+    [
+        ("2026-10-04T01:59:59", "2026-10-03T15:59:59Z"),
+        ("2026-10-04T02:00", "2026-10-03T16:00Z"),  # the clock goes from 2:00 to 3:00
+        ("2026-10-04T02:30:15", "2026-10-03T16:00Z"),
+        ("2026-10-04T03:00", "2026-10-03T16:00Z"),
+        ("2026-04-05T02:30", "2026-04-04T15:30Z"),  # twice: the first
+        ("2026-04-05T02:30+10:00", "2026-04-04T16:30Z"),
+    ],
+)
+def test_a_local_time_on_the_day_of_a_change(folder, campaign_text, at, instant):
+    loaded = folder.campaign(campaign_text(trigger=f"trigger: {{type: scheduled, at: {at}}}"))
+    assert loaded.campaign.trigger.at == datetime.fromisoformat(instant)
 
 
 def test_events_and_calls(folder, campaign_text):
