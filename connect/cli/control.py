@@ -13,6 +13,8 @@ from connect.cli.options import Debug, Json, ModeOption, ProjectFolder, Target, 
 from connect.cli.terminal import err, out, print_json
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from connect.cli.steering import Change, Steered
     from connect.ledger.records import NewRun, RunRecord, Schedule
     from connect.project.campaign import Campaign
@@ -90,24 +92,22 @@ def _steer(project: Project, name: str, change: Change) -> tuple[Steered, RunRec
     """(the campaign after the change, its run that has not ended)"""
     from connect.cli.opening import ledger_of
     from connect.cli.steering import steer
-    from connect.clock import SystemClock
 
     with ledger_of(project) as ledger:
-        return steer(project, ledger, name, SystemClock().now(), change), ledger.unfinished(project.mode, name)
+        return steer(project, ledger, name, ledger.now(), change), ledger.unfinished(project.mode, name)
 
 
-def _paused(campaign: Campaign | None, schedule: Schedule) -> tuple[Schedule, Sequence[NewRun]]:
+def _paused(campaign: Campaign | None, schedule: Schedule, now: datetime) -> tuple[Schedule, Sequence[NewRun]]:
     return replace(schedule, paused=True), ()
 
 
 def _resumed(project: Project) -> Change:
     """What came due while it was paused is skipped first: perhaps no daemon was there to do so."""
 
-    def change(campaign: Campaign | None, schedule: Schedule) -> tuple[Schedule, Sequence[NewRun]]:
-        from connect.clock import SystemClock
+    def change(campaign: Campaign | None, schedule: Schedule, now: datetime) -> tuple[Schedule, Sequence[NewRun]]:
         from connect.schedule.claims import decide
 
-        decision = decide(campaign, schedule, SystemClock().now()) if campaign and schedule.paused else None
+        decision = decide(campaign, schedule, now) if campaign and schedule.paused else None
         if campaign is None or decision is None:
             return replace(schedule, paused=False), ()
         from connect.schedule.work import make_run
@@ -118,7 +118,7 @@ def _resumed(project: Project) -> Change:
     return change
 
 
-def _skipping(campaign: Campaign | None, schedule: Schedule) -> tuple[Schedule, Sequence[NewRun]]:
+def _skipping(campaign: Campaign | None, schedule: Schedule, now: datetime) -> tuple[Schedule, Sequence[NewRun]]:
     from connect.errors import UserError
 
     if schedule.fired:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,7 +36,6 @@ def launch(
     """Entry a campaign that fires once, now; a daemon works off the run. Asks first."""
     from connect.cli.opening import ledger_of, open_project
     from connect.cli.standing import standing
-    from connect.clock import SystemClock
     from connect.errors import raise_errors
     from connect.project.campaigns import load_campaign
 
@@ -43,7 +43,7 @@ def launch(
     loaded = load_campaign(opened, name)
     raise_errors(loaded.problems)
     with ledger_of(opened) as ledger:
-        now = SystemClock().now()
+        now = ledger.now()
         _look(opened, ledger, loaded, now, again=again, yes=yes)
         steered = _fire(opened, ledger, name, now, again)
         alive = bool(standing(opened, ledger, now).alive)
@@ -64,12 +64,14 @@ def _look(project: Project, ledger: Ledger, loaded: Loaded, now: datetime, *, ag
     from connect.clock import SystemClock
     from connect.liquid.library import Library
     from connect.pipeline.accounts import providers_of, reaches_people
+    from connect.pipeline.moment import Moment
     from connect.pipeline.plan import plan_run
     from connect.project.load import templates
     from connect.schedule import claims
 
     campaign = loaded.campaign
     assert campaign is not None
+    _must_be_live(campaign)
     _must_be_free(project, ledger, campaign)
     schedule = found_or_adopted(project, campaign, ledger.schedules(project.mode), now)
     claims.launch(schedule, campaign, now, ran=_has_run(project, ledger, campaign), again=again)
@@ -82,8 +84,19 @@ def _look(project: Project, ledger: Ledger, loaded: Loaded, now: datetime, *, ag
         plan = plan_run(project, loaded, library, texts, warehouse, ledger, clock, reaches_people=reaches, again=True)
     finally:
         warehouse.close()
-    announce(plan, accounts)
+    announce(replace(plan, moment=Moment(now), manual=True), accounts)
     ask(plan, accounts, yes)
+
+
+def _must_be_live(campaign: Campaign) -> None:
+    """In every mode: a daemon starts nothing else."""
+    from connect.cli.calendar import is_live
+    from connect.errors import UserError
+
+    if not is_live(campaign):
+        said = f"{campaign.name} is {campaign.status}, and a daemon runs only what is live"
+        hint = f"set `status: live` in {campaign.file}; `connect run {campaign.name} --mode test` tries it as it is"
+        raise UserError.of("campaign-not-live", said, hint)
 
 
 def _must_be_free(project: Project, ledger: Ledger, campaign: Campaign) -> None:
@@ -107,7 +120,7 @@ def _fire(project: Project, ledger: Ledger, name: str, now: datetime, again: boo
     from connect.schedule import claims
     from connect.schedule.work import make_run
 
-    def change(campaign: Campaign | None, schedule: Schedule) -> tuple[Schedule, Sequence[NewRun]]:
+    def change(campaign: Campaign | None, schedule: Schedule, now: datetime) -> tuple[Schedule, Sequence[NewRun]]:
         assert campaign is not None
         _must_be_free(project, ledger, campaign)  # asked again: somebody may have launched it while this one waited
         decision = claims.launch(schedule, campaign, now, ran=_has_run(project, ledger, campaign), again=again)

@@ -10,6 +10,7 @@ import typer
 
 from connect.cli import (
     control,
+    daemon,
     doctor,
     init,
     launch,
@@ -41,6 +42,7 @@ app.command("show")(show.show)
 app.command("preview")(preview.preview)
 app.command("run")(run.run)
 app.command("send")(send.send)
+app.command("daemon")(daemon.daemon)
 app.command("status")(status.status)
 app.command("schedule")(schedule.schedule)
 app.command("pause")(control.pause)

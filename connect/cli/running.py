@@ -73,8 +73,7 @@ def run_campaign(
         try:
             if not goes_on:
                 _end_interrupted(ledger, project, loaded.campaign.name)
-            unfinished = ledger.unfinished(project.mode, loaded.campaign.name)
-            check_window(loaded.campaign, window, unfinished, goes_on, SystemClock().now())
+            check_window(loaded.campaign, window, ledger, project.mode, goes_on, SystemClock().now())
             accounts = wiring.open_accounts(project, providers_of(loaded.campaign))
             plan = plan_run(
                 project,
@@ -86,9 +85,9 @@ def run_campaign(
                 SystemClock(),
                 reaches_people=reaches_people(accounts),
                 again=again,
-                **({"window": window} if window and unfinished is None else {}),
+                window=window,
             )
-            announce(plan, accounts, window)
+            announce(plan, accounts)
             ask(plan, accounts, yes)
             crew = local.workers_for(workers, plan.rows, accounts, project.mode)
             return _run(plan, ledger, accounts, json, goes_on, lease, crew)
@@ -104,7 +103,7 @@ def _end_interrupted(ledger: Ledger, project: Project, name: str) -> None:
         ledger.finish(before.id, RunState.cancelled, "it was interrupted, and a send does not go on", slice=claimed)
 
 
-def announce(plan: Plan, accounts: Accounts, window: Window | None = None) -> None:
+def announce(plan: Plan, accounts: Accounts) -> None:
     """Everything that somebody should know before saying yes."""
     show_problems(list(plan.warnings))
     campaign, project = plan.campaign, plan.project
@@ -117,10 +116,8 @@ def announce(plan: Plan, accounts: Accounts, window: Window | None = None) -> No
     ]
     if plan.resumes:
         lines.insert(0, ("goes on", f"run {plan.resumes.id}, which {_before(plan.resumes)}"))
-    if plan.resumes and plan.resumes.since and plan.resumes.until:
-        window = plan.resumes.since, plan.resumes.until
-    if window:
-        lines.append(("events", in_words(window, campaign.trigger.timezone)))
+    if plan.moment.since and plan.moment.until:
+        lines.insert(-2, ("events", in_words(plan.moment.since, plan.moment.until, campaign.trigger.timezone)))
     if campaign.message.transactional:
         lines.append(("note", "[bold yellow]transactional[/]: marketing opt-outs do not count"))
     if project.mode is Mode.test:

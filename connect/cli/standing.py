@@ -18,8 +18,7 @@ from connect.project.campaign import Campaign
 from connect.project.campaigns import Loaded, load_campaigns
 from connect.project.trigger import Event, Immediate, Scheduled
 from connect.reports.counts import run_as_json
-from connect.schedule.claims import is_fresh
-from connect.schedule.due import fire_times
+from connect.schedule import claims
 from connect.vocabulary import CampaignStatus
 
 if TYPE_CHECKING:
@@ -70,19 +69,16 @@ class CampaignStanding:
 
     @property
     def next(self) -> Entry | None:
-        """The next time by the clock, from now on, at which it fires or is skipped."""
+        """The next time by the clock at which it fires or is skipped; what was decided already is not among them."""
         if not is_live(self.campaign) or (self.schedule and self.schedule.fired):
             return None
-        return next_entry(self.campaign, self.now)
+        return next_entry(self.campaign, max(self.now, self.schedule.cursor) if self.schedule else self.now)
 
     @property
     def due(self) -> datetime | None:
-        """The latest time that has come, and that nobody has looked at yet."""
-        if self.schedule is None or self.schedule.fired or not is_live(self.campaign):
-            return None
-        trigger = self.campaign.trigger
-        times = fire_times(trigger, max(self.schedule.cursor, self.now - trigger.grace), self.now)
-        return times[-1] if times and not isinstance(trigger, Event) else None
+        """Since when something has been due that no daemon has looked at yet."""
+        begins = claims.next_begin(self.campaign, self.schedule) if self.schedule else None
+        return begins if begins and begins <= self.now else None
 
     @property
     def held(self) -> bool:
@@ -100,14 +96,17 @@ class CampaignStanding:
     def _waiting(self, options: str) -> str:
         """Why one that fires once does not fire by itself, or has not yet."""
         trigger, schedule = self.campaign.trigger, self.schedule
+        by_hand = f"`connect launch {self.name}{options}`"
         if not isinstance(trigger, Immediate | Scheduled):
             return ""
-        past = isinstance(trigger, Immediate) or trigger.at <= self.now
         if schedule is not None and schedule.fired:
-            return f"fires once, and not again by itself: `connect launch {self.name}{options}`"
-        if schedule is None and self.fresh and past:
-            return f"live before any daemon came: it fires only by `connect launch {self.name}{options}`"
-        return "fires as soon as a daemon looks" if past else ""
+            return f"fires once, and not again by itself: {by_hand}"
+        past = isinstance(trigger, Immediate) or trigger.at <= self.now
+        if schedule is None and past and self.fresh:
+            return f"live before any daemon came: it fires only by {by_hand}"
+        if schedule is None and past and isinstance(trigger, Scheduled):
+            return f"its time had passed before it was live: it fires only by {by_hand}"
+        return "fires as soon as a daemon looks" if isinstance(trigger, Immediate) else ""
 
     def _fires(self) -> str:
         following = self.next
@@ -193,7 +192,7 @@ def standing(project: Project, ledger: Ledger, now: datetime) -> Standing:
         now=now,
         daemons=tuple(_daemon(record, ledger_now) for record in ledger.daemons()),
         campaigns=tuple(
-            CampaignStanding(campaign, schedules.get(campaign.name), is_fresh(schedules), now)
+            CampaignStanding(campaign, schedules.get(campaign.name), claims.is_fresh(schedules), now)
             for campaign in campaigns
             if campaign.status is not CampaignStatus.draft
         ),

@@ -12,6 +12,8 @@ from connect.cli.options import Debug, Json, ModeOption, ProjectFolder, Target, 
 from connect.cli.terminal import err, out, plural, print_json, problem_as_json
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from connect.cli.standing import CampaignStanding, DaemonStanding, RunStanding, Standing
 
 Check = Annotated[bool, typer.Option("--check", help="Exit with 3 unless a daemon is alive on this machine.")]
@@ -73,7 +75,7 @@ def _show(found: Standing, options: str) -> None:
     project = found.project
     err.print(f"[dim]{escape(project.name)}, target {escape(project.target)}, mode {project.mode}, {utc(found.now)}[/]")
     _show_daemons(found, options)
-    _show_campaigns(found, options)
+    show_campaigns(found, options, out)
     if found.runs:
         out.print("\n[bold]runs[/]")
     for run in found.runs:
@@ -102,16 +104,20 @@ def _daemon(daemon: DaemonStanding, found: Standing) -> str:
     return f"[green]✓[/] {host}{mode}, up {up}, heard of {heard}{runs}"
 
 
-def _show_campaigns(found: Standing, options: str) -> None:
+def show_campaigns(found: Standing, options: str, console: Console, most: int = 10_000) -> None:
+    """A line for each campaign that is live or paused, and each file that is broken."""
     from rich.markup import escape
 
-    if found.campaigns or found.broken:
-        out.print("\n[bold]campaigns[/]")
-    width = max((len(campaign.name) for campaign in found.campaigns), default=0)
-    for campaign in found.campaigns:
-        out.print(f"  {escape(campaign.name):<{width}}  {_campaign(campaign, options)}")
+    shown = found.campaigns[:most]
+    if shown or found.broken:
+        console.print("\n[bold]campaigns[/]")
+    width = max((len(campaign.name) for campaign in shown), default=0)
+    for campaign in shown:
+        console.print(f"  {escape(campaign.name):<{width}}  {_campaign(campaign, options)}")
     for file in found.broken:
-        out.print(f"  [red]✗[/] {escape(file)} is broken: a daemon goes on with its last good version")
+        console.print(f"  [red]✗[/] {escape(file)} is broken: a daemon goes on with its last good version")
+    if len(found.campaigns) > most:
+        console.print(f"  and {len(found.campaigns) - most:,} more")
     if found.drafts:
         err.print(f"  [dim]and {plural(found.drafts, 'draft')}[/]")
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from connect.ledger.store import Ledger
     from connect.project.project import Project
 
-Change = Callable[[Campaign | None, Schedule], tuple[Schedule, Sequence[NewRun]]]
-"""What becomes of a schedule, and the runs that this gives. No campaign: its file is broken, or gone."""
+Change = Callable[[Campaign | None, Schedule, datetime], tuple[Schedule, Sequence[NewRun]]]
+"""What becomes of a schedule now, and the runs that this gives. No campaign: its file is broken, or gone."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def steer(project: Project, ledger: Ledger, name: str, now: datetime, change: Ch
         schedules = ledger.schedules(project.mode)
         campaign = _campaign(project, name, schedules)
         before = schedules.get(name) or _adopted(project, campaign, schedules, now)
-        changed, runs = change(campaign, before)
+        changed, runs = change(campaign, before, now)
         if changed == schedules.get(name) and not runs:
             return Steered(name, campaign, changed, (), now)
         written = ledger.put_schedule(changed, runs)

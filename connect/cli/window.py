@@ -11,8 +11,9 @@ from connect.errors import UserError
 from connect.project.trigger import Event
 
 if TYPE_CHECKING:
-    from connect.ledger.records import RunRecord
+    from connect.ledger.store import Ledger
     from connect.project.campaign import Campaign
+    from connect.vocabulary import Mode
 
 Window = tuple[datetime, datetime]
 """Events after the one, up to the other."""
@@ -43,17 +44,16 @@ def _in_order(since: datetime, until: datetime, now: datetime) -> Window:
     return since, until
 
 
-def check(campaign: Campaign, window: Window | None, unfinished: RunRecord | None, command: str, now: datetime) -> None:
+def check(campaign: Campaign, window: Window | None, ledger: Ledger, mode: Mode, command: str, now: datetime) -> None:
     """Refuse an event campaign without a window to run, and another window than that of a run that has to go on."""
     if not isinstance(campaign.trigger, Event):
         return
-    if unfinished is None:
-        if window is None:
-            said = f"{campaign.name} answers to events, and nothing says to which: only the daemon knows what is next"
-            raise UserError.of(
-                "window-needed", said, f"those of the last hour: `{command} {_last_hour(campaign, now)}`"
-            )
-    elif window is not None and window != (unfinished.since, unfinished.until):
+    unfinished = ledger.unfinished(mode, campaign.name)
+    if window is None and unfinished is None and not ledger.queued(mode, campaign.name):
+        said = f"{campaign.name} answers to events, and nothing says to which: only the daemon knows what is next"
+        hint = f"those of the last hour: `{command} {_last_hour(campaign, now)}`"
+        raise UserError.of("window-needed", said, hint)
+    if window is not None and unfinished is not None and window != (unfinished.since, unfinished.until):
         said = f"run {unfinished.id} for another window is unfinished"
         hint = f"`{command}` goes on with it, `connect runs cancel {unfinished.id}` ends it"
         raise UserError.of("window-unfinished", said, hint)
@@ -66,7 +66,6 @@ def _last_hour(campaign: Campaign, now: datetime) -> str:
     return f"--since {since:%Y-%m-%dT%H:%M} --until {until:%Y-%m-%dT%H:%M}"
 
 
-def in_words(window: Window, zone: str) -> str:
+def in_words(since: datetime, until: datetime, zone: str) -> str:
     """`after Fri 2026-11-20 00:00 AEDT, up to Sat 2026-11-21 00:00 AEDT (24 hours)`."""
-    since, until = window
     return f"after {in_zone(since, zone)}, up to {in_zone(until, zone)} ({lasted(until - since)})"

@@ -17,6 +17,7 @@ from connect.project.campaign import Campaign
 from connect.project.campaigns import Loaded
 from connect.project.project import Project
 from connect.project.text import Text
+from connect.project.trigger import Event
 from connect.vocabulary import Channel, Mode
 from connect.warehouses import query
 from connect.warehouses.interface import Column, Query, Warehouse
@@ -118,7 +119,10 @@ def _null_warnings(campaign: Campaign, library: Library, wrapping: Wrapping, war
 
 
 def wrap(project: Project, campaign: Campaign, warehouse: Warehouse, moment: Moment, salt: str = "") -> Wrapping:
-    """The queries of a run. Raises UserError when the SQL or its columns do not do."""
+    """The queries of a run. Raises UserError when the SQL or its columns do not do, or a window is needed."""
+    if isinstance(campaign.trigger, Event) and (moment.since is None or moment.until is None):
+        said = f"{campaign.name} answers to events, and nothing says to which"
+        raise UserError.of("window-needed", said, "`connect run` takes `--since` and `--until`")
     timeout = campaign.audience.timeout
     values = _values(campaign, moment)
     asked = _audience_query(campaign, warehouse, {**values, **_window(moment)})

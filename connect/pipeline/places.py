@@ -66,7 +66,7 @@ def places_of(warehouse: Warehouse, wrapping: Wrapping, phone: str, timeout: tim
 
 
 def _possible(zone: str | None, start: str) -> Iterator[Place]:
-    numbers: Iterable[Place] = phone_places(start) if start else (Place(),)
+    numbers: Iterable[Place] = phone_places(start) if start.startswith("+") else (Place(),)
     return (_place(zone, number) for number in numbers)
 
 

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from datetime import timedelta
 from typing import Any, Final
 
 from pydantic.json_schema import models_json_schema
 
 from connect.project.audience import Audience
 from connect.project.campaign import Campaign
+from connect.project.countries import COUNTRIES
 from connect.project.message import Attachment, CampaignMessage, EmailContent, SmsContent
+from connect.project.policy import Batches, Hours, QuietHours
 from connect.project.project import ProjectFile, Subscriptions
 from connect.project.reading import Written
-from connect.project.types import DURATION_SCHEMA, WORD_SCHEMA
+from connect.project.trigger import Event
+from connect.project.types import DURATION_SCHEMA, WORD_SCHEMA, written_duration
+from connect.vocabulary import Overlap
 
 Schema = dict[str, Any]
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
@@ -47,10 +52,13 @@ def _models(base: type[Written]) -> list[type[Written]]:
 def _as_written(model: type[Written], made: Schema) -> None:
     """Without fields that nobody writes; every key that is not required may be unset with null."""
     properties = made["properties"]
+    defaults = {info.alias or name: info.default for name, info in model.model_fields.items()}
     for name in model.made:
         properties.pop(name, None)
     for key, value in properties.items():
         value.pop("title", None)
+        if isinstance(defaults.get(key), timedelta):
+            value["default"] = written_duration(defaults[key])
         if key not in made.get("required", ()):
             properties[key] = _or_null(value)
 
@@ -82,7 +90,18 @@ def _shape(defs: dict[str, Schema]) -> None:
     message = defs[Campaign.__name__]["properties"]["message"]
     by_name = {"type": "string", "description": "the name of a file in messages/"}
     defs[Campaign.__name__]["properties"]["message"] = {"anyOf": [by_name, message]}
+    _shape_policy(defs)
     _shape_project(defs)
+
+
+def _shape_policy(defs: dict[str, Schema]) -> None:
+    for model in (Hours, Batches):
+        defs[model.__name__].pop("required")  # a part of them may come from the project's defaults
+    quiet = defs[QuietHours.__name__]["properties"]
+    quiet["channels"]["anyOf"][0]["minItems"] = 1
+    quiet["countries"]["anyOf"][0]["propertyNames"] = {"enum": sorted(COUNTRIES)}
+    defs[Batches.__name__]["properties"]["count"]["anyOf"][0].update(minimum=2, maximum=1000)
+    defs[Event.__name__]["properties"]["overlap"]["anyOf"][0] = {"const": Overlap.queue.value}
 
 
 def _shape_project(defs: dict[str, Schema]) -> None:
@@ -112,7 +131,10 @@ _PROVIDER: Final[Schema] = {
         "anyOf": [DURATION_SCHEMA, {"type": "string", "pattern": "[$]"}, _NULL],
         "description": "how long a call may take, such as 30s",
     },
-    "rate": False,
+    "rate": {
+        "anyOf": [{"type": "string", "pattern": "^[1-9][0-9]{0,8}/[smhd]$|[$]"}, _NULL],
+        "description": "messages in a second, minute, hour or day, such as 50/s: never more, over all processes",
+    },
 }
 
 

@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError
 
 from connect.errors import Location, Problem
 from connect.project import suggest
-from connect.project.nodes import Block, Items, Node, is_null, scalar
+from connect.project.nodes import Block, Items, Node, Scalar, is_null, scalar
 from connect.project.reading import Reading, problems_of
 from connect.project.secrets import REFERENCE, report_literal
 from connect.project.types import Rate, duration, name_problem, rate
@@ -91,8 +91,15 @@ def providers(tree: Node | None, models: Models, reading: Reading) -> dict[str, 
     return found
 
 
+def _value(entry: Block, key: str, reading: Reading) -> Scalar | None:
+    node = entry.get(key)
+    if isinstance(node, Block | Items):
+        reading.report("wrong-type", f"`{entry.key_path(key)}` must be one value", node=node)
+    return scalar(node)
+
+
 def _concurrency(entry: Block, reading: Reading) -> int | None:
-    node = scalar(entry.get("concurrency"))
+    node = _value(entry, "concurrency", reading)
     if node is None or node.unresolved:
         return None
     if not (node.isascii() and node.isdigit() and 0 < int(node) <= 10_000):
@@ -102,7 +109,7 @@ def _concurrency(entry: Block, reading: Reading) -> int | None:
 
 
 def _rate(entry: Block, reading: Reading) -> Rate | None:
-    node = scalar(entry.get("rate"))
+    node = _value(entry, "rate", reading)
     try:
         return None if node is None or node.unresolved else rate(node)
     except PydanticCustomError as error:
@@ -112,7 +119,7 @@ def _rate(entry: Block, reading: Reading) -> Rate | None:
 
 
 def _timeout(entry: Block, reading: Reading) -> timedelta:
-    node = scalar(entry.get("timeout"))
+    node = _value(entry, "timeout", reading)
     try:
         return timedelta(seconds=30) if node is None or node.unresolved else duration(node)
     except PydanticCustomError as error:

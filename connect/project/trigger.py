@@ -17,6 +17,17 @@ from connect.vocabulary import Missed, Overlap
 _DAY = timedelta(days=1)
 
 
+def _instant(wall: datetime, zone: ZoneInfo) -> datetime:
+    """When a zone's clock shows a time: the first of two instants, the end of the gap for a time that it skips."""
+    found = wall.replace(tzinfo=zone).astimezone(UTC)
+    if found.astimezone(zone).replace(tzinfo=None) == wall:
+        return found
+    found = wall.replace(tzinfo=zone, fold=1, second=0, microsecond=0).astimezone(UTC)  # not later than the gap
+    while found.astimezone(zone).replace(tzinfo=None) < wall:
+        found += timedelta(minutes=1)
+    return found
+
+
 class _Trigger(Written):
     section: ClassVar[str] = "trigger"
 
@@ -35,8 +46,7 @@ class _Trigger(Written):
             return None
         if not 1970 <= value.year < 2200:
             raise refuse("bad-time", f"{value.year} is not a year in which a campaign fires", "from 1970 to 2199")
-        local = value if value.tzinfo else value.replace(tzinfo=ZoneInfo(info.data.get("timezone", "UTC")))
-        return local.astimezone(UTC)
+        return value.astimezone(UTC) if value.tzinfo else _instant(value, ZoneInfo(info.data.get("timezone", "UTC")))
 
 
 class Immediate(_Trigger):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 
 from connect.errors import Problem, UserError
 from connect.project.campaign import Campaign
@@ -35,10 +36,18 @@ class Changes:
 @dataclass(frozen=True)
 class _State:
     project: Project
-    by_file: Mapping[str, Campaign] = field(default_factory=dict)
-    """The last good campaign of each file that is there."""
-    broken: Mapping[str, tuple[Problem, ...]] = field(default_factory=dict)
+    by_file: Mapping[str, Loaded]
+    """The last good version of each file that is there."""
+    broken: Mapping[str, tuple[Problem, ...]]
     """By file, or blank for connect.yml."""
+
+    @cached_property
+    def by_name(self) -> dict[str, Loaded]:
+        return {loaded.campaign.name: loaded for loaded in self.by_file.values() if loaded.campaign}
+
+    @cached_property
+    def campaigns(self) -> dict[str, Campaign]:
+        return {name: loaded.campaign for name, loaded in self.by_name.items() if loaded.campaign}
 
 
 class House:
@@ -57,7 +66,11 @@ class House:
     @property
     def campaigns(self) -> Mapping[str, Campaign]:
         """By name, in the last good version of each."""
-        return {campaign.name: campaign for campaign in self._state.by_file.values()}
+        return self._state.campaigns
+
+    def loaded(self, name: str) -> Loaded | None:
+        """The last good version of a campaign's file; None where no file has that name."""
+        return self._state.by_name.get(name)
 
     @property
     def problems(self) -> tuple[Problem, ...]:
@@ -92,34 +105,32 @@ def _unreadable(error: OSError) -> Problem:
     )
 
 
-_Sorted = tuple[Mapping[str, Campaign], Mapping[str, tuple[Problem, ...]]]
+_Sorted = tuple[Mapping[str, Loaded], Mapping[str, tuple[Problem, ...]]]
 
 
-def _sorted_out(found: Mapping[str, Loaded], before: Mapping[str, Campaign]) -> _Sorted:
-    """The last good campaign of each file, no name twice; and what is wrong with the others."""
-    campaigns: dict[str, Campaign] = {}
+def _sorted_out(found: Mapping[str, Loaded], before: Mapping[str, Loaded]) -> _Sorted:
+    """The last good version of each file, no name twice; and what is wrong with the others."""
+    good: dict[str, Loaded] = {}
     taken = {loaded.campaign.name for loaded in found.values() if loaded.campaign}
     for loaded in found.values():
         kept = before.get(loaded.file)
         if loaded.campaign:
-            campaigns[loaded.file] = loaded.campaign
-        elif kept and kept.name not in taken:  # its name may have moved to another file, which is good
-            campaigns[loaded.file] = kept
-    return campaigns, {loaded.file: loaded.problems for loaded in found.values() if not loaded.campaign}
+            good[loaded.file] = loaded
+        elif kept and kept.campaign and kept.campaign.name not in taken:  # else its name has moved to another file
+            good[loaded.file] = kept
+    return good, {loaded.file: loaded.problems for loaded in found.values() if not loaded.campaign}
 
 
 def _difference(before: _State, after: _State) -> Changes:
-    was, now = _by_name(before.by_file.values()), _by_name(after.by_file.values())
+    was, now = before.campaigns, after.campaigns
     known = {str(problem) for found in before.broken.values() for problem in found}
+    news = (problem for found in after.broken.values() for problem in found if str(problem) not in known)
+    kept = (after.by_file[file].campaign for file in after.broken if file in after.by_file)
     return Changes(
         project=before.project != after.project,
         campaigns=tuple(sorted(name for name, campaign in now.items() if was.get(name) != campaign)),
         gone=tuple(sorted(was.keys() - now.keys())),
-        problems=tuple(problem for found in after.broken.values() for problem in found if str(problem) not in known),
-        kept=tuple(sorted(after.by_file[file].name for file in after.broken if file in after.by_file)),
-        mended=tuple(sorted(before.broken.keys() - after.broken.keys())),
+        problems=tuple(news),
+        kept=tuple(sorted(campaign.name for campaign in kept if campaign)),
+        mended=tuple(sorted((before.broken.keys() - after.broken.keys()) & {*after.by_file, ""})),
     )
-
-
-def _by_name(campaigns: Iterable[Campaign]) -> dict[str, Campaign]:
-    return {campaign.name: campaign for campaign in campaigns}

@@ -15,7 +15,7 @@ from connect.ledger.store import Ledger
 from connect.schedule.log import Log
 from connect.vocabulary import Mode, RunState
 
-Work = Callable[[RunRecord, asyncio.Event], Awaitable[None]]
+Work = Callable[[RunRecord, asyncio.Event], Awaitable[object]]
 """Takes a run as far as it goes now; until the event is set, which asks it to stop well."""
 
 _SHORTLY, _LONGEST = 5.0, 300.0

@@ -13,7 +13,7 @@ _T = TypeVar("_T")
 
 
 class FakeClock:
-    """Time for tests: `advance` moves it, `hurry` moves it whenever somebody waits for it.
+    """Time for tests: `advance` moves it, `hurry` moves it whenever somebody waits for it, `set` sets it wrong.
 
     For one event loop; `now` and `monotonic` may be read from any thread.
     """
@@ -47,6 +47,10 @@ class FakeClock:
         """Let this much time pass, and wake whoever has waited for it."""
         self._passed += seconds
         self._wake()
+
+    def set(self, now: datetime) -> None:
+        """The clock on the wall is set, forward or back. No time has passed by that."""
+        self._start = now - timedelta(seconds=self._passed)
 
     async def asleep(self) -> float:
         """Wait until somebody sleeps; returns for how many seconds yet."""

@@ -72,7 +72,7 @@ def check(
     problems = list(_shape(sql, tokens, statements))
     if not problems:
         problems = [] if parameters is None else list(_parameters(sql, tokens, parameters, events))
-        if events:
+        if events and not any(problem.code == "unknown-parameter" for problem in problems):
             problems += window.problems(sql, statements[0], _places(sql.source, tokens), dialect)
         if not clock_warehouse:
             problems += _volatile(sql, tokens, statements[0])

@@ -16,7 +16,7 @@ from connect.project import later
 from connect.project.audience import Audience, Limits
 from connect.project.campaign import Campaign
 from connect.project.message import Attachment, CampaignMessage, EmailContent, SmsContent
-from connect.project.policy import Policy
+from connect.project.policy import Batches, Hours, Policy, QuietHours
 from connect.project.project import (
     Channels,
     Defaults,
@@ -27,7 +27,7 @@ from connect.project.project import (
     TestRecipient,
     Unsubscribe,
 )
-from connect.project.trigger import Immediate, Recurring, Scheduled
+from connect.project.trigger import Api, Event, Immediate, Recurring, Scheduled
 from connect.providers import catalog as providers
 from connect.vocabulary import Outcome, Reason, RunState
 from connect.warehouses import catalog as warehouses
@@ -41,7 +41,7 @@ NOT_DEFAULTS = {"transactional", "content"}
 
 KEYS: list[tuple[Path, str, Collection[str]]] = [
     (CAMPAIGN, "Campaign", Campaign.keys()),
-    (CAMPAIGN, "trigger", Immediate.keys() | Scheduled.keys() | Recurring.keys()),
+    (CAMPAIGN, "trigger", Immediate.keys() | Scheduled.keys() | Recurring.keys() | Event.keys() | Api.keys()),
     (CAMPAIGN, "audience", Audience.keys()),
     (CAMPAIGN, "limits", Limits.keys()),
     (CAMPAIGN, "message", CampaignMessage.keys()),
@@ -49,9 +49,12 @@ KEYS: list[tuple[Path, str, Collection[str]]] = [
     (CAMPAIGN, "attachments", Attachment.keys()),
     (CAMPAIGN, "sms", SmsContent.keys()),
     (CAMPAIGN, "policy", Policy.keys()),
+    (CAMPAIGN, "batches", Batches.keys()),
+    (CAMPAIGN, "quiet_hours", QuietHours.keys()),
+    (CAMPAIGN, "countries", Hours.keys()),
     (CONNECT, "Keys", ProjectFile.keys()),
     (CONNECT, "test_recipient", TestRecipient.keys()),
-    (CONNECT, "providers", {"type", "concurrency", "timeout"}),
+    (CONNECT, "providers", {"type", "rate", "concurrency", "timeout"}),
     (CONNECT, "channels", Channels.keys()),
     (CONNECT, "subscriptions", Subscriptions.keys()),
     (CONNECT, "unsubscribe", Unsubscribe.keys()),
@@ -89,7 +92,7 @@ def test_every_model_that_people_write_is_in_the_list() -> None:
     see(Campaign)
     see(ProjectFile)
     listed = {frozenset(keys) for _, _, keys in KEYS}
-    together = {Immediate, Scheduled, Recurring, Defaults, MessageDefaults}
+    together = {Immediate, Scheduled, Recurring, Event, Api, Defaults, MessageDefaults}
     strangers = {model for model in seen - together if hasattr(model, "keys") and frozenset(model.keys()) not in listed}
     assert not strangers
 

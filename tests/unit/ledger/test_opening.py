@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -20,9 +21,10 @@ from sqlalchemy.schema import CreateTable
 from connect.clock import SystemClock
 from connect.errors import ConnectError, OutsideError, UserError
 from connect.ledger import schema
+from connect.ledger.owner import Owner
 from connect.ledger.store import Ledger
 from connect.ledger.tables import METADATA, instant
-from connect.vocabulary import Outcome, RunState
+from connect.vocabulary import Mode, Outcome, RunState
 
 
 def open_at(path: Path | str, project: str = "acme", target: str = "dev") -> Ledger:
@@ -298,4 +300,33 @@ def test_what_was_near_the_air_before_an_upgrade_is_known_after_it(url, rig):
         (None, ""),
     ]
     assert {(each.account, each.call_size, each.released_at) for each in found} == {("a", 0, instant(5))}
+    ledger.close()
+
+
+@pytest.mark.parametrize("state", ["running", "paused", "completed"])
+def test_a_run_that_was_going_on_before_an_upgrade_goes_on_after_it(url, rig, state):
+    if rig.engine == "sqlite":
+        Path(url.removeprefix("sqlite:///")).parent.mkdir()
+    make_as_of("0003", url)
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO runs (id, target, mode, campaign, fire_time, manual, state, reason, digest, campaign_json,"
+            f" started_at, recoveries) VALUES ('r', 'dev', 'live', 'c', 0, true, '{state}', '', '', '{{}}', 0, 2)"
+        )
+        connection.exec_driver_sql(
+            "INSERT INTO slices (id, run_id, low, cursor, owner, epoch, lease_until)"
+            " VALUES (7, 'r', '', '4a', 'elsewhere 1 1', 3, 0)"
+        )
+    engine.dispose()
+    ledger = open_at(url)
+    (slice,) = ledger.slices("r")
+    assert (slice.cursor, slice.epoch, slice.wave, slice.opens_at, slice.closes_at) == ("4a", 3, "", None, None)
+    assert slice.ended is (state == "completed")
+    assert [run.id for run in ledger.work(Mode.live)] == (["r"] if state == "running" else [])
+    if state != "completed":
+        claimed = ledger.claim_slice("r", owner=Owner.here(), lease=timedelta(minutes=1))
+        assert (claimed.cursor, claimed.epoch, ledger.run("r").recoveries) == ("4a", 4, 3)
+        assert ledger.end_slice(claimed) is True
+    assert ledger.run("r").state is RunState.completed
     ledger.close()

@@ -132,9 +132,10 @@ def test_or_is_skipped() -> None:
     )
 
 
-def test_hours_that_do_not_pass_midnight() -> None:
+@pytest.mark.parametrize("fire", ["13:00", "14:00", "14:59"])
+def test_hours_that_do_not_pass_midnight(fire: str) -> None:
     siesta = hours(start="13:00", end="15:00")
-    assert wall(timing(at("2026-06-10 14:00"), siesta).of(EMAIL, here("UTC")), "UTC") == ("10 15:00", "11 13:00")
+    assert wall(timing(at(f"2026-06-10 {fire}"), siesta).of(EMAIL, here("UTC")), "UTC") == ("10 15:00", "11 13:00")
 
 
 def test_without_quiet_hours_a_delivery_is_open_for_ever() -> None:
@@ -167,6 +168,12 @@ def test_somebody_may_be_in_several_zones() -> None:
     assert wall(night.of(EMAIL, here(azores, lisbon)), lisbon) == ("11 09:00", "11 21:00")  # eight on the Azores
     at_home = timing(at("2026-06-10 23:00"), hours(**NIGHT), zone=lisbon)
     assert wall(at_home.of(EMAIL, here(azores, lisbon)), lisbon) == ("11 08:00", "11 21:00")
+
+
+def test_a_local_time_has_come_in_all_of_several_zones() -> None:
+    nine = at("2026-06-10 09:00")
+    run = timing(nine, trigger=local(nine))
+    assert run.meant(here("Europe/Lisbon", "Atlantic/Azores")) == at("2026-06-10 09:00", "Atlantic/Azores")
 
 
 def test_zones_that_are_never_awake_together() -> None:

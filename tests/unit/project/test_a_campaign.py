@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 
 import pytest
@@ -11,7 +11,8 @@ from connect.errors import UserError
 from connect.project.campaign import STORED_WITHOUT, Campaign
 from connect.project.campaigns import campaign_names, load_campaign, load_campaigns, load_message
 from connect.project.text import Text
-from connect.vocabulary import CampaignStatus, InDoubt, Reach
+from connect.project.types import Rate
+from connect.vocabulary import CampaignStatus, Channel, InDoubt, Missed, Overlap, QuietAction, QuietZone, Reach
 
 FULL = """
 name: renamed
@@ -90,6 +91,101 @@ def test_everything_that_may_be_written(full):
     assert campaign.trigger.ends_at == datetime(2026, 5, 31, 23, tzinfo=UTC)
     assert campaign.trigger.grace == timedelta(days=2)
     assert (campaign.policy.reach, campaign.policy.in_doubt) == (Reach.first, InDoubt.resend)
+
+
+def test_what_triggers_say_of_missed_and_overlapping_fire_times(folder, campaign_text):
+    def trigger(text):
+        loaded = folder.campaign(campaign_text(trigger=f"trigger: {text}"))
+        assert loaded.problems == ()
+        return loaded.campaign.trigger
+
+    plain = trigger("{type: recurring, cron: 0 9 * * mon}")
+    assert (plain.missed, plain.overlap, plain.grace) == (Missed.latest, Overlap.queue, timedelta(hours=6))
+    assert (plain.timezone, plain.local_time) == ("Australia/Sydney", False)
+    told = trigger("{type: scheduled, at: 2026-10-04T02:30, local_time: true, missed: skip, overlap: skip, grace: 2d}")
+    assert (told.missed, told.overlap, told.grace) == (Missed.skip, Overlap.skip, timedelta(days=2))
+    assert (told.at, told.local_time) == (datetime(2026, 10, 3, 16, tzinfo=UTC), True)  # the end of the gap
+
+
+@pytest.mark.parametrize(
+    ("at", "instant"),
+    [
+        ("2026-10-04T01:59:59", "2026-10-03T15:59:59Z"),
+        ("2026-10-04T02:00", "2026-10-03T16:00Z"),  # the clock goes from 2:00 to 3:00
+        ("2026-10-04T02:30:15", "2026-10-03T16:00Z"),
+        ("2026-10-04T03:00", "2026-10-03T16:00Z"),
+        ("2026-04-05T02:30", "2026-04-04T15:30Z"),  # twice: the first
+        ("2026-04-05T02:30+10:00", "2026-04-04T16:30Z"),
+    ],
+)
+def test_a_local_time_on_the_day_of_a_change(folder, campaign_text, at, instant):
+    loaded = folder.campaign(campaign_text(trigger=f"trigger: {{type: scheduled, at: {at}}}"))
+    assert loaded.campaign.trigger.at == datetime.fromisoformat(instant)
+
+
+def test_events_and_calls(folder, campaign_text):
+    polls = folder.campaign(campaign_text(trigger="trigger: {type: event, every: 5m}")).campaign.trigger
+    assert (polls.every, polls.lag) == (timedelta(minutes=5), timedelta(minutes=1))
+    late = folder.campaign(campaign_text(trigger="trigger: {type: event, every: 10s, lag: 0s, missed: all}"))
+    assert (late.campaign.trigger.every, late.campaign.trigger.lag) == (timedelta(seconds=10), timedelta(0))
+    text = "trigger: {type: api, recipients: true, parameters: {properties: {n: {type: integer, maximum: 3}}}}"
+    called = folder.campaign(campaign_text(trigger=text)).campaign.trigger
+    assert called.parameters == {"properties": {"n": {"type": "integer", "maximum": 3}}}
+    assert called.recipients is True
+    assert folder.campaign(campaign_text(trigger="trigger: {type: api}")).campaign.trigger.parameters == {}
+
+
+POLICY = """
+trigger: {type: immediate}
+policy:
+  rate: 600/m
+  batches: {count: 4, every: 30m}
+  quiet_hours:
+    from: 21:00
+    to: 08:00
+    timezone: project
+    channels: [sms]
+    action: skip
+    countries: {NO: {from: 20:30, to: 09:00}}
+  expires_after: 2d
+"""
+
+
+def test_a_policy(folder, campaign_text):
+    policy = folder.campaign(campaign_text(trigger=POLICY)).campaign.policy
+    assert policy.rate == Rate(600, timedelta(minutes=1))
+    assert policy.rate.per_second == 10
+    assert (policy.batches.count, policy.batches.every) == (4, timedelta(minutes=30))
+    assert policy.expires_after == timedelta(days=2)
+    quiet = policy.quiet_hours
+    assert (quiet.start, quiet.end) == (time(21), time(8))
+    assert (quiet.timezone, quiet.channels, quiet.action) == (QuietZone.project, (Channel.sms,), QuietAction.skip)
+    assert {name: (hours.start, hours.end) for name, hours in quiet.countries.items()} == {
+        "NO": (time(20, 30), time(9))
+    }
+
+
+def test_a_policy_is_stored_and_loads_again(folder, campaign_text):
+    campaign = folder.campaign(campaign_text(trigger=POLICY)).campaign
+    stored = campaign.model_dump_json(exclude=STORED_WITHOUT)
+    assert Campaign.model_validate_json(stored).policy == campaign.policy
+
+
+def test_nothing_is_held_back_where_the_policy_does_not_say_so(folder, campaign_text):
+    policy = folder.campaign(campaign_text()).campaign.policy
+    assert (policy.rate, policy.batches, policy.quiet_hours, policy.expires_after) == (None, None, None, None)
+    only = folder.campaign(campaign_text(trigger="trigger: {type: immediate}\npolicy: {quiet_hours: {action: skip}}"))
+    quiet = only.campaign.policy.quiet_hours
+    assert (quiet.start, quiet.end, quiet.timezone, quiet.channels) == (None, None, QuietZone.user, None)
+
+
+def test_a_campaign_changes_a_part_of_the_project_s_quiet_hours(folder, campaign_text):
+    text = (folder.root / "connect.yml").read_text()
+    hours = "defaults: {policy: {quiet_hours: {from: 21:00, to: 08:00}, rate: 5/s}}\n"
+    folder.write("connect.yml", text + hours)
+    changed = "trigger: {type: immediate}\npolicy: {quiet_hours: {to: 09:30}, rate: ~}"
+    policy = folder.campaign(campaign_text(trigger=changed)).campaign.policy
+    assert (policy.quiet_hours.start, policy.quiet_hours.end, policy.rate) == (time(21), time(9, 30), None)
 
 
 def test_an_audience(full):

@@ -9,6 +9,7 @@ import pytest
 from connect.errors import UserError
 from connect.project.files import templates
 from connect.project.load import find_root
+from connect.project.types import Rate
 from connect.vocabulary import Channel, Mode
 
 HEAD = "name: shop\n"
@@ -71,6 +72,14 @@ def test_settings_are_read_with_the_adapters_model(full):
     assert type(full.sources["shop"].settings.url) is str
     assert full.sources["shop"].settings.threads == 2
     assert full.default_source == "shop"
+
+
+def test_the_rate_of_an_account(folder):
+    text = "name: x\nproviders: {a: {type: outbox, rate: 10000/h}, b: {type: outbox, rate: ~}, c: {type: outbox}}\n"
+    folder.write("connect.yml", text)
+    rates = {name: entry.rate for name, entry in folder.project().providers.items()}
+    assert rates == {"a": Rate(10_000, timedelta(hours=1)), "b": None, "c": None}
+    assert str(rates["a"]) == "10000/h"
 
 
 def test_nothing_prints_a_secret(full):
@@ -201,7 +210,10 @@ def test_a_mode_can_only_be_made_safer(folder, asked):
         ("providers: {x: {type: smpt}}\n", "unknown-type", 2, "smtp"),
         ("providers: {x: {}}\n", "missing-key", 2, "outbox"),
         ("providers: {x: outbox}\n", "wrong-type", 2, ""),
-        ("providers: {x: {type: outbox, rate: 5/s}}\n", "not-yet-supported", 2, ""),
+        ("providers: {x: {type: outbox, rate: 5}}\n", "bad-rate", 2, "50/s"),
+        ("providers: {x: {type: outbox, rate: [5/s]}}\n", "wrong-type", 2, ""),
+        ("providers: {x: {type: outbox, concurrency: [2]}}\n", "wrong-type", 2, ""),
+        ("providers: {x: {type: outbox, timeout: [5s]}}\n", "wrong-type", 2, ""),
         ("providers: {x: {type: outbox, paht: y}}\n", "unknown-key", 2, "path"),
         ("providers: {x: {type: outbox, concurrency: 0}}\n", "wrong-type", 2, ""),
         ("providers: {x: {type: outbox, timeout: 5}}\n", "bad-duration", 2, "30s"),

@@ -37,6 +37,11 @@ def test_each_is_a_valid_schema_whose_keys_say_what_they_mean(name):
     assert "description" in str(SCHEMAS[name])
 
 
+def test_durations_stand_in_it_as_people_write_them():
+    assert SCHEMAS["campaign"]["$defs"]["Event"]["properties"]["grace"]["default"] == "6h"
+    assert SCHEMAS["campaign"]["$defs"]["Event"]["properties"]["lag"]["default"] == "1m"
+
+
 def test_nobody_is_told_of_keys_that_nobody_writes():
     assert not {"file", "digest"} & SCHEMAS["campaign"]["properties"].keys()
     assert "name" not in SCHEMAS["message"]["properties"]
@@ -77,6 +82,39 @@ CAMPAIGNS = [
     message: greeting
     policy: ~
     """,
+    """
+    trigger:
+      {type: recurring, cron: "0 9 * * *", missed: all, overlap: skip, local_time: true, grace: 2d, ends_at: 2027-01-01}
+    audience: {sql: select 1}
+    message: {content: [{channel: sms, body: Hi}]}
+    policy:
+      rate: 600/m
+      batches: {count: "4", every: 30m}
+      quiet_hours:
+        from: 21:00
+        to: "08:00"
+        timezone: project
+        channels: [email, sms]
+        action: skip
+        countries: {NO: {from: 20:30, to: 09:00}}
+      expires_after: 2d
+    """,
+    """
+    trigger: {type: event, every: 5m, lag: 0s, missed: skip, overlap: queue}
+    audience: {sql: "select 1 where :since < :until"}
+    message: {content: [{channel: sms, body: Hi}]}
+    policy: {rate: ~, batches: ~, quiet_hours: {action: skip, from: ~}, expires_after: ~}
+    """,
+    """
+    trigger: {type: scheduled, at: 2026-07-01T09:00, local_time: "true", missed: latest}
+    audience: {sql: select 1}
+    message: {content: [{channel: sms, body: Hi}]}
+    """,
+    """
+    trigger: {type: api, recipients: true, parameters: {type: object, properties: {order: {type: string}}}}
+    audience: {sql: select 1}
+    message: {content: [{channel: sms, body: Hi}]}
+    """,
 ]
 
 
@@ -114,7 +152,14 @@ CONTENT = "{content: [{channel: email, from: a@example.com, subject: Hi, text: H
         ("trigger", "{type: immediate, grace: soon}"),
         ("trigger", "{type: immediate, grace: 5}"),
         ("trigger", "{type: immediate, timezone: +10:00}"),
-        ("trigger", "{type: immediate, missed: all}"),
+        ("trigger", "{type: immediate, missed: last}"),
+        ("trigger", "{type: immediate, overlap: wait}"),
+        ("trigger", "{type: immediate, local_time: true}"),
+        ("trigger", "{type: recurring, cron: 0 9 * * mon, local_time: maybe}"),
+        ("trigger", "{type: event, every: soon}"),
+        ("trigger", "{type: event, every: 5m, overlap: skip}"),
+        ("trigger", "{type: event, every: 5m, cron: 0 9 * * mon}"),
+        ("trigger", "{type: api, parameters: [order]}"),
         ("audience", "{}"),
         ("audience", "{sql: ~}"),
         ("audience", "{sql: a, sql_file: b}"),
@@ -138,6 +183,14 @@ CONTENT = "{content: [{channel: email, from: a@example.com, subject: Hi, text: H
         ("message", CONTENT % "attachments: [{filename: a}]"),
         ("policy", "{once: true}"),
         ("policy", "{reach: some}"),
+        ("policy", "{rate: 5}"),
+        ("policy", "{rate: 0/s}"),
+        ("policy", "{batches: {count: 1, every: 5m}}"),
+        ("policy", "{quiet_hours: {from: 21:00, to: 8 am}}"),
+        ("policy", "{quiet_hours: {from: 21:00, to: 08:00, channels: []}}"),
+        ("policy", "{quiet_hours: {from: 21:00, to: 08:00, timezone: theirs}}"),
+        ("policy", "{quiet_hours: {countries: {UK: {from: 21:00, to: 08:00}}}}"),
+        ("policy", "{expires_after: soon}"),
         ("colour", "red"),
         ("experiment", "{}"),
         ("digest", "abc"),
@@ -167,13 +220,13 @@ PROJECTS = [
     state: sqlite:///a.db
     secret: ["${CONNECT_SECRET}"]
     sources: {shop: {url: "duckdb:///a", threads: 2}, old: ~}
-    providers: {box: {type: outbox, concurrency: 2, timeout: 5s}, relay: {type: smtp, host: h}}
+    providers: {box: {type: outbox, concurrency: 2, timeout: 5s, rate: 50/s}, relay: {type: smtp, host: h}}
     channels: {email: box, sms: ~}
     subscriptions: {sql: select 1, subscribed_values: 1}
     unsubscribe: {url: https://acme.example, mailto: a@example.com}
     defaults:
       message: {topic: a, email: {from: a@example.com, attachments: []}, sms: {from: Acme}}
-      policy: {reach: all}
+      policy: {reach: all, quiet_hours: {from: 21:00, to: 08:00}}
     serve: {base_url: https://acme.example}
     targets:
       dev: ~
@@ -200,7 +253,8 @@ def test_projects_that_both_accept(folder):
         "name: shop\nsources: {a: b}\n",
         "name: shop\nsources: {a: {}}\n",
         "name: shop\nproviders: {a: {}}\n",
-        "name: shop\nproviders: {a: {type: outbox, rate: 1/s}}\n",
+        "name: shop\nproviders: {a: {type: outbox, rate: 1}}\n",
+        "name: shop\nproviders: {a: {type: outbox, rate: [1/s]}}\n",
         "name: shop\nproviders: {a: {type: outbox, concurrency: 0}}\n",
         "name: shop\nchannels: {email: [a]}\n",
         "name: shop\nchannels: {push: a}\n",

@@ -16,7 +16,28 @@ TRIGGER = "trigger:\n  type: recurring\n  cron: {}\n"
         ("trigger", "trigger: {type: imediate}", "bad-value", 2, 17, "immediate"),
         ("trigger", "trigger: {timezone: UTC}", "missing-key", 2, 1, ""),
         ("trigger", "trigger: immediate", "wrong-type", 2, 10, "type: immediate"),
-        ("trigger", "trigger: {type: event}", "not-yet-supported", 2, 17, ""),
+        ("trigger", "trigger: {type: event}", "missing-key", 2, 1, ""),
+        ("trigger", "trigger: {type: event, every: 5}", "bad-duration", 2, 31, "30s 15m 6h 7d"),
+        ("trigger", "trigger: {type: event, every: 5s}", "bad-value", 2, 31, "at least 10s"),
+        ("trigger", "trigger: {type: event, every: 0s}", "bad-value", 2, 31, "at least 10s"),
+        ("trigger", "trigger: {type: event, every: 32d}", "bad-value", 2, 31, "at most 31d"),
+        ("trigger", "trigger: {type: event, every: 5m, lag: 31d}", "bad-value", 2, 40, "at most 30d"),
+        ("trigger", "trigger: {type: event, every: 5m, overlap: skip}", "bad-value", 2, 44, "loses the events"),
+        ("trigger", "trigger: {type: event, every: 5m, local_time: true}", "unknown-key", 2, 35, "lag"),
+        ("trigger", "trigger: {type: immediate, local_time: true}", "unknown-key", 2, 28, "grace"),
+        ("trigger", "trigger: {type: immediate, missed: last}", "bad-value", 2, 36, "latest"),
+        ("trigger", "trigger: {type: immediate, missed: [all]}", "wrong-type", 2, 28, ""),
+        ("trigger", "trigger: {type: immediate, overlap: wait}", "bad-value", 2, 37, "queue"),
+        ("trigger", "trigger: {type: immediate, grace: 0s}", "bad-value", 2, 35, "at least 1s"),
+        ("trigger", "trigger: {type: immediate, grace: 99999999d}", "bad-value", 2, 35, "at most 366d"),
+        ("trigger", "trigger: {type: scheduled, at: 2026-06-01, local_time: yes}", "wrong-type", 2, 56, "booleans"),
+        ("trigger", "trigger: {type: scheduled, at: 9999-12-31T23:00-05:00}", "bad-time", 2, 32, "2199"),
+        ("trigger", "trigger: {type: scheduled, at: 2026-02-30T09:00}", "bad-time", 2, 32, "ISO 8601"),
+        ("trigger", "trigger: {type: api, parameters: [order]}", "wrong-type", 2, 22, ""),
+        ("trigger", "trigger: {type: api, parameters: {order: string}}", "bad-value", 2, 22, "properties"),
+        ("trigger", "trigger: {type: api, parameters: {type: string}}", "bad-value", 2, 22, "properties"),
+        ("trigger", "trigger: {type: api, parameters: {properties: {a: string}}}", "bad-value", 2, 22, "properties"),
+        ("trigger", "trigger: {type: api, recipients: yes}", "wrong-type", 2, 34, "booleans"),
         ("trigger", "trigger: {type: scheduled}", "missing-key", 2, 1, ""),
         ("trigger", "trigger: {type: scheduled, at: tomorrow}", "bad-time", 2, 32, "ISO 8601"),
         ("trigger", "trigger: {type: immediate, grace: 6 hours}", "bad-duration", 2, 35, "30s 15m 6h 7d"),
@@ -73,32 +94,56 @@ def _without_first(text):
 
 
 @pytest.mark.parametrize(
-    "cron",
+    ("cron", "message", "hint"),
     [
-        "0 9 * *",
-        "0 0 9 * * *",
-        "0 0 9 * * * 2026",
-        "'@daily'",
-        "H 9 * * *",
-        "R 9 * * *",
-        "h(0-3) 9 * * *",
-        "0 0 30 2 *",
-        "0 0 31 4,6 *",
-        "0 25 * * *",
-        "61 * * * *",
-        "0 9 * * someday",
-        "0 0 15W * *",
-        "'*/0 * * * *'",
-        "every day",
+        ("0 9 * *", "`0 9 * *` has 4 fields", "five fields: minute, hour"),
+        ("0 0 9 * * *", "`0 0 9 * * *` has 6 fields", "seconds and years are not read"),
+        ("0 0 9 * * * 2026", "`0 0 9 * * * 2026` has 7 fields", "seconds and years are not read"),
+        ("every day", "`every day` has 2 fields", "five fields"),
+        ("'@daily'", "`@daily`: short names are not read", "write `0 0 * * *`"),
+        ("'@dayly'", "`@dayly`: short names are not read", "five fields"),
+        ("H 9 * * *", "`H` means nothing in a cron", "hashed"),
+        ("h(0-3) 9 * * *", "`h` means nothing in a cron", "hashed"),
+        ("R 9 * * *", "`R` means nothing in a cron", "random"),
+        ("0 0 15W * *", "`W` means nothing in a cron", "nearest weekdays"),
+        ("0 0 ? * 1", "`?` means nothing in a cron", "write `*`"),
+        ("0 9 * * someday", "`someday` means nothing in a cron", "five fields"),
+        ("0 0 30 2 *", "`0 0 30 2 *` never comes", "no such month has such a day"),
+        ("0 0 31 4,6 *", "`0 0 31 4,6 *` never comes", "no such month has such a day"),
+        ("61 * * * *", "`61` can not be the minute", "minute: 0 to 59"),
+        ("'*/0 * * * *'", "`*/0` can not be the minute", "a step of 1 or more"),
+        ("1,,2 9 * * *", "`1,,2` can not be the minute", "minute: 0 to 59"),
+        ("0 9,25 * * *", "`25` can not be the hour", "hour: 0 to 23"),
+        ("0 5- * * *", "`5-` can not be the hour", "hour: 0 to 23"),
+        ("0 9 0 * *", "`0` can not be the day of month", "1 to 31, or `L`"),
+        ("0 9 99-99 * *", "`99-99` can not be the day of month", "1 to 31, or `L`"),
+        ("0 9 L-2 * *", "`L-2` can not be the day of month", "1 to 31, or `L`"),
+        ("0 9 * 13 *", "`13` can not be the month", "1 to 12, or jan to dec"),
+        ("0 9 * mon *", "`mon` can not be the month", "1 to 12, or jan to dec"),
+        ("0 9 * * 8", "`8` can not be the day of week", "0 to 7 (both are Sunday)"),
+        ("0 9 * * 1#6", "`1#6` can not be the day of week", "`1#2`"),
+        ("0 9 * * 1,5#2", "`1,5#2` can not be the day of week", "all or none with `#` or `L`"),
     ],
 )
-def test_a_bad_cron(folder, campaign_text, cron):
-    assert folder.problem(campaign_text(trigger=TRIGGER.format(cron))).code == "bad-cron"
+def test_a_bad_cron(folder, campaign_text, cron, message, hint):
+    found = folder.problem(campaign_text(trigger=TRIGGER.format(cron)))
+    assert (found.code, found.message) == ("bad-cron", message)
+    assert hint in found.hint
+    assert (found.location.line, found.location.column) == (3, 9)
 
 
 @pytest.mark.parametrize(
     "cron",
-    ["0 9 * * mon-fri", "'*/15 * * * *'", "0 0 L * *", "0 9 * * 5#2", "0 0 29 2 *", "0 9 1 JAN sun", "0 0 * * 7"],
+    [
+        "0 9 * * mon-fri",
+        "'*/15 * * * *'",
+        "0 0 L * *",
+        "0 9 * * 5#2",
+        "0 0 29 2 *",
+        "0 9 1 JAN sun",
+        "0 0 * * 7",
+        "0 22-2 * * L5",
+    ],
 )
 def test_a_good_cron(folder, campaign_text, cron):
     loaded = folder.campaign(campaign_text(trigger=TRIGGER.format(cron)))
@@ -114,22 +159,79 @@ def test_a_cron_without_quotes_gets_the_hint(folder, campaign_text):
 @pytest.mark.parametrize(
     ("path", "text"),
     [
-        ("trigger.missed", "trigger: {type: immediate, missed: all}"),
-        ("trigger.overlap", "trigger: {type: immediate, overlap: skip}"),
-        ("trigger.local_time", "trigger: {type: immediate, local_time: true}"),
         ("experiment", "trigger: {type: immediate}\nexperiment: {}"),
         ("policy.once", "trigger: {type: immediate}\npolicy: {once: true}"),
-        ("policy.quiet_hours", "trigger: {type: immediate}\npolicy: {quiet_hours: {}}"),
-        ("policy.rate", "trigger: {type: immediate}\npolicy: {rate: 1/s}"),
-        ("policy.batches", "trigger: {type: immediate}\npolicy: {batches: {}}"),
         ("policy.frequency_cap", "trigger: {type: immediate}\npolicy: {frequency_cap: {}}"),
-        ("policy.expires_after", "trigger: {type: immediate}\npolicy: {expires_after: 1d}"),
         ("policy.approval", "trigger: {type: immediate}\npolicy: {approval: plan}"),
     ],
 )
 def test_what_comes_later_is_neither_unknown_nor_ignored(folder, campaign_text, path, text):
     found = folder.problem(campaign_text(trigger=text))
     assert (found.code, found.message) == ("not-yet-supported", f"`{path}` is not supported by this version")
+
+
+WINDOW = "trigger: {{type: recurring, cron: 0 9 * * mon, timezone: Europe/Paris, starts_at: {}, ends_at: {}}}"
+
+
+@pytest.mark.parametrize(
+    ("starts_at", "ends_at"),
+    [
+        ("2026-06-01", "2026-06-01"),
+        ("2026-06-02", "2026-06-01"),
+        ("2026-06-01T12:00", "2026-06-01T10:00Z"),  # noon in Paris
+    ],
+)
+def test_an_end_that_is_not_after_the_start(folder, campaign_text, starts_at, ends_at):
+    found = folder.problem(campaign_text(trigger=WINDOW.format(starts_at, ends_at)))
+    assert (found.code, found.message) == ("bad-value", "`ends_at` is not after `starts_at`")
+    assert found.location.text[found.location.column - 1 :].startswith(ends_at)
+    assert folder.campaign(campaign_text(trigger=WINDOW.format(starts_at, "2026-07-01"))).problems == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "where", "hint"),
+    [
+        ("{rate: 5}", "bad-rate", "5}", "50/s 600/m 10000/h"),
+        ("{rate: 0/s}", "bad-rate", "0/s", "50/s"),
+        ("{rate: 5/week}", "bad-rate", "5/week", "50/s"),
+        ("{rate: [5/s]}", "wrong-type", "rate", ""),
+        ("{batches: 5}", "wrong-type", "5}", ""),
+        ("{batches: {every: 5m}}", "missing-key", "batches", ""),
+        ("{batches: {count: 5}}", "missing-key", "batches", ""),
+        ("{batches: {count: 1, every: 5m}}", "bad-value", "1,", "at least 2"),
+        ("{batches: {count: 1001, every: 5m}}", "bad-value", "1001", "at most 1000"),
+        ("{batches: {count: 5, every: 0s}}", "bad-value", "0s", "at least 1s"),
+        ("{batches: {count: 5, every: 32d}}", "bad-value", "32d", "at most 31d"),
+        ("{batches: {count: 5, evry: 5m, every: 5m}}", "unknown-key", "evry", "every"),
+        ("{quiet_hours: 21:00}", "wrong-type", "21:00", ""),
+        ("{quiet_hours: {from: 21:00}}", "missing-key", "21:00", "go together"),
+        ("{quiet_hours: {to: 08:00}}", "missing-key", "08:00", "go together"),
+        ("{quiet_hours: {from: 9pm, to: 08:00}}", "bad-time", "9pm", "21:00"),
+        ("{quiet_hours: {from: 21:00, to: 8:00}}", "bad-time", "8:00", "21:00"),
+        ("{quiet_hours: {from: 24:00, to: 08:00}}", "bad-time", "24:00", "21:00"),
+        ("{quiet_hours: {from: 21:00, to: '21:00'}}", "bad-value", "'21:00'", "another time"),
+        ("{quiet_hours: {from: 21:00, to: 08:00, timezone: UTC}}", "bad-value", "UTC", "`project`"),
+        ("{quiet_hours: {from: 21:00, to: 08:00, action: drop}}", "bad-value", "drop", "`defer`"),
+        ("{quiet_hours: {from: 21:00, to: 08:00, channels: []}}", "bad-value", "channels", "leave it out"),
+        ("{quiet_hours: {from: 21:00, to: 08:00, channels: sms}}", "wrong-type", "sms", ""),
+        ("{quiet_hours: {from: 21:00, to: 08:00, channels: [smss]}}", "bad-value", "smss", "sms"),
+        ("{quiet_hours: {countries: [US]}}", "wrong-type", "countries", ""),
+        ("{quiet_hours: {countries: {US: 5}}}", "wrong-type", "5}", ""),
+        ("{quiet_hours: {countries: {UK: {from: 20:00, to: 08:00}}}}", "bad-country", "UK", "`GB`"),
+        ("{quiet_hours: {countries: {no: {from: 20:00, to: 08:00}}}}", "bad-country", "no", "`NO`"),
+        ("{quiet_hours: {countries: {Atlantis: {from: 20:00, to: 08:00}}}}", "bad-country", "Atlantis", "ISO 3166"),
+        ("{quiet_hours: {countries: {US: {from: 20:00}}}}", "missing-key", "US", ""),
+        ("{quiet_hours: {countries: {US: {from: 20:00, to: 20:00}}}}", "bad-value", "20:00}", "another time"),
+        ("{expires_after: soon}", "bad-duration", "soon", "30s"),
+        ("{expires_after: 0s}", "bad-value", "0s", "at least 1s"),
+        ("{expires_after: 99999999d}", "bad-value", "99999999d", "at most 366d"),
+    ],
+)
+def test_a_bad_policy(folder, campaign_text, text, code, where, hint):
+    found = folder.problem(campaign_text(trigger=f"trigger: {{type: immediate}}\npolicy: {text}"))
+    assert found.code == code
+    assert found.location.text[found.location.column - 1 :].startswith(where)
+    assert hint in found.hint
 
 
 @pytest.mark.parametrize("key", ["snapshot", "csv", "parquet", "sheet", "segments"])
