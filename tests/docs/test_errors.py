@@ -12,6 +12,7 @@ PAGE = markdown.ROOT / "docs" / "reference" / "errors.md"
 
 CODE = re.compile(r"[a-z]+(-[a-z]+)+")
 NOT_CODES = {"quoted-printable", "no-referrer", "no-store", "stand-in"}
+NOT_CODES |= {"campaign-live", "connect-campaigns", "skip-next"}
 """Words with hyphens that are handed to something else than a problem."""
 
 
@@ -33,6 +34,8 @@ def _candidates(node: ast.AST) -> Iterator[str]:
     match node:
         case ast.Call(func=ast.Attribute(attr="get")):
             return  # a header's name, with which something is looked up
+        case ast.Call(func=ast.Attribute(attr="info" | "warning" | "trouble")):
+            return  # the action of a line of the log
         case ast.Call():
             yield from [text for argument in node.args[:2] for text in _texts(argument)][:1]
         case ast.Tuple(elts=[first, *_]):

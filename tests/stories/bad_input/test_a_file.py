@@ -26,11 +26,19 @@ MISTAKES = [
         "+10:00",
         "an offset drifts over daylight saving",
     ),
-    ("trigger: {type: event}", "not-yet-supported", "event", ""),
+    ("trigger: {type: event}", "missing-key", "", ""),
+    (
+        "trigger: {type: recurring, cron: '0 9 * * *', starts_at: 2027-01-01, ends_at: 2026-01-01}",
+        "bad-value",
+        "2026-01-01",
+        "",
+    ),
     ("trigger: {type: immediate}\nexperiment: {holdout: 10%}", "not-yet-supported", "experiment", ""),
-    ("trigger: {type: immediate}\npolicy: {quiet_hours: {from: 21:00}}", "not-yet-supported", "quiet_hours", ""),
+    ("trigger: {type: immediate}\npolicy: {quiet_hours: {from: 9pm, to: 08:00}}", "bad-time", "9pm", "such as 21:00"),
+    ("trigger: {type: immediate}\npolicy: {rate: 5}", "bad-rate", "5", "50/s"),
     ("trigger: {type: immediate}\npolicy: {once: true}", "not-yet-supported", "once", ""),
-    ("trigger: {type: immediate, overlap: skip}", "not-yet-supported", "overlap", ""),
+    ("trigger: {type: immediate, overlap: skipp}", "bad-value", "skipp", "did you mean `skip`?"),
+    ("trigger: {type: event, every: 5m, overlap: skip}", "bad-value", "skip", ""),
     ("trigger: !!python/object:os.system {type: immediate}", "yaml-tag", "!!python", ""),
 ]
 
