@@ -35,7 +35,7 @@ def launch(
 ) -> None:
     """Entry a campaign that fires once, now; a daemon works off the run. Asks first."""
     from connect.cli.opening import ledger_of, open_project
-    from connect.cli.standing import standing
+    from connect.cli.standing import alive, daemons_of
     from connect.errors import raise_errors
     from connect.project.campaigns import load_campaign
 
@@ -46,13 +46,13 @@ def launch(
         now = ledger.now()
         _look(opened, ledger, loaded, now, again=again, yes=yes)
         steered = _fire(opened, ledger, name, now, again)
-        alive = bool(standing(opened, ledger, now).alive)
+        is_alive = bool(alive(daemons_of(ledger), opened.mode))
     if json:
-        print_json({**steered.as_json(), "daemon_alive": alive})
+        print_json({**steered.as_json(), "daemon_alive": is_alive})
         return
     (run,) = steered.runs
     out.print(f"run {run.id} of {name} is queued", markup=False)
-    told = "a daemon takes it up within seconds" if alive else "no daemon is running: `connect daemon{}` takes it up"
+    told = "a daemon takes it up within seconds" if is_alive else "no daemon is running: `connect daemon{}` takes it up"
     out.print(told.format(typed(target, mode)), markup=False)
 
 

@@ -5,7 +5,7 @@ Read from the files and the ledger; nothing is written, and no daemon is needed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ from connect.project.campaigns import Loaded, load_campaigns
 from connect.project.trigger import Event, Immediate, Scheduled
 from connect.reports.counts import run_as_json
 from connect.schedule import claims
-from connect.vocabulary import CampaignStatus
+from connect.vocabulary import CampaignStatus, Mode
 
 if TYPE_CHECKING:
     from connect.errors import Problem
@@ -179,18 +179,28 @@ class Standing:
 
     @property
     def alive(self) -> list[DaemonStanding]:
-        """Daemons that are there, and work in this mode."""
-        return [daemon for daemon in self.daemons if not daemon.late and daemon.record.mode is self.project.mode]
+        return alive(self.daemons, self.project.mode)
+
+
+def alive(daemons: Iterable[DaemonStanding], mode: Mode) -> list[DaemonStanding]:
+    """Those that are there, and work in this mode."""
+    return [daemon for daemon in daemons if not daemon.late and daemon.record.mode is mode]
+
+
+def daemons_of(ledger: Ledger) -> tuple[DaemonStanding, ...]:
+    """Every daemon that has said something within a day, by the ledger's clock."""
+    now = ledger.now()
+    return tuple(_daemon(record, now) for record in ledger.daemons())
 
 
 def standing(project: Project, ledger: Ledger, now: datetime) -> Standing:
     loaded = load_campaigns(project)
-    schedules, ledger_now = ledger.schedules(project.mode), ledger.now()
+    schedules = ledger.schedules(project.mode)
     campaigns = [one.campaign for one in loaded.values() if one.campaign]
     return Standing(
         project=project,
         now=now,
-        daemons=tuple(_daemon(record, ledger_now) for record in ledger.daemons()),
+        daemons=daemons_of(ledger),
         campaigns=tuple(
             CampaignStanding(campaign, schedules.get(campaign.name), claims.is_fresh(schedules), now)
             for campaign in campaigns

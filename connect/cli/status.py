@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,13 +11,16 @@ import typer
 
 from connect.cli.options import Debug, Json, ModeOption, ProjectFolder, Target, typed
 from connect.cli.terminal import err, out, plural, print_json, problem_as_json
+from connect.vocabulary import Mode
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from connect.cli.standing import CampaignStanding, DaemonStanding, RunStanding, Standing
 
-Check = Annotated[bool, typer.Option("--check", help="Exit with 3 unless a daemon is alive on this machine.")]
+Check = Annotated[
+    bool, typer.Option("--check", help="Look for daemons only, and exit with 3 unless one is alive on this machine.")
+]
 
 
 def status(
@@ -29,23 +33,29 @@ def status(
 ) -> None:
     """Show daemons, what fires next, and the runs that have not ended, with what they wait for."""
     from connect.cli.opening import ledger_of, open_project
-    from connect.cli.standing import standing
-    from connect.clock import SystemClock
+    from connect.cli.standing import alive, daemons_of, standing
 
-    opened = open_project(project, target, mode)
+    opened, options = open_project(project, target, mode), typed(target, mode)
     with ledger_of(opened) as ledger:
-        found = standing(opened, ledger, SystemClock().now())
+        if check:
+            daemons = daemons_of(ledger)
+            raise typer.Exit(_checked(daemons, alive(daemons, opened.mode), options, json))
+        found = standing(opened, ledger, ledger.now())
     if json:
         print_json(as_json(found))
     else:
-        _show(found, typed(target, mode))
-    raise typer.Exit(3 if check and not _is_alive_here(found) else 0)
+        _show(found, options)
 
 
-def _is_alive_here(found: Standing) -> bool:
+def _checked(daemons: Sequence[DaemonStanding], living: Sequence[DaemonStanding], options: str, json: bool) -> int:
+    """The exit code of a health check, which is asked often and reads no campaigns."""
     from connect.ledger.owner import Owner
 
-    return any(daemon.owner.host == Owner.here().host for daemon in found.alive)
+    if json:
+        print_json({"alive": len(living), "daemons": [daemon.as_json() for daemon in daemons]})
+    else:
+        _show_daemons(daemons, living, options)
+    return 0 if any(daemon.owner.host == Owner.here().host for daemon in living) else 3
 
 
 def as_json(found: Standing) -> dict[str, object]:
@@ -74,7 +84,7 @@ def _show(found: Standing, options: str) -> None:
 
     project = found.project
     err.print(f"[dim]{escape(project.name)}, target {escape(project.target)}, mode {project.mode}, {utc(found.now)}[/]")
-    _show_daemons(found, options)
+    _show_daemons(found.daemons, found.alive, options)
     show_campaigns(found, options, out)
     if found.runs:
         out.print("\n[bold]runs[/]")
@@ -82,26 +92,26 @@ def _show(found: Standing, options: str) -> None:
         _show_run(run)
 
 
-def _show_daemons(found: Standing, options: str) -> None:
+def _show_daemons(daemons: Sequence[DaemonStanding], living: Sequence[DaemonStanding], options: str) -> None:
     out.print("[bold]daemons[/]")
-    for daemon in found.daemons:
-        out.print(f"  {_daemon(daemon, found)}")
-    if not found.alive:
+    for daemon in daemons:
+        out.print(f"  {_daemon(daemon)}")
+    if not living:
         out.print(f"  [yellow]none is running:[/] `connect daemon{options}` starts one")
 
 
-def _daemon(daemon: DaemonStanding, found: Standing) -> str:
+def _daemon(daemon: DaemonStanding) -> str:
     from rich.markup import escape
 
     from connect.cli.times import lasted
 
     record, heard = daemon.record, f"{lasted(max(daemon.silent, timedelta(0)))} ago"
-    host, up = f"{escape(daemon.owner.hostname)} pid {daemon.owner.pid}", lasted(found.now - record.started_at)
-    mode = "" if record.mode is found.project.mode else f", mode {record.mode}"
+    who = f"{escape(daemon.owner.hostname)} pid {daemon.owner.pid}"
+    who += "" if record.mode is Mode.live else f", mode {record.mode}"
     if daemon.late:
-        return f"[red]✗[/] {host}{mode}: [red]late, last heard of {heard}[/]"
+        return f"[red]✗[/] {who}: [red]late, last heard of {heard}[/]"
     runs = f", works on {plural(record.runs, 'run')}" if record.runs else ""
-    return f"[green]✓[/] {host}{mode}, up {up}, heard of {heard}{runs}"
+    return f"[green]✓[/] {who}, up {lasted(record.beat_at - record.started_at + daemon.silent)}, heard of {heard}{runs}"
 
 
 def show_campaigns(found: Standing, options: str, console: Console, most: int = 10_000) -> None:
