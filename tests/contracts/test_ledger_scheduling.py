@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -135,7 +136,8 @@ def test_a_run_is_started_and_cancelled_at_once(rig: LedgerRig, ledger: Ledger) 
 
         def either(mine: Ledger, which: int, run: NewRun = run) -> object:
             if which == 0:
-                return mine.finish(run.id, RunState.cancelled)
+                mine.finish(run.id, RunState.cancelled)
+                return None
             mine.start_run(run.id)
             return mine.claim_slice(run.id, owner=HERE, lease=LEASE)
 
@@ -148,10 +150,11 @@ def test_a_run_is_started_and_cancelled_at_once(rig: LedgerRig, ledger: Ledger) 
         assert ledger.work(Mode.live) == []
 
 
-def parted(ledger: Ledger, parts: int) -> str:
+def parted(ledger: Ledger, parts: int, number: int = 0) -> str:
     bounds = [f"{number:x}" for number in range(parts + 1)]
     slices = tuple(NewSlice(low, high) for low, high in pairwise(bounds))
-    return ledger.create_run(a_run(0, state=RunState.running, slices=slices)).id
+    run = a_run(number, number, campaign=f"c{number}", state=RunState.running, slices=slices)
+    return ledger.create_run(run).id
 
 
 def test_many_that_claim_at_once_get_each_a_slice_of_its_own(rig: LedgerRig, ledger: Ledger) -> None:
@@ -164,12 +167,17 @@ def test_many_that_claim_at_once_get_each_a_slice_of_its_own(rig: LedgerRig, led
 
 
 def test_of_slices_that_end_at_once_one_is_the_last(rig: LedgerRig, ledger: Ledger) -> None:
-    run_id = parted(ledger, 6)
-    claimed = [ledger.claim_slice(run_id, owner=HERE, lease=LEASE) for _ in range(6)]
-    answers = at_once(rig, lambda mine, number: mine.end_slice(claimed[number]))
-    assert sorted(answers) == [False] * 5 + [True]
-    assert (ended := ledger.run(run_id)) is not None
-    assert (ended.state, ended.salt) == (RunState.completed, None)
+    run_ids = [parted(ledger, 4, number) for number in range(12)]
+    claimed = [[ledger.claim_slice(run_id, owner=HERE, lease=LEASE) for _ in range(4)] for run_id in run_ids]
+    ready = threading.Barrier(4)
+
+    def end(mine: Ledger, number: int) -> list[bool]:
+        """One of each run, side by side with the others."""
+        return [ready.wait() >= 0 and mine.end_slice(slices[number]) for slices in claimed]
+
+    answers = at_once(rig, end, count=4)
+    assert [sum(each) for each in zip(*answers, strict=True)] == [1] * len(run_ids)
+    assert {(run.state, run.salt) for run in ledger.runs()} == {(RunState.completed, None)}
 
 
 def dates(slots: Slots) -> list[Any]:
@@ -229,7 +237,7 @@ def test_what_has_no_answer_is_done_once(
     assert [change.reason for change in ledger.states(run.id)] == ["", "", "waiting"]
     for is_last in (False, True):
         slice = ledger.claim_slice(run.id, owner=HERE, lease=LEASE)
-        assert lost.with_(lambda slice=slice: ledger.end_slice(slice)) is is_last
+        assert lost.with_(partial(ledger.end_slice, slice)) is is_last
     assert [change.state for change in ledger.states(run.id)][2:] == [RunState.running, RunState.completed]
     assert lost.times == 6
 
