@@ -39,7 +39,7 @@ def pause(
         print_json(steered.as_json())
         return
     out.print(f"{name} is paused: what comes due is skipped", markup=False)
-    _say_would_be_next(steered, "the next would be")
+    _say_would_be_next(steered, typed(target, mode))
     out.print(f"`connect resume {name}{typed(target, mode)}` lets it fire again", markup=False)
     if going_on:
         pausing = f"`connect runs pause {going_on.id}{typed(target)}`"
@@ -136,9 +136,16 @@ def _say_next(steered: Steered, options: str) -> None:
         out.print(shown.words(options), markup=False)
 
 
-def _say_would_be_next(steered: Steered, words: str) -> None:
+def _say_would_be_next(steered: Steered, options: str) -> None:
+    """What a pause is about to skip; of a campaign that fires once, that is all of it."""
     from connect.cli.calendar import next_entry
+    from connect.project.trigger import Immediate, Scheduled
 
-    following = next_entry(steered.campaign, steered.now) if steered.campaign and not steered.schedule.fired else None
+    if steered.campaign is None or steered.schedule.fired:
+        return
+    following = next_entry(steered.campaign, steered.now)
     if following:
-        out.print(f"{words} {following.local}", markup=False)
+        out.print(f"the next would be {following.local}", markup=False)
+    if isinstance(steered.campaign.trigger, Immediate | Scheduled):
+        said = "it fires once: skipped, it fires no more, only by"
+        out.print(f"{said} `connect launch {steered.name}{options}`", markup=False)

@@ -112,7 +112,8 @@ class CampaignStanding:
         following = self.next
         if isinstance(self.campaign.trigger, Event):
             until = self.schedule.watermark if self.schedule else None
-            return rule(self.campaign) + (f", done up to {utc(until)}" if until else "")
+            skipped = "; the next poll is skipped by hand" if self.schedule and self.schedule.skip_next else ""
+            return rule(self.campaign) + (f", done up to {utc(until)}" if until else "") + skipped
         due = f"due since {in_zone(self.due, self.campaign.trigger.timezone)}; " if self.due else ""
         if following is None:
             return due + rule(self.campaign)

@@ -11,7 +11,7 @@ import typer
 
 from connect.cli.options import Debug, Json, ModeOption, ProjectFolder, Target, typed
 from connect.cli.terminal import err, out, plural, print_json, problem_as_json
-from connect.vocabulary import Mode
+from connect.vocabulary import Mode, RunState
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -89,7 +89,7 @@ def _show(found: Standing, options: str) -> None:
     if found.runs:
         out.print("\n[bold]runs[/]")
     for run in found.runs:
-        _show_run(run)
+        _show_run(run, found)
 
 
 def _show_daemons(daemons: Sequence[DaemonStanding], living: Sequence[DaemonStanding], options: str) -> None:
@@ -143,7 +143,7 @@ def _campaign(campaign: CampaignStanding, options: str) -> str:
     return words + (", local time" if is_local(campaign.campaign) else "")
 
 
-def _show_run(run: RunStanding) -> None:
+def _show_run(run: RunStanding, found: Standing) -> None:
     from rich.markup import escape
 
     from connect.cli.tables import instant, state_text
@@ -151,6 +151,15 @@ def _show_run(run: RunStanding) -> None:
 
     record = run.record
     waits = f", goes on at {utc(run.opens_at)}" if run.opens_at else ""
+    waits += f": {_turn(run, found)}" if record.state is RunState.queued else ""
     parts = f", {sum(part.ended for part in run.slices)} of {len(run.slices)} parts done" if len(run.slices) > 1 else ""
     out.print(f"  {record.id} {escape(record.campaign)} for {instant(record.fire_time)}")
     out.print(f"    {state_text(record)}{parts}{waits}")
+
+
+def _turn(run: RunStanding, found: Standing) -> str:
+    """What a queued run waits for."""
+    for other in found.runs:
+        if other.record.campaign == run.record.campaign and other.record.state is not RunState.queued:
+            return f"waits for run {other.record.id} to end"
+    return "waits for its turn" if found.alive else "waits for a daemon"

@@ -155,6 +155,7 @@ def test_what_waits_says_why(club):
     shown, found = club.connect("status").out, club.connect("status", "--json").json["runs"]
 
     assert "running: waiting: rate 14/s" in shown
+    assert f"queued: waits for run {waiting} to end" in shown
     assert [(run["id"], run["state"]) for run in found] == [(waiting, "running"), (second, "queued")]
 
 
@@ -291,6 +292,21 @@ def test_machines_read_how_it_stands(club, command):
     assert (found["paused"], found["skip_next"]) == (command == "pause", command == "skip-next")
 
 
+def test_pausing_what_fires_once_says_that_it_will_not_fire_later(club):
+    club.campaign("once", "{type: scheduled, at: 2060-01-02T09:00}")
+
+    ended = club.connect("pause", "once", "--target", "default")
+
+    assert "the next would be Fri 2060-01-02 09:00 GMT" in ended.out
+    assert "fires no more, only by `connect launch once --target default`" in ended.out
+
+
+def test_skipping_a_poll_says_so(club):
+    club.campaign("orders", "{type: event, every: 5m}")
+
+    assert "polls every 5m; the next poll is skipped by hand" in club.connect("skip-next", "orders").out
+
+
 # Launch
 
 
@@ -301,6 +317,7 @@ def test_launched_it_is_queued_and_says_that_no_daemon_is_there(club):
 
     assert ended.code == 0
     assert "is queued" in ended.out
+    assert "queued: waits for a daemon" in club.connect("status").out
     assert "no daemon is running: `connect daemon` takes it up" in ended.out
     assert runs(club) == [("hello", RunState.queued, "")]
     assert schedule(club, "hello").fired
