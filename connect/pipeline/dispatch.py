@@ -13,25 +13,30 @@ So what a kill leaves in doubt is at most one window.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from itertools import islice
+from itertools import chain, islice
 from random import Random
 from typing import Protocol
 
 from connect.clock import Clock
-from connect.errors import ConnectError, RunTrouble
+from connect.errors import RunTrouble
 from connect.ledger.records import Call, Intent
+from connect.pipeline.alarm import Alarm
 from connect.pipeline.books import Books, Settlement
 from connect.pipeline.breaker import Breaker
 from connect.pipeline.deliveries import Ended
 from connect.pipeline.exact import Gathering
+from connect.pipeline.gate import EXPIRED, Gate, Passing
+from connect.pipeline.gate import Closed as Closed
 from connect.pipeline.packing import Packed, Packer, Retries
+from connect.pipeline.rates import Limit, Meter
 from connect.pipeline.recovery import IN_DOUBT, how_it_ended
 from connect.pipeline.verdicts import Ticket, Verdict, Verdicts
-from connect.providers.interface import Account, Idempotency, Provider, Receipt, Status
+from connect.providers.interface import Account, Capabilities, Idempotency, Provider, Receipt, Status
 from connect.vocabulary import InDoubt
 
 _WINDOW = 2
@@ -40,6 +45,9 @@ _WINDOW = 2
 
 _PACK_FOR = 1.0
 """Seconds that a message waits for others to fill its call, while rows keep coming."""
+
+_BLINK = 0.001
+"""Seconds in which nothing changes that is worth a look."""
 
 _GATHER = 0.005
 """Seconds that outcomes wait for others to share their commit: a fraction of what a commit takes."""
@@ -56,12 +64,6 @@ class _Answer:
     """What goes round again, and in how many seconds."""
     places: int = 1
     """Of the released window, free again when this is durable."""
-
-
-class Closed(ConnectError):
-    """Its window of time is over: the slice is to be parked until it opens again. Nobody has to mend anything."""
-
-    exit_code = 0
 
 
 class Hold(Protocol):
@@ -106,12 +108,13 @@ class Lane:
         *,
         whole: Mapping[int, Sequence[bytes]] | None = None,
         breaker: Breaker | None = None,
+        limits: Sequence[Limit] = (),
     ) -> None:
         self._provider, self._account, self._books = provider, account, books
         self._terms, self._clock = terms, terms.clock
         account.margin.holds = terms.hold.fresh
-        keyed = provider.capabilities.idempotency is Idempotency.request_key
-        self._gathering = Gathering(whole if whole and keyed else {})
+        self._keyed = provider.capabilities.idempotency is Idempotency.request_key
+        self._gathering = Gathering(whole if whole and self._keyed else {})
         self._verdicts = Verdicts(
             account.name,
             terms.clock,
@@ -121,22 +124,43 @@ class Lane:
             halt=self.halt,
             throttled=self._throttled,
         )
-        self._packer, self._later = Packer(provider.capabilities), Retries(provider.capabilities)
+        self._stirred = asyncio.Event()
+        self._changed, self._halted = asyncio.Event(), asyncio.Event()
+        self._alarm = Alarm(terms.clock, self._stirred.set)
+        self._gate = Gate(
+            self._verdicts,
+            terms.clock,
+            self._halted,
+            meter=self._meter(limits),
+            closes_at=terms.closes_at,
+            expires_at=terms.expires_at,
+        )
+        most = self._most()
+        self._packer, self._later = Packer(most, terms.clock), Retries(most)
         self._queue: deque[Packed] = deque()
         self._due: deque[Packed] = deque()
         """Calls whose next try is due: in turn with the others, so that neither keeps the other waiting."""
+        self._first: Packed | None = None
+        """The call whose turn it is, and which the rate does not let through yet."""
         self._free = self._window = _WINDOW * account.concurrency
         self._flying = 0
         self._ready: asyncio.Queue[Packed] = asyncio.Queue()
         self._answers: list[_Answer] = []
-        self._stages: list[asyncio.Task[None]] = []
+        self._writing: asyncio.Task[None] | None = None
         self._sending: set[asyncio.Task[None]] = set()
-        self._retrying: asyncio.Task[None] | None = None
-        self._stirred = asyncio.Event()
-        self._changed, self._sooner, self._halted = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self.trouble: BaseException | None = None
-        self.waiting = ""
-        """Why the account makes everyone wait, for people to read."""
+        self._words = ""
+
+    def _meter(self, limits: Sequence[Limit]) -> Meter | None:
+        if not limits:
+            return None
+        return Meter(limits, self._books.slots, self._clock, ready=self._stirred.set, failed=self.halt)
+
+    def _most(self) -> Capabilities:
+        """What goes into one call: no more than the provider takes, and no more than the rate lets through at once."""
+        most = self._provider.capabilities
+        meter = self._gate.meter
+        return replace(most, max_batch=min(most.max_batch, meter.clump)) if meter else most
 
     # Putting
 
@@ -154,7 +178,7 @@ class Lane:
         if before is not None and self.how_it_ended(before) is not None:
             self._doubt([ticket])  # its call broke after it was composed: by a neighbour's change, a moment ago
         elif before is None or before.call not in self._gathering:
-            self._enqueue(self._packer.add(ticket, self._clock.monotonic))
+            self._enqueue(self._packer.add(ticket))
         elif members := self._gathering.add(before.call, ticket):
             self._enqueue([Packed(members, exact=True)])
 
@@ -181,8 +205,8 @@ class Lane:
             self._stirred.set()
 
     def _start(self) -> None:
-        if not self._stages:
-            self._stages = [asyncio.create_task(self._write_on())]
+        if self._writing is None:
+            self._writing = asyncio.create_task(self._write_on())
 
     # Calls that are in doubt since a crash
 
@@ -195,7 +219,7 @@ class Lane:
         members = self._gathering.give_up(number)
         if self._terms.in_doubt is InDoubt.resend:
             for ticket in members:
-                self._enqueue(self._packer.add(ticket, self._clock.monotonic))
+                self._enqueue(self._packer.add(ticket))
         elif members:
             self._doubt(members)
 
@@ -217,7 +241,7 @@ class Lane:
         capabilities = self._provider.capabilities
         if capabilities.idempotency is Idempotency.none:
             return False
-        if capabilities.idempotency is Idempotency.request_key and before.call not in self._gathering:
+        if self._keyed and before.call not in self._gathering:
             return False
         lifetime = capabilities.idempotency_lifetime
         return not lifetime or not before.released_at or self._clock.now() - before.released_at < lifetime
@@ -239,12 +263,14 @@ class Lane:
     @property
     def idle(self) -> bool:
         """Nothing waits, is in the air, or is to be tried again."""
-        return not (self._queue or self._due or self._packer or self._gathering or self._flying or self._later)
+        waits = self._first or self._queue or self._due or self._later or self._packer or self._gathering
+        return not (waits or self._flying)
 
     async def stop(self) -> None:
         """Let go: finish what is in the air, start nothing new. What is left has no intent and is taken up again."""
         for waiting in (self._queue, self._due, self._later, self._gathering):
             waiting.clear()
+        self._first = None
         self._packer.flush()
         self._halt()
         while self._flying:
@@ -272,7 +298,10 @@ class Lane:
 
     def _halt(self) -> None:
         self._halted.set()
-        for event in (self._sooner, self._changed, self._stirred):
+        self._alarm.off()
+        if self._gate.meter:
+            self._gate.meter.stop()
+        for event in (self._changed, self._stirred):
             event.set()
 
     async def _end(self) -> None:
@@ -282,7 +311,7 @@ class Lane:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _tasks(self) -> list[asyncio.Task[None]]:
-        return [*self._stages, *self._sending, *((self._retrying,) if self._retrying else ())]
+        return [*self._sending, *((self._writing,) if self._writing else ())]
 
     def _raise(self) -> None:
         if self.trouble is not None:
@@ -298,7 +327,7 @@ class Lane:
             self._stirred.clear()
             answers, self._answers = self._answers, []
             self._free += sum(answer.places for answer in answers)
-            calls = [] if self._halted.is_set() else list(islice(self._in_turn(), self._free))
+            calls = [] if self._halted.is_set() else self._leaving()
             self._free -= len(calls)
             self._flying += len(calls)
             self._changed.set()
@@ -313,7 +342,7 @@ class Lane:
     def _is_worth_a_commit(self) -> bool:
         """Half a window, so that the other half is in the air meanwhile; or nothing is in the air to wait for."""
         ended = len(self._answers)
-        leaving = min(self._free + ended, len(self._queue) + len(self._due))
+        leaving = min(self._free + ended, len(self._queue) + len(self._due) + (self._first is not None))
         return max(ended, leaving) >= self._window // 2 or ended >= self._flying
 
     async def _write(self, answers: Sequence[_Answer], calls: Sequence[Packed]) -> None:
@@ -321,7 +350,9 @@ class Lane:
         settled = [end for answer in answers for end in answer.settled]
         untaken = [key for answer in answers for key in answer.untaken]
         if settled or untaken or calls:
+            began = self._clock.monotonic()
             await self._books.write(settled, untaken, [self._call(packed) for packed in calls])
+            self._gate.committed(self._clock.monotonic() - began)
 
     def _land(self, answers: Sequence[_Answer]) -> None:
         """What became of these calls is durable: what goes round again may."""
@@ -331,8 +362,59 @@ class Lane:
                 self._again(call, wait)
         self._changed.set()
 
+    def _leaving(self) -> list[Packed]:
+        """Take the calls that may be released now."""
+        if self._later:
+            self._take_those_due()
+        if self._gate.is_open:
+            return list(islice(self._in_turn(), self._free))
+        if self._gate.has_closed and not self.idle:
+            self.halt(Closed())
+            return []
+        room, changes = self._gate.room(self._ready.qsize())
+        leaving = list(self._admitted(min(room, self._free)))
+        if self._first is not None:
+            changes = min(changes, self._gate.asks_again(self._first))
+        if self._waiting():
+            self._wake(max(min(changes, self._gate.deadline()), self._clock.monotonic() + _BLINK))
+        return leaving
+
+    def _admitted(self, room: int) -> Iterator[Packed]:
+        """Take calls as far as the rate lets them through."""
+        waiting = self._waiting()
+        for _ in range(room):
+            call = next(self._in_turn(), None)
+            if call is None:
+                return
+            if not self._gate.admits(call, waiting):
+                self._first = call
+                return
+            waiting -= len(call.tickets)
+            yield call
+
+    def _waiting(self) -> int:
+        """Messages that could leave, if they may."""
+        first = (self._first,) if self._first else ()
+        return sum(len(call.tickets) for call in chain(first, self._queue, self._due))
+
+    def _take_those_due(self) -> None:
+        """What waits for its next try, when it is due."""
+        now = self._clock.monotonic()
+        while due := self._later.take(now):
+            self._due.append(due)
+        if self._later:
+            self._wake(self._later.next_due)
+
+    def _wake(self, when: float) -> None:
+        """Look again then, at the latest."""
+        if when < math.inf:
+            self._alarm.set(when)
+
     def _in_turn(self) -> Iterator[Packed]:
         """Take what waits: one that was never tried, one that is due again, and so on."""
+        if self._first is not None:
+            first, self._first = self._first, None
+            yield first
         while self._queue or self._due:
             if self._due and self._verdicts.down:
                 yield self._probe()
@@ -379,32 +461,47 @@ class Lane:
                 self._lost(1, problem)
 
     async def _send(self, call: Packed) -> _Answer:
-        if self._verdicts.open_at:
-            await self._opened()
+        if not self._gate.is_open and (kept := await self._kept_back(call)):
+            return kept
         if self._halted.is_set():
             return _Answer(untaken=_not_in_doubt(call.tickets))
         if not self._terms.hold.fresh():
             await self._terms.hold.held()
+            if not self._gate.is_open and (kept := await self._kept_back(call)):
+                return kept
         receipts = await self._provider.send([ticket.outgoing for ticket in call.tickets])
         if len(receipts) != len(call.tickets):
             raise RuntimeError(f"{self._account.name} gave {len(receipts)} receipts for {len(call.tickets)} messages")
         return self._read(call, receipts)
 
-    async def _opened(self) -> None:
-        """Wait while the account makes everyone wait."""
-        while not self._halted.is_set() and (wait := self._verdicts.open_at - self._clock.monotonic()) > 0:
-            await self._until(self._halted, wait)
-        self._verdicts.open_at = 0.0
-        self.waiting = ""
+    async def _kept_back(self, call: Packed) -> _Answer | None:
+        """Wait until the call may leave. What becomes of it where it may not, though its intents are durable."""
+        passing = await self._gate.passes(call)
+        if passing is Passing.leaves:
+            return None
+        if passing is Passing.expired:
+            return _Answer([ticket.ended(IN_DOUBT if ticket.in_doubt else EXPIRED) for ticket in call.tickets])
+        if passing is Passing.closed:
+            self.halt(Closed())
+        again = [(0.0, call)] if passing is Passing.late else []
+        return _Answer(untaken=_not_in_doubt(call.tickets), again=again)
 
     def wait(self, wait: timedelta, words: str) -> None:
-        """The account makes everyone wait for so long; `words` say so to people."""
-        self._verdicts.wait(wait)
-        self.waiting = words
+        """Another worker was throttled, or told to wait for so long; `words` say so to people."""
+        self._verdicts.told(wait)
+        self._words = words or self._words
 
     def _throttled(self, wait: timedelta, words: str) -> None:
-        self.waiting = words
+        self._words = words or self._words
         self._books.throttled(self._account.name, wait, words)
+
+    @property
+    def waiting(self) -> str:
+        """What is waited for, for people to read."""
+        if self._verdicts.open_at > self._clock.monotonic():
+            return self._words
+        meter = self._gate.meter
+        return meter.words(self._waiting()) if meter and self._first else ""
 
     def _answer(self, answer: _Answer) -> None:
         self._answers.append(answer)
@@ -415,10 +512,13 @@ class Lane:
     def _read(self, call: Packed, receipts: Sequence[Receipt]) -> _Answer:
         """What ended, what goes round again, and what pauses the run."""
         answer = _Answer()
+        if call.began is not None and any(receipt.status is Status.accepted for receipt in receipts):
+            self._verdicts.tempo.took(call.began)
         if len(receipts) == 1 and receipts[0].status is Status.accepted:  # nearly all of them
             answer.settled.append(call.tickets[0].ended(self._verdicts.accepted()))
             return answer
-        verdicts = [self._verdicts.of(ticket, receipt) for ticket, receipt in zip(call.tickets, receipts, strict=True)]
+        pairs = zip(call.tickets, receipts, strict=True)
+        verdicts = [self._verdicts.of(ticket, receipt, call.began) for ticket, receipt in pairs]
         waits = [verdict for verdict in verdicts if isinstance(verdict, float)]
         exact = self._exact(call)
         if exact and len(waits) == len(verdicts):
@@ -433,8 +533,7 @@ class Lane:
 
     def _exact(self, call: Packed) -> bool:
         """Whether a call that is in doubt can be repeated with exactly its members only, be it one."""
-        keyed = self._provider.capabilities.idempotency is Idempotency.request_key
-        return keyed and any(ticket.in_doubt for ticket in call.tickets)
+        return self._keyed and any(ticket.in_doubt for ticket in call.tickets)
 
     def _apart(self, ticket: Ticket, receipt: Receipt, wait: float) -> float | Ended:
         """A member that is to be tried again, of a call in which others ended: what the provider said of it holds."""
@@ -459,28 +558,9 @@ class Lane:
     def _again(self, call: Packed, wait: float) -> None:
         if self._halted.is_set():
             return
-        self._later.add(call, self._clock.monotonic() + wait)
-        self._sooner.set()
-        if self._retrying is None or self._retrying.done():
-            self._retrying = asyncio.create_task(self._retry_on())
-
-    async def _retry_on(self) -> None:
-        """Let go what waits for its next try, when it is due."""
-        while self._later and not self._halted.is_set():
-            self._sooner.clear()
-            await self._until(self._sooner, self._later.next_due - self._clock.monotonic())
-            if not self._halted.is_set() and (due := self._later.take(self._clock.monotonic())):
-                self._due.append(due)
-                self._stirred.set()
-
-    async def _until(self, event: asyncio.Event, seconds: float) -> None:
-        """Until the event, or until this much time has passed by the run's clock."""
-        waits = (asyncio.ensure_future(event.wait()), asyncio.ensure_future(self._clock.sleep(max(seconds, 0.0))))
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
+        due = self._clock.monotonic() + wait
+        self._later.add(call, due)
+        self._wake(min(due, self._gate.deadline()))
 
 
 def _not_in_doubt(tickets: Collection[Ticket]) -> list[bytes]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 
 from connect.channels.message import Email, Outgoing
+from connect.clock import Clock
+from connect.pipeline.rates import Slot
 from connect.pipeline.verdicts import Ticket
 from connect.providers.interface import Capabilities
 from connect.vocabulary import Channel
@@ -22,29 +24,33 @@ class Packed:
     tickets: Sequence[Ticket]
     exact: bool = False
     """Repeated with exactly these members, or not at all."""
+    slot: Slot | None = None
+    """When it may leave, where there is a rate."""
+    began: float | None = None
+    """When it left, where the account's pace is watched."""
 
 
 class Packer:
     """Fills calls in order, each for one channel, up to what the provider takes in one."""
 
-    def __init__(self, most: Capabilities) -> None:
-        self._most = most
+    def __init__(self, most: Capabilities, clock: Clock) -> None:
+        self._most, self._clock = most, clock
         self._packing: dict[Channel, list[Ticket]] = {}
         self._bytes: Counter[Channel] = Counter()
         self.since = 0.0
-        """When the oldest of what waits came, as `now` says."""
+        """When the oldest of what waits came, in monotonic seconds."""
 
     def __bool__(self) -> bool:
         """Whether something waits for its call to be full."""
         return bool(self._packing)
 
-    def add(self, ticket: Ticket, now: Callable[[], float]) -> list[Packed]:
+    def add(self, ticket: Ticket) -> list[Packed]:
         """Take a delivery; returns the calls that are full now."""
         most, channel = self._most, ticket.outgoing.channel
         if most.max_batch == 1:
             return [Packed([ticket])]
         if not self._packing:
-            self.since = now()
+            self.since = self._clock.monotonic()
         full: list[Packed] = []
         if most.max_call_bytes:
             weight = _weight(ticket.outgoing)

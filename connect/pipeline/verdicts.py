@@ -16,6 +16,7 @@ from connect.pipeline.books import Settlement
 from connect.pipeline.breaker import Breaker, down_trouble, provider_trouble
 from connect.pipeline.deliveries import Ended
 from connect.pipeline.recovery import IN_DOUBT
+from connect.pipeline.tempo import Tempo
 from connect.providers.interface import LEASE_OVER, Receipt, Status
 from connect.vocabulary import Outcome, Reason
 
@@ -38,6 +39,9 @@ _PAUSES = {
     Status.config: ("provider-config", "refuses these credentials, this sender or these settings"),
     Status.quota: ("provider-quota", "says that the account's quota is used up"),
 }
+
+_SLOWER = 3
+"""Times in a row that an account throttles, and takes nothing, before slowing down is not enough: then all wait."""
 
 Verdict = Ended | RunTrouble | float
 """How a delivery ended; or the trouble that pauses the run; or the seconds until it goes round again."""
@@ -87,11 +91,15 @@ class Verdicts:
         self._repeats, self._halt, self._throttled = repeats, halt, throttled
         self._unwell: set[bytes] = set()
         self._down_since: float | None = None
-        self._throttles = 0
+        self._throttles = self._fails = 0
+        """How often it has made everyone slow down, or wait, since somebody got through."""
         self._closed = 0.0
         """Seconds for which the account has made everyone wait: nobody's ten minutes run meanwhile."""
+        self.tempo = Tempo(clock)
         self.open_at = 0.0
         """Monotonic seconds before which nothing is offered to the account."""
+        self.free = True
+        """Nobody has had to wait, or to slow down, until now."""
 
     @property
     def down(self) -> bool:
@@ -104,17 +112,21 @@ class Verdicts:
         self._breaker.trips(False)
         return _SENT
 
-    def of(self, ticket: Ticket, receipt: Receipt) -> Verdict:
-        """How the delivery ended; or the seconds until it goes round again; or the trouble that pauses the run."""
+    def of(self, ticket: Ticket, receipt: Receipt, began: float | None = None) -> Verdict:
+        """How the delivery ended; or the seconds until it goes round again; or the trouble that pauses the run.
+
+        `began` is when its call left, as the tempo knows it.
+        """
         status = receipt.status
         if status in _ENDS:
             self._well()
             return self._ended_as(_ENDS[status], receipt)
+        if status is Status.quota and receipt.retry_after is not None:
+            return self._everyone_waits(receipt.retry_after, "quota until")
         if status in _PAUSES:
             return self._trouble(status, receipt)
         if status is Status.throttled:
-            self._throttle(receipt)
-            return self.open_at - self._clock.monotonic()
+            return self._slow_down(receipt, began)
         if receipt.reason == LEASE_OVER:  # nobody's trouble: the lane makes sure of its lease before the next try
             return 0.0
         down = self._is_down(ticket, receipt)
@@ -123,12 +135,12 @@ class Verdicts:
             if not self._repeats:
                 return self._ended_as(Outcome.unknown, Receipt(status, Reason.in_doubt))
         if down:  # everyone waits for the account, and nobody's ten minutes run
-            return self.open_at - self._clock.monotonic()
+            return self._remaining()
         return self._retry(ticket)
 
     def _well(self) -> None:
         """Somebody got through."""
-        self._throttles = 0
+        self._throttles = self._fails = 0
         self._down_since = None
         if self._unwell:
             self._unwell.clear()
@@ -148,7 +160,9 @@ class Verdicts:
             return False
         now = self._clock.monotonic()
         self._down_since = now if self._down_since is None else self._down_since
-        self._throttle(receipt)
+        if self.open_at <= now:  # what fails in one moment is one reason to wait
+            self._fails += 1
+            self._everyone_waits(receipt.retry_after or self._growing_wait(self._fails), "is down, next try at")
         self._unwell = set(itertools.islice(self._unwell, _MANY))  # no more is to be remembered than decides
         if now - self._down_since > RETRY_FOR.total_seconds():
             self._halt(down_trouble(self._account, receipt.reason or receipt.status.value))
@@ -161,13 +175,33 @@ class Verdicts:
         hint = f"`connect doctor` tests {self._account}; then `connect run` goes on where this run stopped"
         return RunTrouble(Disposition.pause, Problem(code, message, hint))
 
-    def _throttle(self, receipt: Receipt) -> None:
-        """The whole account waits: as long as the provider says, else longer each time."""
-        if self.open_at <= self._clock.monotonic():  # replies to calls of one moment are one request to slow down
+    def _slow_down(self, receipt: Receipt, began: float | None) -> float:
+        """Everyone slows down, and waits where the provider says so, or where slowing down does not help."""
+        wait = receipt.retry_after
+        self.free = False
+        if self.tempo.throttled(began):
             self._throttles += 1
-        wait = receipt.retry_after or timedelta(seconds=self._backoff(self._throttles))
+            if wait is None and self._throttles > _SLOWER:
+                wait = self._growing_wait(self._throttles - _SLOWER)
+            elif wait is None:
+                self._throttled(timedelta(0), "")
+        if wait is not None:
+            self._everyone_waits(wait, "throttles until")
+            self.tempo.paused(self.open_at)
+        return self._remaining()
+
+    def _everyone_waits(self, wait: timedelta, words: str) -> float:
+        """The whole account waits for so long, in all workers; returns the seconds that are left of it."""
         self.wait(wait)
-        self._throttled(wait, f"{self._account} throttles: {receipt.reason or 'slow down'}")
+        until = self._clock.now() + timedelta(seconds=self._remaining())
+        self._throttled(wait, f"waiting: {self._account} {words} {until:%H:%M:%S} UTC")
+        return self._remaining()
+
+    def _growing_wait(self, times: int) -> timedelta:
+        return timedelta(seconds=self._backoff(times))
+
+    def _remaining(self) -> float:
+        return max(self.open_at - self._clock.monotonic(), 0.0)
 
     def wait(self, wait: timedelta) -> None:
         """The account makes everyone wait for so long."""
@@ -175,6 +209,15 @@ class Verdicts:
         until = now + wait.total_seconds()
         self._closed += max(0.0, until - max(now, self.open_at))
         self.open_at = max(self.open_at, until)
+        self.free = False
+
+    def told(self, wait: timedelta) -> None:
+        """Another worker was throttled, and perhaps told to wait for so long."""
+        self.free = False
+        self.tempo.told()
+        if wait:
+            self.wait(wait)
+            self.tempo.paused(self.open_at)
 
     def _retry(self, ticket: Ticket) -> Ended | float:
         now = self._clock.monotonic() - self._closed

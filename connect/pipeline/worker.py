@@ -93,6 +93,7 @@ class Worker:
                 terms,
                 whole=recovered.whole_calls(name),
                 breaker=Breaker(off=sending.breakers_off),
+                limits=sending.buckets.get(name, ()),
             )
             for name, (provider, account) in accounts.items()
         }

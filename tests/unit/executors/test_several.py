@@ -136,13 +136,13 @@ async def test_a_write_is_answered_when_it_is_durable_with_the_end_of_the_lease(
     async with crew(books, count=1) as (_, (one,), _):
         one.say("write", 3, flat.settlements([ended]), [b"w"], [])
         one.say("held", 4)
-        assert await one.hear() == ("answer", 4, None, 5.0)
+        assert await one.hear() == ("answer", 4, None, 5.0, None)
         books.durable.set()
-        assert await one.hear() == ("answer", 3, None, 5.0)
+        assert await one.hear() == ("answer", 3, None, 5.0, None)
         assert books.told == [([ended], [b"w"], [])]
         books.problem = ValueError("ann@mail.example")
         one.say("write", 5, [], [], [])
-        verb, number, error, _ = await one.hear()
+        verb, number, error, _, _ = await one.hear()
         assert (verb, number, error.problems[0].code) == ("answer", 5, "worker-failed")
 
 

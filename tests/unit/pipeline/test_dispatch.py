@@ -194,7 +194,7 @@ async def test_people_see_what_is_waited_for(bench, clock):
     lane = bench.lane(first(Receipt(Status.throttled, "slow_down", retry_after=timedelta(seconds=90))))
     await lane.put(bench.ticket(1))
     await clock.asleep()
-    assert lane.waiting == "mail throttles: slow_down"
+    assert lane.waiting == "waiting: mail throttles until 12:01:30 UTC"
     await clock.hurry(lane.drain())
 
 
