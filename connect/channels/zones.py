@@ -82,11 +82,22 @@ def phone_country(number: object) -> str:
     return phone_place(start_of(number)).country
 
 
-@lru_cache(maxsize=65536)
 def phone_place(start: str) -> Place:
     """What the first nine digits of a number tell. `start` is what `start_of` gives."""
+    return _only_place(start[: FEW_DIGITS + 1]) or _place(start)
+
+
+@lru_cache(maxsize=65536)
+def _place(start: str) -> Place:
     digits = start[1:]
     return Place(_zones_of(digits), _country_of(digits)) if digits else Place()
+
+
+@lru_cache(maxsize=16384)
+def _only_place(start: str) -> Place | None:
+    """Where all numbers are that begin so, if the further digits tell nothing more: then they need not be looked at."""
+    places = set(phone_places(start)) if len(start) > FEW_DIGITS else set()
+    return places.pop() if len(places) == 1 else None
 
 
 def phone_places(start: str) -> Iterator[Place]:
@@ -146,20 +157,27 @@ def _code_of(digits: str) -> str:
     return next((digits[:end] for end in (1, 2, 3) if _regions(digits[:end])), "")
 
 
+_COUNTRY_DIGITS = {"1": FEW_DIGITS, "262": 8, "590": 8}
+"""So many digits tell the country where several share a code; 7 for the other codes. An area code of +1 is of one."""
+
+
 def _country_of(digits: str) -> str:
-    regions = _regions(_code_of(digits))
+    code = _code_of(digits)
+    regions = _regions(code)
     if len(regions) < 2:
         return "".join(regions)
-    start = digits[:FEW_DIGITS] if digits.startswith("1") else digits  # an area code of +1 is in one country
-    return _completed(start) or regions[0]
+    return _completed(digits[: _COUNTRY_DIGITS.get(code, 7)]) or regions[0]
 
 
 @lru_cache(maxsize=65536)
 def _completed(digits: str) -> str:
-    """The country of the shortest valid number that begins so, with any digits behind it; blank if there is none."""
+    """The country of the longest valid number that begins so; blank if there is none.
+
+    Short ones are services: `310 xxxx` is one of Canada, and +1 310 is Los Angeles.
+    """
     import phonenumbers
 
-    for length in range(max(len(digits), 7), 16):
+    for length in range(15, max(len(digits), 7) - 1, -1):
         number = phonenumbers.parse("+" + digits.ljust(length, "2"), None)
         if region := phonenumbers.region_code_for_number(number):
             return str(region)

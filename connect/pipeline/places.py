@@ -12,18 +12,19 @@ from connect.warehouses.wrapping import PHONE, REGION, TIMEZONE, Wrapping
 
 _REMEMBERED = 100_000
 _BATCH_ROWS = 4096
+_NOWHERE = Place()
 
 
 class Places:
     """Where the person of a row is: the zone of `timezone`, else of `region_code`, else what their number tells.
 
     Their country is their number's, else their zone's. `phone` is the column of the number. What was found is
-    remembered by the cells that it came from, of a number the first nine digits.
+    remembered by what it came from, which is never a number.
     """
 
     def __init__(self, phone: str) -> None:
         self._names = ("timezone", "region_code", phone)
-        self._known: dict[tuple[object, object, str], Place] = {}
+        self._known: dict[tuple[object, object, Place], Place] = {}
 
     def over(self, columns: Mapping[str, Sequence[Any]]) -> Callable[[int], Place]:
         """Bound to a batch of rows."""
@@ -32,19 +33,19 @@ class Places:
         def place(row: int) -> Place:
             zone = zones[row] if zones else None
             region = regions[row] if regions else None
-            return self._of(zone, region, start_of(numbers[row]) if numbers else "")
+            return self._of(zone, region, phone_place(start_of(numbers[row])) if numbers else _NOWHERE)
 
         return place
 
-    def _of(self, zone: object, region: object, start: str) -> Place:
+    def _of(self, zone: object, region: object, number: Place) -> Place:
         if not (zone is None or isinstance(zone, str)) or not (region is None or isinstance(region, str)):
-            return _place(zone_of(zone, region), phone_place(start))
-        cells = zone, region, start
-        if cells not in self._known:
+            return _place(zone_of(zone, region), number)
+        told = zone, region, number
+        if told not in self._known:
             if len(self._known) >= _REMEMBERED:
                 self._known.clear()
-            self._known[cells] = _place(zone_of(zone, region), phone_place(start))
-        return self._known[cells]
+            self._known[told] = _place(zone_of(zone, region), number)
+        return self._known[told]
 
 
 def places_of(warehouse: Warehouse, wrapping: Wrapping, phone: str, timeout: timedelta) -> set[Place]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from random import Random
 from zoneinfo import ZoneInfo, available_timezones
 
 import phonenumbers
@@ -104,6 +105,7 @@ def test_how_a_number_begins(number: object, start: str) -> None:
         ("+12125551234", ("America/New_York",), "US"),
         ("+1 415 555 2671", ("America/Los_Angeles",), "US"),
         ("+14165551234", ("America/Toronto",), "CA"),
+        ("+13105551234", ("America/Los_Angeles",), "US"),
         ("+18765551234", ("America/Jamaica",), "JM"),
         ("+442079460958", ("Europe/London",), "GB"),
         ("+5511987654321", ("America/Sao_Paulo",), "BR"),
@@ -136,6 +138,21 @@ def test_the_country_is_what_phonenumbers_says_of_the_whole_number() -> None:
     """For an example of every region and kind: no more than nine digits are needed."""
     wrong = [e164(number) for _, _, number in EXAMPLES if phone_country(e164(number)) != _region(number)]
     assert wrong == []
+
+
+def test_so_it_is_for_any_number_of_countries_that_share_a_code() -> None:
+    random, asked = Random(7), 0
+    people = [one for one in EXAMPLES if one[1] != PhoneNumberType.TOLL_FREE]  # one of +1 800 is Dominican
+    for region, _, number in people:
+        text, shared = e164(number)[1:], phonenumbers.COUNTRY_CODE_TO_REGION_CODE[number.country_code]
+        for _ in range(20 if len(shared) > 1 else 0):
+            kept = random.randrange(len(str(number.country_code)) + 1, len(text) + 1)
+            other = text[:kept] + "".join(random.choice("0123456789") for _ in text[kept:])
+            parsed = phonenumbers.parse(f"+{other}", None)
+            if phonenumbers.is_valid_number(parsed):
+                asked += 1
+                assert phone_country(f"+{other}") == _region(parsed), region
+    assert asked > 1000
 
 
 def _region(number: phonenumbers.PhoneNumber) -> str:
