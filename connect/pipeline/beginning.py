@@ -21,10 +21,10 @@ from connect.pipeline.kit import Kit
 from connect.pipeline.moment import Moment
 from connect.pipeline.places import places_of
 from connect.pipeline.plan import SALT, SECRET, Plan, open_seals, safe_recipients
-from connect.pipeline.rates import Limit, bucket_of_account, bucket_of_campaign
+from connect.pipeline.rates import limits_of
 from connect.pipeline.waves import Timing
 from connect.project.project import Project
-from connect.vocabulary import Mode, RunState
+from connect.vocabulary import RunState
 
 
 def new_run(
@@ -77,7 +77,9 @@ def begin(plan: Plan, ledger: Ledger, clock: Clock, random: RandomBytes, account
         )
 
     facts = RunFacts(record.id, campaign.name, project.target, record.mode, record.fire_time, secret)
-    return Job(record, sweep, _kit(plan, facts), accounts, timing, _buckets(plan, accounts))
+    rates = {name: project.providers[name].rate for name in accounts}
+    buckets = limits_of(accounts, rates, campaign, project.mode)
+    return Job(record, sweep, _kit(plan, facts), accounts, timing, buckets)
 
 
 def _begun(plan: Plan, timing: Timing, ledger: Ledger, clock: Clock, random: RandomBytes) -> RunRecord:
@@ -111,25 +113,6 @@ def _slices(plan: Plan, timing: Timing, now: datetime) -> tuple[NewSlice, ...]:
     if timing.waits:
         places = places_of(plan.warehouse, plan.wrapping, timing.phone, plan.campaign.audience.timeout)
     return timing.slices(places, now)
-
-
-def _buckets(plan: Plan, accounts: Accounts) -> dict[str, tuple[Limit, ...]]:
-    """What the messages of each account are counted against. Only live runs have rates to keep."""
-    if plan.project.mode is not Mode.live:
-        return {}
-    campaign = plan.campaign
-    own = (
-        ()
-        if campaign.policy.rate is None
-        else (bucket_of_campaign(plan.project.mode, campaign.name, campaign.policy.rate),)
-    )
-    found = {}
-    for name in accounts:
-        rate = plan.project.providers[name].rate
-        buckets = (*((bucket_of_account(name, rate),) if rate else ()), *own)
-        if buckets:
-            found[name] = buckets
-    return found
 
 
 def _kit(plan: Plan, facts: RunFacts) -> Kit:
