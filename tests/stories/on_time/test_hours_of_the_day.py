@@ -255,7 +255,6 @@ async def test_a_run_that_begins_late_waits_for_the_next_morning(house: House) -
     assert {when for when, _ in house.sent} == {at("2026-06-11 07:00")}
 
 
-@pytest.mark.xfail(strict=True, reason="lanes do not stop yet when their window closes: see `Terms.closes_at`")
 async def test_a_run_that_is_slow_goes_on_in_the_morning(house: House) -> None:
     """Its window closes when some were sent; nobody hears twice, and nobody is left out."""
     house.campaign(policy=f"{{quiet_hours: {NIGHT}}}")
@@ -271,7 +270,9 @@ async def test_a_run_that_is_slow_goes_on_in_the_morning(house: House) -> None:
     assert record.state is RunState.completed
     assert house.counted == {"email sent": 5000, "sms skipped no_address": 5000}
     assert set(Counter(to for _, to in house.sent).values()) == {1}
-    assert {when for when, _ in house.sent[4000:]} == {at("2026-06-11 07:00")}
+    (morning,) = {when.astimezone(ZoneInfo("Europe/London")) for when, _ in house.sent[4000:]}
+    assert morning.day == 11
+    assert 8 <= morning.hour <= 9  # in the same wave there may be somebody on the Azores
     assert any("quiet hours" in reason for reason in house.reasons)
 
 
