@@ -254,6 +254,7 @@ class Watch:
         self.problems: Counter[str] = Counter()
         self._bar = bar
         self._began = time.monotonic()
+        self._said = ""
         self._base = None if resumes else (0.0, 0.0)
         """(share, seconds) from which the speed is measured: what was done before a resume says nothing about it."""
         self._task = bar.add_task("", total=1.0, counts="") if bar else None
@@ -261,6 +262,7 @@ class Watch:
     def __call__(self, progress: Progress) -> None:
         self.problems = progress.problems
         if self._bar is None or self._task is None:
+            self._say(progress.waiting)
             return
         seconds = time.monotonic() - self._began
         done = sum(progress.totals.values())
@@ -270,6 +272,12 @@ class Watch:
         words += [f"about {_duration(left)} left"] if left is not None and seconds > 2 else []
         words += [progress.waiting] if progress.waiting else []
         self._bar.update(self._task, completed=progress.share, counts=" · ".join(words))
+
+    def _say(self, waiting: str) -> None:
+        """Where nothing moves on a screen: once what it waits for."""
+        if waiting and waiting != self._said:
+            err.print(waiting, markup=False)
+        self._said = waiting or self._said
 
     def left(self, share: float, seconds: float) -> float | None:
         """Seconds that the rest will take, if it goes on like this; None while that is anybody's guess."""

@@ -48,7 +48,7 @@ class Part:
     def __init__(self, job: Job, tools: Tools, lease: Lease, commits: Commits) -> None:
         self._job, self._tools, self._lease = job, tools, lease
         self._claimed = lease.slice
-        self._outcomes = Outcomes(commits)
+        self._outcomes = Outcomes(commits, tools.ledger.take_slots)
         self._channels = job.campaign.message.channels
         self._rows = self._gone = 0
 

@@ -23,7 +23,6 @@ from connect.errors import ConnectError, Disposition, OutsideError, RunTrouble
 from connect.ledger.owner import Owner
 from connect.ledger.records import Slice
 from connect.ledger.refusals import LeaseLost, SlicesClosed
-from connect.ledger.store import Ledger
 from connect.pipeline.breaker import crash_trouble
 from connect.pipeline.dispatch import Closed
 from connect.pipeline.job import Job, Progress, Stopped, Tools
@@ -107,16 +106,12 @@ def _park(job: Job, tools: Tools, claimed: Slice) -> None:
             claimed,
             opens_at=window.opens,
             closes_at=window.closes,
-            reason=f"waiting: quiet hours {_until_words(window.opens)}",
+            reason=f"waiting: quiet hours until {window.opens:%Y-%m-%d %H:%M} UTC",
         )
 
 
 def _waiting(opens_at: datetime) -> str:
-    return f"waiting: its next part begins {_until_words(opens_at)}"
-
-
-def _until_words(instant: datetime) -> str:
-    return f"until {instant:%Y-%m-%d %H:%M} UTC"
+    return f"waiting: its next part begins at {opens_at:%Y-%m-%d %H:%M:%S} UTC"
 
 
 async def _until(instant: datetime, job: Job, tools: Tools) -> None:
@@ -178,6 +173,3 @@ def _reason(problem: BaseException) -> str:
     if isinstance(problem, ConnectError) and problem.problems:
         return problem.problems[0].message
     return _ON_REQUEST if _is_stop(problem) else f"internal error: {type(problem).__name__}"
-
-
-__all__ = ["Job", "Ledger", "Progress", "Stopped", "Tools", "execute"]
