@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 
 from connect.channels.zones import Place
 from connect.clock import Clock
@@ -79,7 +80,7 @@ def begin(plan: Plan, ledger: Ledger, clock: Clock, random: RandomBytes, account
     facts = RunFacts(record.id, campaign.name, project.target, record.mode, record.fire_time, secret)
     rates = {name: project.providers[name].rate for name in accounts}
     buckets = limits_of(accounts, rates, campaign, project.mode)
-    return Job(record, sweep, _kit(plan, facts), accounts, timing, buckets)
+    return Job(record, sweep, _kit(plan, facts), accounts, timing, partial(_places, plan, timing), buckets)
 
 
 def _begun(plan: Plan, timing: Timing, ledger: Ledger, clock: Clock, random: RandomBytes) -> RunRecord:
@@ -109,10 +110,11 @@ def _timing(plan: Plan, accounts: Accounts) -> Timing:
 
 def _slices(plan: Plan, timing: Timing, now: datetime) -> tuple[NewSlice, ...]:
     """The parts of a run that is about to begin. Asks the warehouse which zones there are, where that matters."""
-    places: set[Place] = set()
-    if timing.waits:
-        places = places_of(plan.warehouse, plan.wrapping, timing.phone, plan.campaign.audience.timeout)
-    return timing.slices(places, now)
+    return timing.slices(_places(plan, timing) if timing.waits else (), now)
+
+
+def _places(plan: Plan, timing: Timing) -> set[Place]:
+    return places_of(plan.warehouse, plan.wrapping, timing.phone, plan.campaign.audience.timeout)
 
 
 def _kit(plan: Plan, facts: RunFacts) -> Kit:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from random import Random
 
+from connect.channels.zones import Place
 from connect.clock import Clock
 from connect.errors import ConnectError
 from connect.ledger.records import RunRecord, Slice
@@ -39,6 +40,8 @@ class Job:
     accounts: Accounts
     timing: Timing
     """When its deliveries may go out."""
+    places: Callable[[], Collection[Place]]
+    """Where the people of its audience are: asked of the warehouse, now."""
     buckets: Mapping[str, tuple[Limit, ...]] = field(default_factory=dict)
     """Account → what its messages are counted against."""
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from connect.errors import ConnectError, Disposition, Problem, RunTrouble
@@ -24,7 +24,7 @@ from connect.pipeline.job import Job, Progress, Stopped, Tools
 from connect.pipeline.lease import Lease
 from connect.pipeline.outcomes import Outcomes
 from connect.pipeline.recovery import Recovered
-from connect.pipeline.waves import Turn, Window
+from connect.pipeline.waves import Turn
 from connect.pipeline.worker import Dealt, Sending, split
 from connect.vocabulary import Mode, Outcome, Reason, RunState
 
@@ -57,9 +57,10 @@ class Part:
         self._recovered = Recovered(await asyncio.to_thread(ledger.intents, self._claimed.id))
         counted = await asyncio.to_thread(ledger.tallies, run_id)
         swept = sum(tally.count for tally in counted if tally.reason != Reason.missing_key)
-        # The sweeps of waves all read the same people: how many this one has read before nobody knows.
-        self._rows_before = 0 if self._claimed.wave else swept // len(self._channels)
         self._slices = await asyncio.to_thread(ledger.slices, run_id)
+        # The sweeps of several waves read the same people: how many of them this one has read before, nobody knows.
+        waves = {slice.wave for slice in self._slices}
+        self._rows_before = 0 if len(waves) > 1 else swept // len(self._channels)
         self._share = _Share.of(self._slices, self._claimed)
         async with AsyncExitStack() as stack:
             crew = self._tools.crew(self._orders(counted), self._outcomes, self._lease)
@@ -80,6 +81,7 @@ class Part:
 
     def _orders(self, counted: list[Tally]) -> Orders:
         copied = {tally.channel for tally in counted if tally.outcome in _LEFT_US} | self._recovered.channels()
+        turn = self._whose_turn()
         sending = Sending(
             in_doubt=self._job.campaign.policy.in_doubt,
             offline=self._job.record.mode is Mode.offline,
@@ -87,25 +89,16 @@ class Part:
             last_call=self._recovered.last_call,
             buckets=self._job.buckets,
             closes_at=self._claimed.closes_at,
-            expires_at=self._expires_at(),
+            expires_at=turn.expires_at if turn else None,
         )
         job, tools = self._job, self._tools
-        kit = replace(job.kit, turn=self._turn())
+        kit = replace(job.kit, turn=turn)
         return Orders(kit, job.accounts, self._recovered, copied, sending, tools.clock, tools.random)
 
-    def _turn(self) -> Turn | None:
+    def _whose_turn(self) -> Turn | None:
         """Which deliveries are this slice's; None where nobody waits for a time."""
-        timing, claimed = self._job.timing, self._claimed
-        if not timing.waits:
-            return None
-        opens = claimed.opens_at or timing.window_of(claimed.wave).opens
-        return Turn(timing, claimed.wave, {slice.wave for slice in self._slices}, Window(opens, claimed.closes_at))
-
-    def _expires_at(self) -> datetime | None:
-        timing = self._job.timing
-        if not (timing.live and timing.expires_after):
-            return None
-        return timing.window_of(self._claimed.wave).opens + timing.expires_after
+        known = {slice.wave for slice in self._slices}
+        return Turn.of_slice(self._job.timing, self._claimed, known) if self._job.timing.waits else None
 
     def _look_at_doubt(self, counted: list[Tally]) -> None:
         """After a crash: whether crashes have left so much in doubt that a person should look."""

@@ -40,20 +40,25 @@ async def execute(job: Job, tools: Tools) -> RunState:
     A run whose next slice opens later is waited for, or left `running` for whoever takes it up then: see `Tools.waits`.
     """
     first = True
+    parked: dict[datetime, str] = {}
     while True:
         try:
-            if await _work(job, tools, takes_up=first):
+            if await _work(job, tools, parked, takes_up=first):
                 return RunState.completed
         except SlicesClosed as closed:
-            await asyncio.to_thread(tools.ledger.note, job.record.id, _waiting(closed.opens_at))
+            words = parked.get(closed.opens_at) or _waiting(closed.opens_at)
+            await asyncio.to_thread(tools.ledger.note, job.record.id, words)
             if not tools.waits:
                 return RunState.running
-            await _until(closed.opens_at, job, tools)
+            await _until(closed.opens_at, words, job, tools)
         first = False
 
 
-async def _work(job: Job, tools: Tools, *, takes_up: bool) -> bool:
-    """Work on the next slice that is open. Returns whether it was the last one. Raises SlicesClosed."""
+async def _work(job: Job, tools: Tools, parked: dict[datetime, str], *, takes_up: bool) -> bool:
+    """Work on the next slice that is open. Returns whether it was the last one. Raises SlicesClosed.
+
+    `parked` is told until when a slice is whose window has closed, and why.
+    """
     ledger, run_id = tools.ledger, job.record.id
     longest_call = max((account.timeout for _, account in job.accounts.values()), default=timedelta(0))
     began = tools.clock.monotonic()
@@ -68,7 +73,7 @@ async def _work(job: Job, tools: Tools, *, takes_up: bool) -> bool:
     except LeaseLost:
         raise
     except Closed:
-        await asyncio.to_thread(_park, job, tools, claimed)
+        parked |= await asyncio.to_thread(_park, job, tools, claimed)
         return False
     except BaseException as problem:
         await asyncio.to_thread(_give_up, tools, claimed, problem)
@@ -97,40 +102,48 @@ def _is_over(claimed: Slice, now: datetime) -> bool:
     return claimed.closes_at is not None and now >= claimed.closes_at
 
 
-def _park(job: Job, tools: Tools, claimed: Slice) -> None:
-    """Its window has closed: it goes on when it opens again."""
-    assert job.timing is not None
-    window = job.timing.reopens(claimed.wave, tools.clock.now())
+def _park(job: Job, tools: Tools, claimed: Slice) -> dict[datetime, str]:
+    """Its window has closed: it goes on when it opens again. Returns when that is, and why."""
+    window = job.timing.reopens(claimed.wave, tools.clock.now(), job.places())
+    reason = f"waiting: quiet hours until {window.opens:%Y-%m-%d %H:%M} UTC"
     with suppress(LeaseLost):  # then the slice is its successor's
-        tools.ledger.park(
-            claimed,
-            opens_at=window.opens,
-            closes_at=window.closes,
-            reason=f"waiting: quiet hours until {window.opens:%Y-%m-%d %H:%M} UTC",
-        )
+        tools.ledger.park(claimed, opens_at=window.opens, closes_at=window.closes, reason=reason)
+    return {window.opens: reason}
 
 
 def _waiting(opens_at: datetime) -> str:
     return f"waiting: its next part begins at {opens_at:%Y-%m-%d %H:%M:%S} UTC"
 
 
-async def _until(instant: datetime, job: Job, tools: Tools) -> None:
+async def _until(instant: datetime, words: str, job: Job, tools: Tools) -> None:
     """Wait until then. Raises Stopped when somebody asks for it, or pauses the run."""
-    run_id, ledger = job.record.id, tools.ledger
-    while (left := (instant - tools.clock.now()).total_seconds()) > 0:
-        tools.watch(Progress(waiting=_waiting(instant)))
-        sleeping = asyncio.ensure_future(tools.clock.sleep(min(left, _LOOK_EVERY)))
-        stopping = asyncio.ensure_future(tools.stop.wait())
-        await asyncio.wait((sleeping, stopping), return_when=asyncio.FIRST_COMPLETED)
-        for waiting in (sleeping, stopping):
-            waiting.cancel()
-        now = await asyncio.to_thread(ledger.run, run_id)
-        if now is None or now.state is not RunState.running:
-            raise Stopped()
-        if tools.stop.is_set():
-            if not tools.hands_over:
-                await asyncio.to_thread(ledger.set_state, run_id, RunState.stopped, _ON_REQUEST)
-            raise Stopped()
+    try:
+        while (left := (instant - tools.clock.now()).total_seconds()) > 0:
+            tools.watch(Progress(waiting=words))
+            await _sleep(min(left, _LOOK_EVERY), tools)
+            now = await asyncio.to_thread(tools.ledger.run, job.record.id)
+            if tools.stop.is_set() or now is None or now.state is not RunState.running:
+                raise Stopped()
+    except (Stopped, asyncio.CancelledError):
+        await asyncio.to_thread(_stay_stopped, job, tools)
+        raise
+
+
+async def _sleep(seconds: float, tools: Tools) -> None:
+    """So long, or until somebody asks to stop."""
+    waits = (asyncio.ensure_future(tools.clock.sleep(seconds)), asyncio.ensure_future(tools.stop.wait()))
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
+
+
+def _stay_stopped(job: Job, tools: Tools) -> None:
+    """Nobody works on it: it goes on when somebody says so, or by itself where others look after it."""
+    now = tools.ledger.run(job.record.id)
+    if now is not None and now.state is RunState.running and not tools.hands_over:
+        tools.ledger.set_state(job.record.id, RunState.stopped, _ON_REQUEST)
 
 
 # Leaving
