@@ -361,6 +361,8 @@ class Lane:
             for wait, call in answer.again:
                 self._again(call, wait)
         self._changed.set()
+        if answers and not self._gate.is_open:
+            self._stirred.set()
 
     def _leaving(self) -> list[Packed]:
         """Take the calls that may be released now."""
@@ -376,7 +378,10 @@ class Lane:
         if self._first is not None:
             changes = min(changes, self._gate.asks_again(self._first))
         if self._waiting():
-            self._wake(max(min(changes, self._gate.deadline()), self._clock.monotonic() + _BLINK))
+            idles = not (leaving or self._flying or self._gate.is_asking)  # else there is an answer to come, and a look
+            self._wake(
+                max(min(changes, self._gate.deadline() if idles else math.inf), self._clock.monotonic() + _BLINK)
+            )
         return leaving
 
     def _admitted(self, room: int) -> Iterator[Packed]:

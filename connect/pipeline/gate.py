@@ -78,6 +78,11 @@ class Gate:
         """What has expired needs no other window: it ends."""
         return self._closes_at is not None and self._clock.now() >= self._closes_at and not self.has_expired
 
+    @property
+    def is_asking(self) -> bool:
+        """Slots are about to come."""
+        return self.meter is not None and self.meter.is_asking
+
     # Before the release
 
     def room(self, released: int) -> tuple[int, float]:

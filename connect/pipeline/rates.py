@@ -40,8 +40,8 @@ _SHORTEST_WINDOW = 0.02
 _CLUMP = 10
 """A bulk call takes at most this part of what the rate lets through: more, and the spacing would have to make up."""
 
-_AHEAD = 0.25
-"""Seconds for which slots are taken together."""
+_AHEAD, _AHEAD_OF_ANSWERS, _FARTHEST_AHEAD = 0.25, 3, 5.0
+"""Seconds for which slots are taken together: at least, as a multiple of how long an answer takes, and at most."""
 
 _FASTEST_SLEW = 0.0005
 """How much faster or slower than another a clock may go while it is being corrected (adjtime(3) on Linux)."""
@@ -119,6 +119,7 @@ class Meter:
         self._slowest = max(limits, key=lambda limit: limit.spacing)
         self._tolerance = min(limit.tolerance for limit in limits).total_seconds()
         self._spacing = self._slowest.spacing.total_seconds()
+        self._ahead = _AHEAD
         self._at_hand: deque[Slot] = deque()
         self._offset = _Offset()
         self._asking: asyncio.Task[None] | None = None
@@ -132,8 +133,10 @@ class Meter:
         """
         self._drop(messages)
         slots = self._at_hand
-        if waiting > len(slots) and (len(slots) < messages or slots[-1].date < self._clock.monotonic() + _AHEAD / 2):
-            self._more(max(messages, min(waiting, int(_AHEAD / self._spacing))) - len(slots))
+        if waiting > len(slots) and (
+            len(slots) < messages or slots[-1].date < self._clock.monotonic() + self._ahead / 2
+        ):
+            self._more(max(messages, min(waiting, int(self._ahead / self._spacing))) - len(slots))
         if len(slots) < messages or slots[messages - 1].date > until:
             return None
         taken = [slots.popleft() for _ in range(messages)]
@@ -148,6 +151,11 @@ class Meter:
         slots = self._at_hand
         away = slots[0].date - self._clock.monotonic() if slots else 0.0
         return f"waiting: rate {self._slowest.rate}" if away + waiting * self._spacing > 1 else ""
+
+    @property
+    def is_asking(self) -> bool:
+        """Slots are about to come."""
+        return self._asking is not None
 
     def stop(self) -> None:
         """Ask for no more."""
@@ -175,7 +183,9 @@ class Meter:
         except Exception as problem:  # noqa: BLE001 - raised to whoever puts or drains
             self._failed(problem)
         else:
-            self._offset.heard(slots.now.timestamp(), asked, self._clock.monotonic())
+            answered = self._clock.monotonic()
+            self._offset.heard(slots.now.timestamp(), asked, answered)
+            self._ahead = min(max(_AHEAD, _AHEAD_OF_ANSWERS * (answered - asked)), _FARTHEST_AHEAD)
             self._at_hand.extend(self._dated(slots))
             self._ready()
         finally:

@@ -7,7 +7,7 @@ import itertools
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -22,6 +22,7 @@ from connect.ledger.store import Ledger
 from connect.pipeline.books import Composed
 from connect.pipeline.dispatch import Lane, Terms
 from connect.pipeline.outcomes import Outcomes
+from connect.pipeline.rates import Limit
 from connect.pipeline.verdicts import Ticket
 from connect.providers import memory
 from connect.providers.interface import Account, Capabilities
@@ -65,7 +66,7 @@ class Bench:
         )
         self.claimed: Slice = ledger.claim_slice(self.run.id, owner=Owner.here(), lease=timedelta(hours=9))
         self.commits = Commits(ledger, self.claimed, linger=0)
-        self.outcomes = Outcomes(self.commits)
+        self.outcomes = Outcomes(self.commits, ledger.take_slots)
         self.offered: list[list[int]] = []
         """The sequence numbers of every call, as the provider saw it."""
         self.lanes: list[Lane] = []
@@ -80,6 +81,9 @@ class Bench:
         idempotent: bool = False,
         held: Callable[[], Awaitable[None]] | None = None,
         whole: Mapping[int, Sequence[bytes]] | None = None,
+        limits: Sequence[Limit] = (),
+        closes_at: datetime | None = None,
+        expires_at: datetime | None = None,
         **capabilities: Any,
     ) -> Lane:
         """A lane of an account that answers like this; None accepts."""
@@ -96,8 +100,8 @@ class Bench:
 
         Told.capabilities = replace(kind.capabilities, **{"max_batch": 1, **capabilities})
         account = Account(ACCOUNT, memory.Settings(), self._root, concurrency)
-        self._terms = Terms(in_doubt, self.clock, Random(7), Held(held), self._calls)
-        self._lane = Lane(Told(account), account, self.outcomes, self._terms, whole=whole)
+        self._terms = Terms(in_doubt, self.clock, Random(7), Held(held), self._calls, closes_at, expires_at)
+        self._lane = Lane(Told(account), account, self.outcomes, self._terms, whole=whole, limits=limits)
         self.lanes.append(self._lane)
         return self._lane
 
