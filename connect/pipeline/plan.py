@@ -13,7 +13,7 @@ from connect.ledger.records import RunRecord
 from connect.ledger.store import Ledger
 from connect.liquid.library import Library
 from connect.pipeline import safety
-from connect.pipeline.audience import sizes
+from connect.pipeline.audience import Sizes, sizes
 from connect.pipeline.bundle import Bundle
 from connect.pipeline.checking import check_campaign, wrap
 from connect.pipeline.lint import contents
@@ -128,7 +128,9 @@ def plan_resumed(project: Project, loaded: Loaded, warehouse: Warehouse, run: Ru
     bundle = Bundle.restore(run.campaign_json, loaded.campaign)
     open_seals(project, run)
     changed = loaded.campaign is None or loaded.campaign.digest != run.digest
-    plan = _sized(project, bundle, warehouse, _moment_of(run), run.manual, [_changed(run)] if changed else ())
+    warnings = [_changed(run)] if changed else ()
+    counted = None if run.audience_rows is None else Sizes(run.audience_rows, run.audience_rows, 0)
+    plan = _sized(project, bundle, warehouse, _moment_of(run), run.manual, warnings, counted)
     return replace(plan, resumes=run)
 
 
@@ -177,11 +179,18 @@ def _must_not_repeat(ledger: Ledger, project: Project, campaign: Campaign) -> No
 
 
 def _sized(
-    project: Project, bundle: Bundle, warehouse: Warehouse, moment: Moment, manual: bool, warnings: Sequence[Problem]
+    project: Project,
+    bundle: Bundle,
+    warehouse: Warehouse,
+    moment: Moment,
+    manual: bool,
+    warnings: Sequence[Problem],
+    counted: Sizes | None = None,
 ) -> Plan:
+    """`counted`: what it was when the run began. A run of many waves would else count its audience before each."""
     campaign = bundle.campaign
     wrapping = wrap(project, campaign, warehouse, moment)
-    size = sizes(warehouse, wrapping, campaign.audience.timeout)
+    size = counted or sizes(warehouse, wrapping, campaign.audience.timeout)
     return Plan(
         project=project,
         bundle=bundle,
