@@ -94,9 +94,9 @@ class Daemon:
             while not stop.is_set():
                 self._next_look = self._clock.monotonic()
                 await self.tick()
-                if not self._turns:
+                if not self._turns and not self._turns.has_room.is_set():
                     return
-                await _first(self._turns.has_room.wait(), stop.wait())
+                await _first(self.a_run_has_ended(), stop.wait())
 
     def reload(self) -> None:
         """Read the files again at once, and look at every campaign as if the daemon had just begun (SIGHUP)."""
@@ -124,6 +124,15 @@ class Daemon:
         self._is_back()
         self._tools.notifier.status(self.summary)
         return self._until_next()
+
+    @property
+    def at_work(self) -> int:
+        """How many runs it works on now."""
+        return len(self._turns)
+
+    async def a_run_has_ended(self) -> None:
+        """Wait until there is room for another run."""
+        await self._turns.has_room.wait()
 
     @property
     def summary(self) -> str:
@@ -226,7 +235,7 @@ class Daemon:
 
     async def _woken(self) -> None:
         """A run has ended: there is room for another. Not at once, should it have ended as soon as it began."""
-        await self._turns.has_room.wait()
+        await self.a_run_has_ended()
         await self._clock.sleep(self._pace.shortest)
 
     @asynccontextmanager

@@ -8,9 +8,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from connect.clock import Clock
-from connect.errors import ConnectError
+from connect.errors import ConnectError, Problem
 from connect.ledger.records import RunRecord
-from connect.ledger.refusals import LeaseLost, RunExists, SliceHeld, SlicesClosed
+from connect.ledger.refusals import LeaseLost, RunEnded, RunExists, SliceHeld, SlicesClosed
 from connect.ledger.store import Ledger
 from connect.schedule.log import Log
 from connect.vocabulary import Mode, RunState
@@ -18,9 +18,18 @@ from connect.vocabulary import Mode, RunState
 Work = Callable[[RunRecord, asyncio.Event], Awaitable[object]]
 """Takes a run as far as it goes now; until the event is set, which asks it to stop well."""
 
+
+class NotHere(ConnectError):
+    """Others have a file of its campaign that is live, and this daemon has not: missing, broken, or another version."""
+
+    def __init__(self, campaign: str) -> None:
+        said = f"{campaign} is live, and its file here is missing, broken or of another version"
+        super().__init__(Problem("campaign-elsewhere", said, "the run waits for a daemon that has the file"))
+
+
 _SHORTLY, _LONGEST = 5.0, 300.0
 """Seconds until a run that made trouble is tried again: twice as long each time."""
-_ELSEWHERE = (SliceHeld, SlicesClosed, RunExists, LeaseLost)
+_ELSEWHERE = (SliceHeld, SlicesClosed, RunExists, RunEnded, LeaseLost, NotHere)
 """Others were faster, or have to be waited for: nothing is wrong."""
 
 
@@ -127,7 +136,3 @@ class Turns:
             await ended
         finally:
             patience.cancel()
-
-    async def one_has_ended(self) -> None:
-        """Wait until a run has come to its end here."""
-        await self.has_room.wait()
