@@ -89,7 +89,7 @@ class Following:
     @property
     def due_in(self) -> float:
         """Seconds until there is something to look at; 0 and less: now. Costs next to nothing."""
-        if self._gone:
+        if self._gone or not self._began:
             return 0.0
         wall = self._soonest.wall - self._clock.now().timestamp()
         return min(wall, self._soonest.monotonic - self._clock.monotonic())
@@ -149,7 +149,6 @@ class Following:
             self._trouble(campaign, problem)
         else:
             self._news.discard(campaign.name)
-            self._said.pop(campaign.name, None)
 
     def _trouble(self, campaign: Campaign, problem: BaseException) -> None:
         self._look_again(campaign, _AGAIN)
@@ -211,6 +210,7 @@ class Following:
 
     def _await(self, campaign: Campaign, schedule: Schedule) -> None:
         """When to look at it again: when it fires next, by the clock of the ledger."""
+        self._said.pop(campaign.name, None)
         begins = claims.next_begin(campaign, schedule)
         if begins is None:
             self._looks.pop(campaign.name, None)
