@@ -1,18 +1,20 @@
-"""A year of a campaign that comes to everybody in the morning, on a clock that a test moves."""
+"""A year of a campaign that comes to everybody at their own time, on a clock that a test moves."""
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
 import pytest
 
 from connect.providers import memory
 from connect.vocabulary import RunState
-from tests.stories.on_time.world import Message, Person, World, after_quiet, first_shown
+from tests.stories.on_time.world import Message, Person, World, after_quiet, first_shown, wall
 
+START = datetime(2026, 9, 2, tzinfo=UTC)
 ZONES = [
     *("Pacific/Kiritimati", "Pacific/Apia", "Pacific/Auckland", "Pacific/Chatham", "Pacific/Norfolk"),
     *("Australia/Lord_Howe", "Australia/Sydney", "Australia/Adelaide", "Australia/Eucla", "Asia/Tokyo"),
@@ -24,8 +26,12 @@ ZONES = [
 NUMBERS = {"Asia/Almaty": "+7701234567", "America/Sao_Paulo": "+551196123456"}
 """All but a digit; elsewhere people have numbers of New York, and a `timezone` that says where they are."""
 ONLY_A_NUMBER = {
-    **{"Asia/Kathmandu": "+9779841234567", "Asia/Tokyo": "+819012345678", "Africa/Cairo": "+201001234567"},
-    **{"Asia/Beirut": "+96171123456", "America/Havana": "+5351234567", "America/Asuncion": "+595961456789"},
+    "Asia/Kathmandu": "+9779841234567",
+    "Asia/Tokyo": "+819012345678",
+    "Africa/Cairo": "+201001234567",
+    "Asia/Beirut": "+96171123456",
+    "America/Havana": "+5351234567",
+    "America/Asuncion": "+595961456789",
 }
 """People whose number alone tells where they are."""
 QUIET = {"Asia/Almaty": (22, 9), "America/Sao_Paulo": (21, 8)}
@@ -47,9 +53,9 @@ def everybody() -> list[Person]:
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
     memory.reset()
-    world = World(tmp_path, datetime(2026, 9, 2, tzinfo=UTC))
+    world = World(tmp_path, START)
     yield world
-    world.ledger.close()
+    world.close()
     memory.reset()
 
 
@@ -64,16 +70,49 @@ def expected(people: list[Person], moments: list[datetime]) -> list[Message]:
     return found
 
 
-async def test_everybody_hears_once_a_week_at_their_own_half_past_seven_and_is_never_woken(world: World) -> None:
+async def test_on_first_sundays_everybody_hears_once_at_their_own_half_past_two_and_nobody_is_woken(
+    world: World,
+) -> None:
+    """On some of them clocks are moved: half past two does not come in Sydney, and comes twice in Auckland."""
+    await let_a_year_pass(world, "30 2 * * sun#1", [day for day in sundays() if day.day <= 7])
+
+
+@pytest.mark.skipif("CONNECT_WHOLE_YEAR" not in os.environ, reason="takes minutes: CONNECT_WHOLE_YEAR=1 runs it")
+async def test_on_every_sunday_of_the_year(world: World) -> None:
+    """On all of those on which clocks are moved."""
+    await let_a_year_pass(world, "30 2 * * sun", sundays())
+
+
+def sundays() -> list[date]:
+    """Of the year."""
+    found = [(START + timedelta(days=number)).date() for number in range(365)]
+    return [day for day in found if day.weekday() == 6]
+
+
+async def let_a_year_pass(world: World, cron: str, expected_on: list[date]) -> None:
     people = everybody()
     world.people(people)
-    world.campaign('{type: recurring, cron: "30 7 * * mon", local_time: true}')
+    world.campaign(f'{{type: recurring, cron: "{cron}", local_time: true}}')
     world.start_daemon()
-    weeks = 4
-    await world.until(datetime(2026, 9, 2, tzinfo=UTC) + timedelta(weeks=weeks))
-    mondays = [datetime(2026, 9, 7, 7, 30) + timedelta(weeks=week) for week in range(weeks)]
-    assert Counter(world.came) == dict.fromkeys(expected(people, mondays), 1)
+    await world.until(START + timedelta(days=365))
+    must_have_come(world, people, [datetime.combine(day, time(2, 30)) for day in expected_on])
+
+
+def must_have_come(world: World, people: list[Person], moments: list[datetime]) -> None:
+    """Each of these, to everybody, once; and nothing else."""
+    assert Counter(world.came) == dict.fromkeys(expected(people, moments), 1)
+    for message in world.came:
+        if message.channel == "sms":
+            must_be_awake(message)
     runs = world.runs()
-    assert [run.state for run in runs] == [RunState.completed] * weeks
+    assert [(run.state, run.manual) for run in runs] == [(RunState.completed, False)] * len(moments)
     for run in runs:
         assert world.counted(run) == {"email sent": len(people), "sms sent": len(people)}
+        assert run.audience_rows == len(people)
+    assert world.counts == len(moments)
+
+
+def must_be_awake(message: Message) -> None:
+    zone = next(person.zone for person in everybody() if person.name == message.name)
+    begin, end = QUIET.get(zone, (20, 8))
+    assert end <= wall(message.at, zone).hour < begin
