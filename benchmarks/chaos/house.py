@@ -23,9 +23,9 @@ from connect.testing.receivers import Receivers
 LEASE = 2.0
 TIMEOUT = 5.0
 """Of a call, in seconds."""
-_SECRET = "only for the harness, and of no use"
+SECRET = "only for the harness, and of no use"
 
-_OPENING = threading.Lock()
+OPENING = threading.Lock()
 """Alembic migrates one database at a time in a process."""
 
 _PROJECT = """\
@@ -78,7 +78,7 @@ class House:
         self._logs: list[Path] = []
         self._state, self._workers = state, scenario.workers
         self._ledger: Ledger | None = None
-        self._ring = KeyRing((Secret(_SECRET),))
+        self._ring = KeyRing((Secret(SECRET),))
         _write(root, scenario, receivers, state)
 
     def start(self, *more: str) -> subprocess.Popen[bytes]:
@@ -89,7 +89,7 @@ class House:
         with log.open("wb") as file:
             return subprocess.Popen(
                 [*command, "--lease", str(LEASE), "--workers", str(self._workers), "--project", str(self.root), *more],
-                env={**os.environ, "CONNECT_SECRET": _SECRET, "PYTHONPATH": self._path()},
+                env={**os.environ, "CONNECT_SECRET": SECRET, "PYTHONPATH": self._path()},
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,
@@ -106,7 +106,7 @@ class House:
     @property
     def ledger(self) -> Ledger:
         if self._ledger is None:
-            with _OPENING:
+            with OPENING:
                 self._ledger = Ledger.open(self._state, project="chaos", target="default", clock=SystemClock())
         return self._ledger
 

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ from connect import wiring
 from connect.cli.opening import ledger_of, open_project
 from connect.cli.options import typed
 from connect.cli.terminal import err
-from connect.clock import SystemClock
+from connect.clock import Clock, SystemClock
 from connect.executors import loops
 from connect.project.campaigns import Loaded, load_campaigns
 from connect.project.load import FILE
@@ -59,12 +60,12 @@ class Duty:
         return project, load_campaigns(project)
 
 
-def serve(duty: Duty) -> int:
+def serve(duty: Duty, clock: Clock = SystemClock()) -> int:
     """Follow and work until a signal, or with `once` until nothing is left that is due; returns the exit code."""
     watch = Watch(_root(duty.folder))
     house = House(duty.load)
-    log = Log(sys.stderr, duty.form, house.project.redactor, SystemClock())
-    with ledger_of(house.project) as ledger, loops.long_running():
+    log = Log(sys.stderr, duty.form, house.project.redactor, clock)
+    with ledger_of(house.project, clock) as ledger, loops.long_running():
         if duty.form == "text":
             _show(house, ledger, typed(duty.target, duty.mode))
         with asyncio.Runner(loop_factory=loops.event_loop) as runner:
@@ -81,7 +82,7 @@ def _root(folder: Path) -> Path:
 async def _on_duty(duty: Duty, house: House, watch: Watch, ledger: Ledger, log: Log) -> list[RunRecord]:
     """Until it is told to stop; returns the runs that it worked on."""
     doors = Doors(wiring.open_warehouse, wiring.open_accounts)
-    works = Works(doors, ledger, SystemClock(), lease=duty.lease, workers=duty.workers)
+    works = Works(doors, ledger, ledger.clock, lease=duty.lease, workers=duty.workers)
     worked_on: dict[str, RunRecord] = {}
 
     async def work(record: RunRecord, stop: asyncio.Event) -> None:
@@ -91,7 +92,9 @@ async def _on_duty(duty: Duty, house: House, watch: Watch, ledger: Ledger, log: 
         await works(record, house.project, loaded, stop)
 
     notifier = Notifier.of(os.environ, os.getpid())
-    tools = Tools(ledger, SystemClock(), log, make_run, work, notifier, duty.runs, _version())
+    tools = Tools(
+        ledger, ledger.clock, log, partial(make_run, clock=ledger.clock), work, notifier, duty.runs, _version()
+    )
     daemon = Daemon(house, watch, tools)
     stop = _stopped_by_signals(daemon)
     await (daemon.run_once(stop) if duty.once else daemon.run(stop))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from connect import wiring
 from connect.cli import terminal
-from connect.clock import SystemClock
+from connect.clock import Clock, SystemClock
 
 if TYPE_CHECKING:
     from connect.ledger.store import Ledger
@@ -26,8 +26,8 @@ def open_project(start: Path, target: str | None, mode: Mode | None = None) -> P
 
 
 @contextmanager
-def ledger_of(project: Project) -> Iterator[Ledger]:
-    ledger = wiring.open_ledger(project, SystemClock())
+def ledger_of(project: Project, clock: Clock = SystemClock()) -> Iterator[Ledger]:
+    ledger = wiring.open_ledger(project, clock)
     try:
         yield ledger
     finally:

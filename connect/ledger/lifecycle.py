@@ -37,11 +37,16 @@ def is_created(connection: Connection, scope: Scope, made: RunRecord) -> bool:
     return bool(runs.beginning_with(connection, scope.target, made.id))
 
 
-def follow(connection: Connection, scope: Scope, schedule: Schedule, new: Sequence[NewRun]) -> Schedule | None:
-    """A schedule with the runs that it gives. None where somebody else has changed it."""
+def follow(
+    connection: Connection, scope: Scope, schedule: Schedule, new: Sequence[NewRun], instead_of: Schedule | None = None
+) -> Schedule | None:
+    """A schedule with the runs that it gives. None where somebody else has changed it, or the one before it."""
     if any(run.state not in (RunState.queued, RunState.skipped) for run in new):
         raise ValueError("what a schedule gives is queued or skipped")
-    after = schedules.put(connection, scope.target, schedule)
+    if instead_of is None:
+        after = schedules.put(connection, scope.target, schedule)
+    else:
+        after = schedules.succeed(connection, scope.target, schedule, instead_of)
     if after is not None and new:
         runs.insert_missing(connection, scope.target, new, scope.clock.now())
     return after

@@ -1,6 +1,7 @@
 """What the ledger says no to, as exceptions that callers act on.
 
 RunExists     this fire time has its run, or the campaign one that is still going: look at `record`
+RunEnded      there is nothing left to do for it
 SliceHeld     another worker that is alive holds the slice, until then
 SlicesClosed  nothing of the run is open now: come back at `opens_at`
 LeaseLost     another worker took the slice over: stop, commit nothing, finish nothing
@@ -14,6 +15,7 @@ from datetime import datetime
 from connect.errors import ConnectError, Disposition, OutsideError, Problem, RunTrouble, UserError
 from connect.ledger.owner import Owner
 from connect.ledger.records import RunRecord
+from connect.vocabulary import RunState
 
 
 class RunExists(UserError):
@@ -29,6 +31,15 @@ class RunExists(UserError):
             )
         )
         self.record = record
+
+
+class RunEnded(UserError):
+    """Somebody else has finished it, or ended it by hand."""
+
+    def __init__(self, run_id: str, state: RunState) -> None:
+        super().__init__(
+            Problem("run-ended", f"run {run_id} has ended: {state}", "a new run starts with `connect run`")
+        )
 
 
 class SliceHeld(OutsideError):

@@ -24,6 +24,7 @@ from sqlalchemy import (
 from connect.errors import UserError
 from connect.ledger.many import insert_on
 from connect.ledger.records import NewRun, RunRecord, StateChange
+from connect.ledger.refusals import RunEnded
 from connect.ledger.tables import RUNS, SLICES, STATES, TALLIES
 from connect.vocabulary import Mode, Outcome, RunState
 
@@ -135,10 +136,10 @@ def has_run_live(connection: Connection, target: str, campaign: str) -> RunRecor
 
 
 def must_go_on(connection: Connection, run_id: str) -> RunRecord:
-    """Holds a run. Raises UserError when it has ended, or does not exist."""
+    """Holds a run. Raises RunEnded, or UserError when it does not exist."""
     run = get(connection, run_id, hold=True)
     if run.state.ended:
-        raise UserError.of("run-ended", f"run {run_id} has ended: {run.state}", "a new run starts with `connect run`")
+        raise RunEnded(run_id, run.state)
     return run
 
 

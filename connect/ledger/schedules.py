@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, fields, replace
 from typing import Any
 
-from sqlalchemy import Connection, Row, Update, select, update
+from sqlalchemy import Connection, Row, Update, delete, select, update
 
 from connect.ledger.many import Insert, insert_on
 from connect.ledger.records import Schedule
@@ -27,6 +27,16 @@ def put(connection: Connection, target: str, schedule: Schedule) -> Schedule | N
     row = asdict(after) | {"target": target, "mode": schedule.mode.value}
     written = connection.execute(_writing(connection, schedule.version, row).returning(SCHEDULES.c.version))
     return after if written.first() is not None else None
+
+
+def succeed(connection: Connection, target: str, new: Schedule, old: Schedule) -> Schedule | None:
+    """A new schedule and what is left of the one that it follows: both, or None and nothing is written."""
+    after = put(connection, target, new)
+    if after is None or put(connection, target, old) is not None:
+        return after
+    mine = (SCHEDULES.c.target == target, SCHEDULES.c.mode == new.mode.value, SCHEDULES.c.campaign == new.campaign)
+    connection.execute(delete(SCHEDULES).where(*mine))
+    return None
 
 
 def _writing(connection: Connection, version: int, row: dict[str, Any]) -> Insert | Update:

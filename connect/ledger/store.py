@@ -292,14 +292,17 @@ class Ledger:
         """How far the triggers of all campaigns that ever had one here were followed, by campaign."""
         return self._ask(lambda connection: schedules.of_mode(connection, self.target, mode))
 
-    def put_schedule(self, schedule: Schedule, runs: Sequence[NewRun] = ()) -> Schedule | None:
+    def put_schedule(
+        self, schedule: Schedule, runs: Sequence[NewRun] = (), *, instead_of: Schedule | None = None
+    ) -> Schedule | None:
         """Write a schedule that is based on `version`, and the runs that it gives, queued or skipped: all or nothing.
 
+        `instead_of` is the schedule of the name that a new one had before, as it is to be left: it is written, too.
         A run whose fire time has one already is left out. Returns the schedule with its new version; None when
         somebody was faster, and nothing is written.
         """
         return self.transact(
-            lambda connection: lifecycle.follow(connection, self._scope, schedule, runs),
+            lambda connection: lifecycle.follow(connection, self._scope, schedule, runs, instead_of),
             lambda connection, after: schedules.is_put(connection, self.target, after),
         )
 

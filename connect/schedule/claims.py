@@ -35,6 +35,7 @@ __all__ = [
     "is_fresh",
     "launch",
     "next_begin",
+    "predecessor",
     "retire",
     "settled",
     "spec_of",
@@ -69,21 +70,27 @@ def settled(mode: Mode, now: datetime) -> Schedule:
     return Schedule(mode=mode, campaign=_SETTLED, spec="", content="", cursor=now)
 
 
+def predecessor(campaign: Campaign, mode: Mode, vanished: Mapping[str, Schedule]) -> Schedule | None:
+    """The schedule under the name that a campaign had before, of those whose file is gone; None where it is new."""
+    content = content_of(campaign)
+    same = [old for old in vanished.values() if old.content == content and old.mode is mode]
+    return max(same, key=lambda old: (old.live_since is not None, old.cursor), default=None)
+
+
 def adopt(campaign: Campaign, mode: Mode, now: datetime, *, fresh: bool, vanished: Mapping[str, Schedule]) -> Schedule:
     """The schedule of a campaign that the ledger has none of.
 
     In a `fresh` ledger, what fires once and has been live before counts as fired: only `connect launch` fires it.
     `vanished` are schedules whose file is gone; one of the same content is this campaign under its old name.
     """
-    content = content_of(campaign)
-    before = next((old for old in vanished.values() if old.content == content and old.mode is mode), None)
+    before = predecessor(campaign, mode, vanished)
     if before is not None:
         return replace(before, campaign=campaign.name, version=0)
     return Schedule(
         mode=mode,
         campaign=campaign.name,
         spec=spec_of(campaign),
-        content=content,
+        content=content_of(campaign),
         cursor=now,
         live_since=now if _is_live(campaign) else None,
         fired=fresh and campaign.status is not CampaignStatus.draft and _is_past(campaign, now),

@@ -121,6 +121,7 @@ class Following:
         if not self._began and self._house.is_whole and not self._others_are_alive():
             self._gone |= {name for name, row in schedules.items() if row.live_since} - self._house.campaigns.keys()
         self._began = True
+        self._gone -= self._renamed(schedules)
         for name in sorted(self._gone):
             row = schedules.get(name)
             retired = claims.retire(row) if row and name not in self._house.campaigns else None
@@ -129,6 +130,17 @@ class Following:
             if retired:
                 self._log.info("campaign-gone", campaign=name, reason="it has no file any more")
             self._gone.discard(name)
+
+    def _renamed(self, schedules: Mapping[str, Schedule]) -> set[str]:
+        """Those that are here under a new name, which takes their schedule over: who retired them before that would
+        have it begin anew, and what came due meanwhile would be lost."""
+        new = [campaign for name, campaign in self._house.campaigns.items() if name not in schedules]
+        before = (claims.predecessor(campaign, self.mode, self._vanished(schedules)) for campaign in new)
+        return {old.campaign for old in before if old}
+
+    def _vanished(self, schedules: Mapping[str, Schedule]) -> dict[str, Schedule]:
+        known = self._house.campaigns
+        return {name: row for name, row in schedules.items() if name not in known}
 
     def _others_are_alive(self) -> bool:
         here = str(Owner.here())
@@ -163,26 +175,29 @@ class Following:
             if row and campaign.name not in self._news and not claims.agrees(campaign, row):
                 self._leave_to_others(campaign)
                 return
-            written = self._put(campaign, row or self._adopted(campaign, schedules))
+            written = self._put(campaign, row) if row else self._adopt(campaign, schedules)
             if written:
                 self._await(campaign, written)
                 return
-            row = self._ledger.schedules(self.mode).get(campaign.name)
+            schedules = self._ledger.schedules(self.mode)
+            row = schedules.get(campaign.name)
 
-    def _adopted(self, campaign: Campaign, schedules: Mapping[str, Schedule]) -> Schedule:
-        known = self._house.campaigns
-        vanished = {name: row for name, row in schedules.items() if name not in known}
-        fresh = claims.is_fresh(schedules)
-        return claims.adopt(campaign, self.mode, self._now, fresh=fresh, vanished=vanished)
+    def _adopt(self, campaign: Campaign, schedules: Mapping[str, Schedule]) -> Schedule | None:
+        """One that the ledger has no schedule of. Its old name, if it had one, fires no more from that instant on."""
+        vanished, fresh = self._vanished(schedules), claims.is_fresh(schedules)
+        adopted = claims.adopt(campaign, self.mode, self._now, fresh=fresh, vanished=vanished)
+        before = claims.predecessor(campaign, self.mode, vanished)
+        return self._put(campaign, adopted, claims.retire(before) if before else None)
 
-    def _put(self, campaign: Campaign, schedule: Schedule) -> Schedule | None:
+    def _put(self, campaign: Campaign, schedule: Schedule, instead_of: Schedule | None = None) -> Schedule | None:
         """The schedule as it stands then; None when somebody was faster."""
         ran, busy = self._ran(campaign, schedule), self._busy(campaign)
         decision = claims.decide(campaign, schedule, self._now, ran=ran, busy=busy)
         if decision is None and schedule.version:
             return schedule
         after, fires = (decision.schedule_after, decision.fires) if decision else (schedule, ())
-        written = self._ledger.put_schedule(after, [self._made(campaign, fire) for fire in fires])
+        made = [self._made(campaign, fire) for fire in fires]
+        written = self._ledger.put_schedule(after, made, instead_of=instead_of)
         if written:
             self._say(campaign, schedule, after, fires)
         return written

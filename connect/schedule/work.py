@@ -13,7 +13,7 @@ from connect.errors import UserError
 from connect.executors import local
 from connect.identity import RandomBytes, system_random
 from connect.ledger.records import NewRun, RunRecord
-from connect.ledger.refusals import RunExists
+from connect.ledger.refusals import RunEnded, RunExists
 from connect.ledger.store import Ledger
 from connect.liquid.library import Library
 from connect.pipeline.accounts import Accounts, providers_of, reaches_people
@@ -28,6 +28,7 @@ from connect.project.campaigns import Loaded
 from connect.project.files import templates
 from connect.project.project import Project
 from connect.schedule.claims import Fire
+from connect.schedule.turns import NotHere
 from connect.vocabulary import CampaignStatus, RunState
 from connect.warehouses.interface import Warehouse
 
@@ -68,12 +69,11 @@ class Works:
     ) -> RunState:
         """Work on it until it ends, pauses, or waits for a time that is not at hand. Returns the state it is left in.
 
-        Raises what keeps it from starting, and what paused it. A queued run that may not start ends as `failed`.
+        Raises what keeps it from starting, and what paused it; NotHere. A queued run that may not start ends as
+        `failed`.
         """
         if record.state is RunState.queued and not _is_live(loaded):
-            await asyncio.to_thread(
-                self.ledger.finish, record.id, RunState.skipped, "the campaign is not live any more"
-            )
+            await asyncio.to_thread(self._skip, record)
             return RunState.skipped
         campaigns_own = loaded or Loaded(None, (), ())
         warehouse, accounts, job = await asyncio.to_thread(self._job, record, project, campaigns_own)
@@ -94,6 +94,17 @@ class Works:
             return RunState.running
         finally:
             warehouse.close()
+
+    def _skip(self, record: RunRecord) -> None:
+        """Nobody wants it any more. Raises NotHere where this daemon alone does not know its campaign as live.
+
+        It may not have read a new file yet, or it was started beside a broken one, which leaves other daemons their
+        last good version: what the ledger says was written by those who know.
+        """
+        schedule = self.ledger.schedules(record.mode).get(record.campaign)
+        if schedule is not None and schedule.live_since is not None:
+            raise NotHere(record.campaign)
+        self.ledger.finish(record.id, RunState.skipped, "the campaign is not live any more")
 
     def _job(self, record: RunRecord, project: Project, loaded: Loaded) -> tuple[Warehouse, Accounts, Job]:
         stored = Bundle.restore(record.campaign_json, loaded.campaign).campaign
@@ -116,7 +127,7 @@ class Works:
                 project, loaded, warehouse, ledger, clock, record, reaches_people=reaches_people(accounts)
             )
             return begin(plan, ledger, clock, self.seeds, accounts)
-        except RunExists:  # another one of this campaign has begun meanwhile: this one goes on waiting
+        except (RunExists, RunEnded):  # others were faster, with this run or with another one of its campaign
             raise
         except UserError as problem:
             ledger.finish(record.id, RunState.failed, problem.problems[0].message)

@@ -3,13 +3,14 @@
 What needs a test tool (aiosmtpd and trustme, botocore) is in a module of its own: `connect.testing.smtp`, `.ses`.
 """
 
-from connect.testing.clock import FakeClock
+from connect.testing.clock import FakeClock, FastClock
 from connect.testing.messages import an_email, an_sms, outgoing, unusual_emails
 from connect.testing.providers import Arrived, ProviderContract, ProviderRig, Situation
 
 __all__ = [
     "Arrived",
     "FakeClock",
+    "FastClock",
     "ProviderContract",
     "ProviderRig",
     "Situation",

@@ -1,13 +1,17 @@
-"""A clock that stands still until a test moves it."""
+"""Clocks for tests: one that stands still until a test moves it, and one that runs fast."""
 
 from __future__ import annotations
 
 import asyncio
 import heapq
 import itertools
+import time
 from collections.abc import Awaitable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
+
+from connect.clock import SystemClock
 
 _T = TypeVar("_T")
 
@@ -82,3 +86,37 @@ class FakeClock:
     def _forget_the_cancelled(self) -> None:
         while self._sleepers and self._sleepers[0][2].done():
             heapq.heappop(self._sleepers)
+
+
+@dataclass(frozen=True)
+class Jump:
+    """A clock that is set, forward or back, by somebody who should have left it alone."""
+
+    after: timedelta
+    """Since it began, by a clock that was left alone."""
+    by: timedelta
+
+
+@dataclass(frozen=True)
+class FastClock:
+    """A clock that runs so many times faster than the machine's: every process that is given the same shows the same.
+
+    It may be wrong by `skew`, and it may jump; `monotonic` does not.
+    """
+
+    began: float
+    """What `time.time()` said when it showed `start`."""
+    start: datetime
+    speed: float = 60.0
+    skew: timedelta = timedelta(0)
+    jumps: tuple[Jump, ...] = ()
+
+    def now(self) -> datetime:
+        passed = timedelta(seconds=(time.time() - self.began) * self.speed)
+        return self.start + passed + self.skew + sum((j.by for j in self.jumps if j.after <= passed), timedelta(0))
+
+    def monotonic(self) -> float:
+        return SystemClock().monotonic() * self.speed
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds / self.speed)

@@ -1,0 +1,427 @@
+"""Four daemons on one ledger, under fire: each a process with a clock of its own, that runs fast and is a bit wrong."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from random import Random
+
+from benchmarks.chaos.duty import written
+from benchmarks.chaos.estate import Estate, Plan
+from benchmarks.chaos.house import OPENING, SECRET
+from benchmarks.chaos.scenario import POSTGRESQL
+from benchmarks.chaos.timetable import JUMP, Followed, Ran, Testimony
+from benchmarks.chaos.trial import Trouble
+from connect.ledger.records import Schedule
+from connect.ledger.store import Ledger
+from connect.testing.clock import FastClock, Jump
+from connect.testing.receivers import Manners, Receivers
+from connect.vocabulary import Mode, RunState
+
+START = datetime(2026, 11, 22, 9, 0, 30, tzinfo=UTC)
+_DRAIN_SPEED = 6.0
+_PATIENCE = 240.0
+_LOOK = 0.03
+_SKEWS = (0.0, 2.9, -2.2, -1.1)
+"""Seconds by which each daemon's clock is wrong."""
+
+
+@dataclass(frozen=True)
+class Siege:
+    """What four daemons go through."""
+
+    ledger: str
+    kills: int = 60
+    drained: int = 8
+    """Stopped well, by SIGTERM, in between."""
+    outages: tuple[timedelta, ...] = (timedelta(minutes=8), timedelta(minutes=25))
+    """For so long no daemon runs at all."""
+    speed: float = 60.0
+    jump: tuple[timedelta, timedelta] | None = (timedelta(minutes=12), timedelta(minutes=40))
+    """When one daemon's clock is put back by an hour, and when forward again."""
+
+    def __str__(self) -> str:
+        return f"daemons, {self.ledger}"
+
+
+def plans(start: datetime) -> list[Plan]:
+    """What is there from the beginning."""
+    return [
+        Plan("minutely", "recurring", 1),
+        Plan("all", "recurring", 2, missed="all", grace=timedelta(minutes=20)),
+        Plan("strict", "recurring", 5, missed="skip", overlap="skip"),
+        Plan("alone", "recurring", 2, overlap="skip"),
+        Plan("edited", "recurring", 3),
+        Plan("renamed_before", "recurring", 5, missed="all"),
+        Plan("broken", "recurring", 4),
+        Plan("orders", "event", 2),
+        Plan("payments_before", "event", 3, missed="all"),
+        Plan("later", "scheduled", at=start.replace(second=0) + timedelta(minutes=15)),
+    ]
+
+
+_ONCE = Plan("once", "immediate")
+_EDITED = Plan("edited", "recurring", 5)
+
+
+@dataclass
+class Post:
+    """One of the four, whichever process it is now."""
+
+    number: int
+    clock: FastClock
+    process: subprocess.Popen[bytes] | None = None
+    back_at: float | None = None
+    """By `time.monotonic`: then it is started again."""
+    ending: bool = False
+
+
+@dataclass
+class Siege_:
+    """The siege, going on."""
+
+    siege: Siege
+    estate: Estate
+    ledger: Ledger
+    clock: FastClock
+    posts: list[Post]
+    random: Random
+    followed: dict[str, Followed] = field(default_factory=dict)
+    diary: list[str] = field(default_factory=list)
+    kills: int = 0
+    drained: int = 0
+    booting: float = 1.0
+    """Seconds that a daemon takes to begin, on this machine as busy as it is."""
+    _specs: dict[str, str] = field(default_factory=dict)
+    _events_since: datetime | None = None
+    _watched: dict[str, Callable[[datetime], None]] = field(default_factory=dict)
+
+    # Daemons
+
+    def start(self, post: Post) -> None:
+        post.back_at = None
+        root = self.estate.root
+        command = [sys.executable, "-m", "benchmarks.chaos.duty", str(root), written(post.clock)]
+        path = os.pathsep.join([str(root / "plugins"), os.getcwd(), *filter(None, [os.environ.get("PYTHONPATH")])])
+        with (root / f"daemon-{post.number}.log").open("ab") as log:
+            post.process = subprocess.Popen(
+                command,
+                env={**os.environ, "CONNECT_SECRET": SECRET, "PYTHONPATH": path},
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+
+    def hit(self, post: Post, how: signal.Signals) -> None:
+        """End a daemon; it comes back after a while."""
+        assert post.process
+        if how is signal.SIGKILL:
+            post.process.kill()
+            post.process.wait()
+            self._close(post)
+            self.kills += 1
+        else:
+            post.process.send_signal(how)
+            post.ending = True
+            self.drained += 1
+        post.back_at = time.monotonic() + self.random.uniform(0, 1.5)
+        self.note(f"{how.name} for {post.number}")
+
+    def _close(self, post: Post) -> None:
+        assert post.process
+        assert post.process.stdin
+        post.process.stdin.close()
+        post.process, post.ending = None, False
+
+    def up(self) -> list[Post]:
+        return [post for post in self.posts if post.process and not post.ending]
+
+    def _tend(self) -> None:
+        """Those that have ended are cleared away, those whose time has come are started."""
+        for post in self.posts:
+            if post.process and post.process.poll() is not None:
+                if not post.ending:
+                    raise self.trouble(f"daemon {post.number} ended by itself with {post.process.returncode}")
+                if post.process.returncode not in (0, -signal.SIGTERM):  # the latter before it could say otherwise
+                    raise self.trouble(f"SIGTERM gave exit code {post.process.returncode}")
+                self._close(post)
+            if post.process is None and post.back_at is not None and post.back_at <= time.monotonic():
+                self.start(post)
+
+    # Time
+
+    def pass_time(self, seconds: float) -> None:
+        """Let the world go on for so long."""
+        until = time.monotonic() + seconds
+        self.until(lambda: time.monotonic() >= until, "time")
+
+    def until(self, happened: Callable[[], bool], what: str) -> None:
+        deadline = time.monotonic() + _PATIENCE
+        while not happened():
+            if time.monotonic() > deadline:
+                raise self.trouble(f"waited in vain for {what}")
+            self._tend()
+            self._events()
+            self._look()
+            time.sleep(_LOOK)
+
+    def _events(self) -> None:
+        """Every ten seconds of the fast clock some events happen."""
+        since, now = self._events_since, self.clock.now()
+        if since is None or now - since < timedelta(seconds=10) or now < since:
+            return
+        if self.estate.happen(since, self.clock):
+            self._events_since = now
+
+    def _look(self) -> None:
+        """Note when what the daemons follow is another."""
+        if not self._watched:
+            return
+        schedules = self.schedules()
+        for name, tell in self._watched.items():
+            spec = schedules[name].spec if name in schedules else ""
+            if spec != self._specs.get(name, ""):
+                self._specs[name] = spec
+                tell(self.clock.now())
+
+    def watch(self, name: str, tell: Callable[[datetime], None]) -> None:
+        found = self.schedules().get(name)
+        self._specs[name] = found.spec if found else ""
+        self._watched[name] = tell
+
+    def schedules(self) -> dict[str, Schedule]:
+        return self.ledger.schedules(Mode.live)
+
+    def note(self, what: str) -> None:
+        self.diary.append(f"{self.clock.now():%H:%M:%S} {what}, {len(self.up())} up")
+
+    def trouble(self, what: str) -> Trouble:
+        logs = sorted(self.estate.root.glob("daemon-*.log"))
+        words = "\n".join(f"{log.name}: {log.read_text()[-1500:]}" for log in logs)
+        return Trouble(f"{self.siege}: {what}\n{words}\n" + "\n".join(self.diary[-20:]))
+
+    # What people do meanwhile
+
+    def begin(self) -> None:
+        """All four take on everything that is there."""
+        there = plans(START)
+        for plan in there:
+            self.estate.put(plan)
+        began = time.monotonic()
+        for post in self.posts:
+            self.start(post)
+        names = {plan.name for plan in there}
+        self.until(lambda: {*self.schedules()} > names, "the first look")
+        for plan in there:
+            since = self.schedules()[plan.name].live_since
+            assert since
+            self.followed[plan.name] = Followed(plan, since)
+        self._events_since = self.clock.now()
+        self.booting = min(10.0, max(1.0, time.monotonic() - began))
+        self.note("all are followed")
+
+    def put_the_immediate_one(self) -> None:
+        self.estate.put(_ONCE)
+        self.followed["once"] = Followed(_ONCE, self.clock.now())
+        self.note("`once` has come")
+
+    def edit(self) -> None:
+        followed = self.followed["edited"]
+        followed.edited, followed.until = _EDITED, self.schedules()["edited"].cursor
+
+        def seen(now: datetime) -> None:
+            followed.since = now
+            self.note("`edited` is followed anew")
+
+        self.watch("edited", seen)
+        self.estate.put(_EDITED)
+        self.note("`edited` was edited")
+
+    def break_one(self) -> None:
+        self.estate.write("broken", "status: live\ntrigger: {type: recurring, cron:\n")
+        self.note("`broken` was broken")
+
+    def mend(self) -> None:
+        self.estate.put(self.followed["broken"].plan)
+        self.note("`broken` was mended")
+
+    def rename(self, title: str) -> None:
+        old, new = f"{title}_before", f"{title}_after"
+        followed = self.followed[old]
+        followed.names.append(new)
+
+        def seen(now: datetime) -> None:
+            followed.renamed = now
+            self.note(f"`{new}` is followed")
+
+        self.watch(new, seen)
+        self.estate.rename(old, new)
+        self.note(f"`{old}` was renamed")
+
+    def outage(self, length: timedelta) -> None:
+        """All four at once, and none of them comes back."""
+        for post in self.posts:
+            if post.process:
+                self.hit(post, signal.SIGKILL)
+                self.kills -= 1
+            post.back_at = None
+        self.note(f"an outage of {length}")
+        self.pass_time(length.total_seconds() / self.siege.speed)
+        for post in self.posts:
+            self.start(post)
+        self.note("the outage is over")
+
+    def strike(self, how: signal.Signals) -> None:
+        """One that is up, at any instant; also while it starts."""
+        self.until(lambda: bool(self.up()), "a daemon to strike")
+        self.hit(self.random.choice(self.up()), how)
+
+
+def besieged(siege: Siege, seed: int, root: Path) -> Testimony:
+    """Fire at four daemons, let what is left be worked off, and gather the evidence. Raises Trouble."""
+    random = Random(f"{seed} {siege}")
+    clock = FastClock(time.time(), START, siege.speed)
+    with Receivers(Manners(seed=random.randrange(10**9))) as receivers, _ledger(siege, root, clock) as (url, follow):
+        estate = Estate(root, random)
+        estate.settle(receivers, url)
+        with OPENING:
+            ledger = Ledger.open(url, project="chaos", target="default", clock=clock)
+        field_ = Siege_(siege, estate, ledger, clock, _posts(siege, clock), random)
+        try:
+            field_.begin()
+            _fire(field_)
+            end = field_.clock.now()
+            _work_off(field_, follow)
+            rows = [Ran(run, ledger.states(run.id), ledger.tallies(run.id)) for run in ledger.runs(limit=1_000_000)]
+            return Testimony(
+                [*field_.followed.values()],
+                end,
+                rows,
+                estate.happened,
+                receivers.tallies(),
+                field_.kills,
+                field_.drained,
+                len(siege.outages),
+                timedelta(seconds=10 + siege.speed),
+                field_.diary,
+            )
+        finally:
+            for post in field_.posts:
+                if post.process:
+                    post.process.kill()
+                    post.process.wait()
+            ledger.close()
+
+
+def _posts(siege: Siege, clock: FastClock) -> list[Post]:
+    wrong = [replace(clock, skew=timedelta(seconds=skew)) for skew in _SKEWS]
+    if siege.jump:
+        back, forth = siege.jump
+        wrong[-1] = replace(wrong[-1], jumps=(Jump(back, -JUMP), Jump(forth, JUMP)))
+    return [Post(number, each) for number, each in enumerate(wrong)]
+
+
+def _fire(field_: Siege_) -> None:
+    """Everything that is done, in the order that the seed gives."""
+    siege, random = field_.siege, field_.random
+    hits = [signal.SIGKILL] * siege.kills + [signal.SIGTERM] * siege.drained
+    random.shuffle(hits)
+    others = _others(field_)
+    places = sorted(random.choices(range(len(hits)), k=len(others)))
+    for number, how in enumerate(hits):
+        field_.pass_time(random.uniform(0.0, field_.booting))
+        for place, other in zip(places, others, strict=True):
+            if place == number:
+                other()
+        field_.strike(how)
+    field_.pass_time(field_.booting * 2)
+
+
+def _others(field_: Siege_) -> list[Callable[[], None]]:
+    first, *more = [lambda length=length: field_.outage(length) for length in field_.siege.outages]
+    return [
+        field_.put_the_immediate_one,
+        field_.break_one,
+        first,
+        field_.edit,
+        field_.mend,
+        lambda: field_.rename("renamed"),
+        *more,
+        lambda: field_.rename("payments"),
+    ]
+
+
+def _work_off(field_: Siege_, follow: Callable[[FastClock], None]) -> None:
+    """The clocks go slower, so that what waits is worked off; then all are stopped well."""
+    for post in field_.posts:
+        if post.process:
+            post.process.terminate()
+            post.ending = True
+        post.back_at = None
+    field_.until(lambda: not any(post.process for post in field_.posts), "the end of all daemons")
+    slow = FastClock(time.time(), field_.clock.now(), _DRAIN_SPEED)
+    field_.clock, field_._events_since = slow, None
+    follow(slow)
+    end = slow.now()
+    field_.note("from here on slower")
+    for post in field_.posts:
+        post.clock = replace(slow, skew=post.clock.skew)
+        field_.start(post)
+    field_.until(lambda: _is_done(field_, end), "the end of all runs")
+    for post in field_.posts:
+        assert post.process
+        post.process.terminate()
+        post.ending = True
+    field_.until(lambda: not any(post.process for post in field_.posts), "the end of all daemons")
+
+
+def _is_done(field_: Siege_, end: datetime) -> bool:
+    """Nothing of the time before waits, or goes on; and everything of that time was decided."""
+    schedules = field_.schedules()
+    live = [each for each in schedules.values() if each.live_since and each.campaign in _followed_now(field_)]
+    behind = any(each.cursor < end - timedelta(minutes=5) for each in live if not each.fired)
+    waiting = (RunState.queued, RunState.running)
+    return not behind and not any(
+        run.state in waiting and run.fire_time <= end for run in field_.ledger.runs(limit=1_000_000)
+    )
+
+
+def _followed_now(field_: Siege_) -> set[str]:
+    return {each.names[-1] if each.names else each.plan.name for each in field_.followed.values()}
+
+
+@contextmanager
+def _ledger(siege: Siege, root: Path, clock: FastClock) -> Iterator[tuple[str, Callable[[FastClock], None]]]:
+    """The URL of a fresh ledger, and how its own clock is told to go as this one does. Raises NoServer."""
+    if siege.ledger != POSTGRESQL:
+        yield f"sqlite:///{root / 'state.db'}", lambda clock: None
+        return
+    from connect.testing.postgres import shared_server
+
+    server = shared_server()
+    name = server.create()
+    try:
+        server.sql("CREATE SCHEMA moved", name)
+        server.sql(_as_fast_as(clock), name)
+        # A function of the same name, found before the server's own.
+        url = f"{server.url(name)}&options=-csearch_path%3Dpublic,moved,pg_catalog"
+        yield url, lambda clock: server.sql(_as_fast_as(clock), name)
+    finally:
+        server.drop(name)
+
+
+def _as_fast_as(clock: FastClock) -> str:
+    began = datetime.fromtimestamp(clock.began, UTC).isoformat()
+    return (
+        "CREATE OR REPLACE FUNCTION moved.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE AS "
+        f"$$ SELECT '{clock.start.isoformat()}'::timestamptz"
+        f" + (pg_catalog.clock_timestamp() - '{began}'::timestamptz) * {clock.speed} $$"
+    )
