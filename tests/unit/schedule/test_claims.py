@@ -681,6 +681,8 @@ def test_whatever_happens_nothing_fires_twice_and_nothing_goes_back(first, steps
         _must_be_sound(row, decision, made, instant)
         row, fired = decision.schedule_after, [*fired, *decision.fires]
         assert decide(made, row, instant) is None, "a decision leaves nothing to decide"
+        begins = claims.next_begin(made, row)
+        assert begins is None or begins > instant, "and nothing to look at before its time"
     times = [fire.fire_time for fire in fired]
     assert len(times) == len(set(times)) or isinstance(first, Event) or any(kind == "edit" for kind, _ in steps)
     queued = [fire.fire_time for fire in fired if fire.state is RunState.queued]
