@@ -14,29 +14,29 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from itertools import chain, islice
+from itertools import islice
 from random import Random
 from typing import Protocol
 
 from connect.clock import Clock
-from connect.errors import RunTrouble
 from connect.ledger.records import Call, Intent
 from connect.pipeline.alarm import Alarm
-from connect.pipeline.books import Books, Settlement
+from connect.pipeline.answers import Answer, Answers
+from connect.pipeline.books import Books
 from connect.pipeline.breaker import Breaker
 from connect.pipeline.deliveries import Ended
 from connect.pipeline.exact import Gathering
-from connect.pipeline.gate import EXPIRED, Gate, Passing
 from connect.pipeline.gate import Closed as Closed
-from connect.pipeline.packing import Packed, Packer, Retries
+from connect.pipeline.gate import Gate, Passing
+from connect.pipeline.lineup import Lineup
+from connect.pipeline.packing import Packed
 from connect.pipeline.rates import Limit, Meter
 from connect.pipeline.recovery import IN_DOUBT, how_it_ended
-from connect.pipeline.verdicts import Ticket, Verdict, Verdicts
-from connect.providers.interface import Account, Capabilities, Idempotency, Provider, Receipt, Status
+from connect.pipeline.verdicts import Ticket, Verdicts
+from connect.providers.interface import Account, Capabilities, Idempotency, Provider
 from connect.vocabulary import InDoubt
 
 _WINDOW = 2
@@ -51,19 +51,6 @@ _BLINK = 0.001
 
 _GATHER = 0.005
 """Seconds that outcomes wait for others to share their commit: a fraction of what a commit takes."""
-
-
-@dataclass(slots=True)
-class _Answer:
-    """What became of a call."""
-
-    settled: list[Settlement] = field(default_factory=list)
-    untaken: list[bytes] = field(default_factory=list)
-    """These are certainly not in the air any more."""
-    again: list[tuple[float, Packed]] = field(default_factory=list)
-    """What goes round again, and in how many seconds."""
-    places: int = 1
-    """Of the released window, free again when this is durable."""
 
 
 class Hold(Protocol):
@@ -124,6 +111,7 @@ class Lane:
             halt=self.halt,
             throttled=self._throttled,
         )
+        self._read = Answers(self._verdicts, keyed=self._keyed, in_doubt=terms.in_doubt, halt=self.halt)
         self._stirred = asyncio.Event()
         self._changed, self._halted = asyncio.Event(), asyncio.Event()
         self._alarm = Alarm(terms.clock, self._stirred.set)
@@ -135,17 +123,11 @@ class Lane:
             closes_at=terms.closes_at,
             expires_at=terms.expires_at,
         )
-        most = self._most()
-        self._packer, self._later = Packer(most, terms.clock), Retries(most)
-        self._queue: deque[Packed] = deque()
-        self._due: deque[Packed] = deque()
-        """Calls whose next try is due: in turn with the others, so that neither keeps the other waiting."""
-        self._first: Packed | None = None
-        """The call whose turn it is, and which the rate does not let through yet."""
+        self._lineup = Lineup(self._most(), terms.clock)
         self._free = self._window = _WINDOW * account.concurrency
         self._flying = 0
         self._ready: asyncio.Queue[Packed] = asyncio.Queue()
-        self._answers: list[_Answer] = []
+        self._answers: list[Answer] = []
         self._writing: asyncio.Task[None] | None = None
         self._sending: set[asyncio.Task[None]] = set()
         self.trouble: BaseException | None = None
@@ -178,29 +160,32 @@ class Lane:
         if before is not None and self.how_it_ended(before) is not None:
             self._doubt([ticket])  # its call broke after it was composed: by a neighbour's change, a moment ago
         elif before is None or before.call not in self._gathering:
-            self._enqueue(self._packer.add(ticket))
+            self._lineup.add(ticket)
+            self._stir()
         elif members := self._gathering.add(before.call, ticket):
-            self._enqueue([Packed(members, exact=True)])
+            self._lineup.put([Packed(members, exact=True)])
+            self._stir()
 
     async def room(self) -> None:
         """Wait until what waits for its release is less than a window. Nobody waits long for a call to be full."""
         self._raise()
-        if self._packer and self._clock.monotonic() - self._packer.since > _PACK_FOR:
+        if self._lineup.packs_for > _PACK_FOR:
             self.flush()
-        while len(self._queue) >= self._window:
+        while self._lineup.new >= self._window:
             self._changed.clear()
             await self._changed.wait()
             self._raise()
 
     def flush(self) -> None:
         """What is packed becomes a call."""
-        self._enqueue(self._packer.flush())
+        self._lineup.flush()
+        self._stir()
 
-    def _enqueue(self, calls: Iterable[Packed]) -> None:
+    def _stir(self) -> None:
+        """There may be calls that can leave."""
         if self._halted.is_set():
-            return
-        self._queue.extend(calls)
-        if self._queue:
+            self._lineup.clear()
+        elif self._lineup.new:
             self._start()
             self._stirred.set()
 
@@ -219,7 +204,8 @@ class Lane:
         members = self._gathering.give_up(number)
         if self._terms.in_doubt is InDoubt.resend:
             for ticket in members:
-                self._enqueue(self._packer.add(ticket))
+                self._lineup.add(ticket)
+            self._stir()
         elif members:
             self._doubt(members)
 
@@ -227,7 +213,7 @@ class Lane:
         """Nobody can know what became of these."""
         self._flying += 1
         self._start()
-        self._answer(_Answer([ticket.ended(IN_DOUBT) for ticket in tickets], places=0))
+        self._answer(Answer([ticket.ended(IN_DOUBT) for ticket in tickets], places=0))
 
     def how_it_ended(self, before: Intent) -> Ended | None:
         """How a delivery that was near the air before a crash counts; None when it is to be sent (again)."""
@@ -263,15 +249,12 @@ class Lane:
     @property
     def idle(self) -> bool:
         """Nothing waits, is in the air, or is to be tried again."""
-        waits = self._first or self._queue or self._due or self._later or self._packer or self._gathering
-        return not (waits or self._flying)
+        return not (self._lineup or self._gathering or self._flying)
 
     async def stop(self) -> None:
         """Let go: finish what is in the air, start nothing new. What is left has no intent and is taken up again."""
-        for waiting in (self._queue, self._due, self._later, self._gathering):
-            waiting.clear()
-        self._first = None
-        self._packer.flush()
+        self._lineup.clear()
+        self._gathering.clear()
         self._halt()
         while self._flying:
             self._changed.clear()
@@ -342,10 +325,10 @@ class Lane:
     def _is_worth_a_commit(self) -> bool:
         """Half a window, so that the other half is in the air meanwhile; or nothing is in the air to wait for."""
         ended = len(self._answers)
-        leaving = min(self._free + ended, len(self._queue) + len(self._due) + (self._first is not None))
+        leaving = min(self._free + ended, self._lineup.calls)
         return max(ended, leaving) >= self._window // 2 or ended >= self._flying
 
-    async def _write(self, answers: Sequence[_Answer], calls: Sequence[Packed]) -> None:
+    async def _write(self, answers: Sequence[Answer], calls: Sequence[Packed]) -> None:
         """A place of the window is free as soon as the outcome of its call is durable, and so also together with it."""
         settled = [end for answer in answers for end in answer.settled]
         untaken = [key for answer in answers for key in answer.untaken]
@@ -354,7 +337,7 @@ class Lane:
             await self._books.write(settled, untaken, [self._call(packed) for packed in calls])
             self._gate.committed(self._clock.monotonic() - began)
 
-    def _land(self, answers: Sequence[_Answer]) -> None:
+    def _land(self, answers: Sequence[Answer]) -> None:
         """What became of these calls is durable: what goes round again may."""
         self._flying -= len(answers)
         for answer in answers:
@@ -366,73 +349,42 @@ class Lane:
 
     def _leaving(self) -> list[Packed]:
         """Take the calls that may be released now."""
-        if self._later:
-            self._take_those_due()
+        self._wake(self._lineup.take_those_due())
         if self._gate.is_open:
-            return list(islice(self._in_turn(), self._free))
+            return list(islice(self._lineup.in_turn(self._verdicts.down), self._free))
         if self._gate.has_closed and not self.idle:
             self.halt(Closed())
             return []
         room, changes = self._gate.room(self._ready.qsize())
         leaving = list(self._admitted(min(room, self._free)))
-        if self._first is not None:
-            changes = min(changes, self._gate.asks_again(self._first))
-        if self._waiting():
-            idles = not (leaving or self._flying or self._gate.is_asking)  # else there is an answer to come, and a look
-            self._wake(
-                max(min(changes, self._gate.deadline() if idles else math.inf), self._clock.monotonic() + _BLINK)
-            )
+        if self._lineup.calls:
+            self._look_again(changes, idles=not (leaving or self._flying or self._gate.is_asking))
         return leaving
 
     def _admitted(self, room: int) -> Iterator[Packed]:
         """Take calls as far as the rate lets them through."""
-        waiting = self._waiting()
+        waiting = self._lineup.messages
         for _ in range(room):
-            call = next(self._in_turn(), None)
+            call = next(self._lineup.in_turn(self._verdicts.down), None)
             if call is None:
                 return
             if not self._gate.admits(call, waiting):
-                self._first = call
+                self._lineup.first = call
                 return
             waiting -= len(call.tickets)
             yield call
 
-    def _waiting(self) -> int:
-        """Messages that could leave, if they may."""
-        first = (self._first,) if self._first else ()
-        return sum(len(call.tickets) for call in chain(first, self._queue, self._due))
-
-    def _take_those_due(self) -> None:
-        """What waits for its next try, when it is due."""
-        now = self._clock.monotonic()
-        while due := self._later.take(now):
-            self._due.append(due)
-        if self._later:
-            self._wake(self._later.next_due)
+    def _look_again(self, changes: float, *, idles: bool) -> None:
+        """When what holds the next call back has changed. Where answers are to come, they are followed by a look."""
+        first = self._lineup.first
+        slot = self._gate.asks_again(first) if first else math.inf
+        deadline = self._gate.deadline() if idles else math.inf
+        self._wake(max(min(changes, slot, deadline), self._clock.monotonic() + _BLINK))
 
     def _wake(self, when: float) -> None:
-        """Look again then, at the latest."""
+        """Look then, at the latest."""
         if when < math.inf:
             self._alarm.set(when)
-
-    def _in_turn(self) -> Iterator[Packed]:
-        """Take what waits: one that was never tried, one that is due again, and so on."""
-        if self._first is not None:
-            first, self._first = self._first, None
-            yield first
-        while self._queue or self._due:
-            if self._due and self._verdicts.down:
-                yield self._probe()
-                continue
-            for waiting in (self._queue, self._due):
-                if waiting:
-                    yield waiting.popleft()
-
-    def _probe(self) -> Packed:
-        """While nobody gets through, the same few find out when that changes, and nobody new is touched."""
-        probe = min(self._due, key=lambda packed: packed.tickets[0].sequence)
-        self._due.remove(probe)
-        return probe
 
     def _release(self, calls: Sequence[Packed]) -> None:
         for call in calls:
@@ -465,11 +417,11 @@ class Lane:
             except Exception as problem:  # noqa: BLE001 - raised to whoever puts or drains
                 self._lost(1, problem)
 
-    async def _send(self, call: Packed) -> _Answer:
+    async def _send(self, call: Packed) -> Answer:
         if not self._gate.is_open and (kept := await self._kept_back(call)):
             return kept
         if self._halted.is_set():
-            return _Answer(untaken=_not_in_doubt(call.tickets))
+            return self._read.given_back(call)
         if not self._terms.hold.fresh():
             await self._terms.hold.held()
             if not self._gate.is_open and (kept := await self._kept_back(call)):
@@ -477,19 +429,20 @@ class Lane:
         receipts = await self._provider.send([ticket.outgoing for ticket in call.tickets])
         if len(receipts) != len(call.tickets):
             raise RuntimeError(f"{self._account.name} gave {len(receipts)} receipts for {len(call.tickets)} messages")
-        return self._read(call, receipts)
+        return self._read.to(call, receipts)
 
-    async def _kept_back(self, call: Packed) -> _Answer | None:
+    async def _kept_back(self, call: Packed) -> Answer | None:
         """Wait until the call may leave. What becomes of it where it may not, though its intents are durable."""
         passing = await self._gate.passes(call)
         if passing is Passing.leaves:
             return None
         if passing is Passing.expired:
-            return _Answer([ticket.ended(IN_DOUBT if ticket.in_doubt else EXPIRED) for ticket in call.tickets])
+            return self._read.expired(call)
+        if passing is Passing.late:
+            return self._read.put_off(call)
         if passing is Passing.closed:
             self.halt(Closed())
-        again = [(0.0, call)] if passing is Passing.late else []
-        return _Answer(untaken=_not_in_doubt(call.tickets), again=again)
+        return self._read.given_back(call)
 
     def wait(self, wait: timedelta, words: str) -> None:
         """Another worker was throttled, or told to wait for so long; `words` say so to people."""
@@ -506,71 +459,18 @@ class Lane:
         if self._verdicts.open_at > self._clock.monotonic():
             return self._words
         meter = self._gate.meter
-        return meter.words(self._waiting()) if meter and self._first else ""
+        return meter.words(self._lineup.messages) if meter and self._lineup.first else ""
 
-    def _answer(self, answer: _Answer) -> None:
+    def _answer(self, answer: Answer) -> None:
         self._answers.append(answer)
         self._stirred.set()
-
-    # Receipts
-
-    def _read(self, call: Packed, receipts: Sequence[Receipt]) -> _Answer:
-        """What ended, what goes round again, and what pauses the run."""
-        answer = _Answer()
-        if call.began is not None and any(receipt.status is Status.accepted for receipt in receipts):
-            self._verdicts.tempo.took(call.began)
-        if len(receipts) == 1 and receipts[0].status is Status.accepted:  # nearly all of them
-            answer.settled.append(call.tickets[0].ended(self._verdicts.accepted()))
-            return answer
-        pairs = zip(call.tickets, receipts, strict=True)
-        verdicts = [self._verdicts.of(ticket, receipt, call.began) for ticket, receipt in pairs]
-        waits = [verdict for verdict in verdicts if isinstance(verdict, float)]
-        exact = self._exact(call)
-        if exact and len(waits) == len(verdicts):
-            answer.untaken = _not_in_doubt(call.tickets)
-            answer.again.append((max(waits), Packed(call.tickets, exact=True)))
-            return answer
-        for ticket, receipt, verdict in zip(call.tickets, receipts, verdicts, strict=True):
-            if isinstance(verdict, float) and exact:
-                verdict = self._apart(ticket, receipt, verdict)
-            self._sort(answer, ticket, verdict)
-        return answer
-
-    def _exact(self, call: Packed) -> bool:
-        """Whether a call that is in doubt can be repeated with exactly its members only, be it one."""
-        return self._keyed and any(ticket.in_doubt for ticket in call.tickets)
-
-    def _apart(self, ticket: Ticket, receipt: Receipt, wait: float) -> float | Ended:
-        """A member that is to be tried again, of a call in which others ended: what the provider said of it holds."""
-        if receipt.status is not Status.ambiguous:
-            ticket.in_doubt = False
-            return wait
-        return wait if self._terms.in_doubt is InDoubt.resend else IN_DOUBT
-
-    def _sort(self, answer: _Answer, ticket: Ticket, verdict: Verdict) -> None:
-        if isinstance(verdict, Ended):
-            answer.settled.append(ticket.ended(verdict))
-            return
-        if not ticket.in_doubt:
-            answer.untaken.append(ticket.outgoing.key)
-        if isinstance(verdict, RunTrouble):
-            self.halt(verdict)
-        else:
-            answer.again.append((verdict, Packed([ticket])))
-
-    # Retries
 
     def _again(self, call: Packed, wait: float) -> None:
         if self._halted.is_set():
             return
         due = self._clock.monotonic() + wait
-        self._later.add(call, due)
+        self._lineup.again(call, due)
         self._wake(min(due, self._gate.deadline()))
-
-
-def _not_in_doubt(tickets: Collection[Ticket]) -> list[bytes]:
-    """Message keys of those that may leave the ledger; what is in doubt stays, also while it waits."""
-    return [ticket.outgoing.key for ticket in tickets if not ticket.in_doubt]
 
 
 def may_repeat(provider: Provider, in_doubt: InDoubt) -> bool:

@@ -10,13 +10,9 @@ from enum import Enum, auto
 
 from connect.clock import Clock
 from connect.errors import ConnectError
-from connect.pipeline.deliveries import Ended
 from connect.pipeline.packing import Packed
 from connect.pipeline.rates import Meter
 from connect.pipeline.verdicts import Verdicts
-from connect.vocabulary import Outcome, Reason
-
-EXPIRED = Ended(Outcome.skipped, Reason.expired)
 
 _LEAD, _SHORTEST_LEAD, _LONGEST_LEAD = 1.5, 0.01, 0.2
 """Calls are released to the ledger earlier than they leave: by a multiple of what a commit takes, and some seconds."""
