@@ -187,7 +187,10 @@ class Following:
         vanished, fresh = self._vanished(schedules), claims.is_fresh(schedules)
         adopted = claims.adopt(campaign, self.mode, self._now, fresh=fresh, vanished=vanished)
         before = claims.predecessor(campaign, self.mode, vanished)
-        return self._put(campaign, adopted, claims.retire(before) if before else None)
+        written = self._put(campaign, adopted, claims.retire(before) if before else None)
+        if written and before:
+            self._log.info("campaign-renamed", campaign=campaign.name, reason=f"it was called {before.campaign}")
+        return written
 
     def _put(self, campaign: Campaign, schedule: Schedule, instead_of: Schedule | None = None) -> Schedule | None:
         """The schedule as it stands then; None when somebody was faster."""

@@ -336,6 +336,7 @@ async def test_a_file_that_is_renamed_fires_nothing_again(desk):
     assert [name for name, _ in desk.worked] == ["now"]
     assert desk.ledger.schedules(Mode.live)["renamed"].fired
     assert desk.ledger.schedules(Mode.live)["now"].live_since is None
+    assert [line["reason"] for line in desk.said("campaign-renamed")] == ["it was called now"]
 
 
 async def test_a_file_that_was_gone_while_no_daemon_ran_catches_nothing_up(desk):
