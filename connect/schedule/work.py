@@ -45,9 +45,11 @@ def make_run(
     project: Project, campaign: Campaign, fire: Fire, clock: Clock = SystemClock(), random: RandomBytes = system_random
 ) -> NewRun:
     """The run of a fire time, with the campaign and its templates as they are now. Raises UserError."""
-    texts = templates(project.root)
-    page = project.unsubscribe.url if project.unsubscribe else None
-    bundle = Bundle.of(campaign, Library(texts), texts, page)
+    bundle = Bundle(campaign=campaign, templates={})
+    if fire.state is not RunState.skipped:  # of which nothing is ever sent
+        texts = templates(project.root)
+        page = project.unsubscribe.url if project.unsubscribe else None
+        bundle = Bundle.of(campaign, Library(texts), texts, page)
     moment = Moment(fire.fire_time, fire.since, fire.until)
     return new_run(project, bundle, moment, clock, random, state=fire.state, reason=fire.reason)
 

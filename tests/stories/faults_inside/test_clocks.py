@@ -21,8 +21,8 @@ from connect.ledger.refusals import LeaseLost, SliceHeld
 from connect.liquid.library import Library
 from connect.pipeline.accounts import providers_of
 from connect.pipeline.beginning import begin
-from connect.pipeline.plan import plan_run
 from connect.pipeline.job import Tools
+from connect.pipeline.plan import plan_run
 from connect.pipeline.run import execute
 from connect.project.campaigns import load_campaign
 from connect.project.load import templates

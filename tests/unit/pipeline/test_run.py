@@ -18,8 +18,8 @@ from connect.identity import system_random
 from connect.liquid.library import Library
 from connect.pipeline import outcomes
 from connect.pipeline.beginning import begin
-from connect.pipeline.plan import plan_run
 from connect.pipeline.job import Stopped, Tools
+from connect.pipeline.plan import plan_run
 from connect.pipeline.run import execute
 from connect.project.campaigns import load_campaign
 from connect.project.load import templates
