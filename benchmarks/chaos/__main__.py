@@ -1,6 +1,8 @@
 """`make chaos`: one row for each scenario, and exit code 1 when a promise is broken.
 
-python -m benchmarks.chaos [--kills N] [--seed S] [--json FILE] [--only TEXT] [--jobs N]
+python -m benchmarks.chaos [--kills N] [--seed S] [--json FILE] [--only TEXT] [--jobs N] [--speed N]
+
+After the runs come the daemons, four at a time, by themselves: they want the machine for themselves.
 """
 
 from __future__ import annotations
@@ -17,8 +19,10 @@ from pathlib import Path
 from random import Random, SystemRandom
 
 from benchmarks.chaos.accounts import Account, Evidence, account, violations
+from benchmarks.chaos.daemons import Siege, besieged
 from benchmarks.chaos.faults import dealt
-from benchmarks.chaos.scenario import FULL, POSTGRESQL, Scenario
+from benchmarks.chaos.scenario import FULL, POSTGRESQL, SQLITE, Scenario
+from benchmarks.chaos.timetable import COLUMNS, timetable
 from benchmarks.chaos.trial import Trouble, trial
 from connect.errors import ConnectError
 
@@ -38,36 +42,83 @@ _WORDS = {
 def main() -> int:
     options = _options()
     seed = SystemRandom().randrange(10**6) if options.seed is None else options.seed
-    print(f"seed {seed}")
+    missing = _no_postgresql()
+    print(f"seed {seed}{f', without PostgreSQL: {missing}' if missing else ''}")
+    rows, broken = _runs(options, seed, bool(missing))
+    more, broken_too = _daemons(options, seed, bool(missing))
+    if options.json:
+        options.json.write_text(json.dumps(rows + more, indent=2) + "\n")
+    return 1 if broken + broken_too else 0
+
+
+_Rows = list[dict[str, object]]
+
+
+def _runs(options: argparse.Namespace, seed: int, no_postgresql: bool) -> tuple[_Rows, int]:
+    """What `connect run` goes through; returns the rows of the table, and how many promises were broken."""
+    rows: _Rows = []
+    broken = 0
+    scenarios = [each for each in FULL if options.only in str(each)]
+    scenarios = [each for each in scenarios if not (no_postgresql and each.ledger == POSTGRESQL)]
+    if not scenarios:
+        return rows, broken
     print(_line("receiver, policy, ledger, audience", list(_WORDS.values())), flush=True)
-    rows, broken = [], 0
     with ThreadPoolExecutor(options.jobs) as trials:
-        for done in trials.map(partial(_row, seed), _shared(options.kills, _scenarios(options.only))):
+        for done in trials.map(partial(_row, seed), _shared(options.kills or 200, scenarios)):
             rows += [done.row] if done.row else []
             broken += len(done.problems)
             print(done, flush=True)
     print(_line(f"seed {seed}, {'broken' if broken else 'all promises hold'}", _totals(rows)))
-    if options.json:
-        options.json.write_text(json.dumps(rows, indent=2) + "\n")
-    return 1 if broken else 0
+    return rows, broken
+
+
+def _daemons(options: argparse.Namespace, seed: int, no_postgresql: bool) -> tuple[_Rows, int]:
+    """What four daemons on one ledger go through."""
+    rows: _Rows = []
+    broken = 0
+    ledgers = [SQLITE, *([] if no_postgresql else [POSTGRESQL])]
+    sieges = [Siege(ledger, kills=min(60, options.kills or 60), speed=options.speed) for ledger in ledgers]
+    for siege in sieges:
+        if options.only not in str(siege):
+            continue
+        if not rows:
+            print(_daemons_line("four daemons", list(COLUMNS.values())), flush=True)
+        row, problems = _siege(siege, seed)
+        rows.append(row)
+        broken += len(problems)
+        print(_daemons_line(str(siege), [row.get(word, "") for word in COLUMNS]))
+        print("".join(f"    BROKEN: {problem}\n" for problem in problems), end="", flush=True)
+    return rows, broken
+
+
+def _siege(siege: Siege, seed: int) -> tuple[dict[str, object], list[str]]:
+    with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
+        try:
+            testimony = besieged(siege, seed, Path(folder))
+        except (Trouble, ConnectError, OSError) as trouble:
+            return {"siege": str(siege)}, [f"{type(trouble).__name__}: {trouble}"]
+    found = timetable(testimony)
+    diary = ["\n        ".join(["the diary of this siege", *testimony.diary])] if found.problems else []
+    row = {word: getattr(found, word) for word in COLUMNS}
+    return {**row, "siege": str(siege), "speed": siege.speed, "seed": seed}, found.problems + diary
+
+
+def _daemons_line(name: str, cells: list[object] | list[str]) -> str:
+    widths = [max(6, len(word)) for word in COLUMNS.values()]
+    return f"{name:<22} " + "  ".join(f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=False))
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.chaos")
-    parser.add_argument("--kills", type=int, default=200, help="in all, shared among the scenarios")
+    parser.add_argument(
+        "--kills", type=int, help="in all, shared among the scenarios: 200; and of daemons, on each ledger: 60"
+    )
     parser.add_argument("--seed", type=int)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--only", default="", help="scenarios whose name holds this text")
     parser.add_argument("--jobs", type=int, default=2, help="scenarios at a time")
+    parser.add_argument("--speed", type=float, default=Siege.speed, help="of the daemons' clocks, of real time")
     return parser.parse_args()
-
-
-def _scenarios(only: str) -> list[Scenario]:
-    chosen = [scenario for scenario in FULL if only in str(scenario)]
-    missing = _no_postgresql() if any(scenario.ledger == POSTGRESQL for scenario in chosen) else ""
-    if missing:
-        print(f"without PostgreSQL: {missing}")
-    return [scenario for scenario in chosen if not missing or scenario.ledger != POSTGRESQL]
 
 
 def _no_postgresql() -> str:

@@ -18,7 +18,7 @@ from benchmarks.chaos.duty import written
 from benchmarks.chaos.estate import Estate, Plan
 from benchmarks.chaos.house import OPENING, SECRET
 from benchmarks.chaos.scenario import POSTGRESQL
-from benchmarks.chaos.timetable import JUMP, Followed, Ran, Testimony
+from benchmarks.chaos.timetable import JUMP, Evidence, Followed, Ran
 from benchmarks.chaos.trial import Trouble
 from connect.ledger.records import Schedule
 from connect.ledger.store import Ledger
@@ -44,8 +44,12 @@ class Siege:
     """Stopped well, by SIGTERM, in between."""
     outages: tuple[timedelta, ...] = (timedelta(minutes=8), timedelta(minutes=25))
     """For so long no daemon runs at all."""
-    speed: float = 60.0
-    jump: tuple[timedelta, timedelta] | None = (timedelta(minutes=12), timedelta(minutes=40))
+    speed: float = 20.0
+    """Of the daemons' clocks. A machine that can do more runs in a minute bears more."""
+    daemons: int = 4
+    hasty: bool = False
+    """Nobody waits until the daemons have done much between two kills."""
+    jump: tuple[timedelta, timedelta] | None = (timedelta(minutes=8), timedelta(minutes=30))
     """When one daemon's clock is put back by an hour, and when forward again."""
 
     def __str__(self) -> str:
@@ -226,6 +230,8 @@ class Siege_:
             self.followed[plan.name] = Followed(plan, since)
         self._events_since = self.clock.now()
         self.booting = min(10.0, max(1.0, time.monotonic() - began))
+        if self.siege.hasty:
+            self.booting /= 2
         self.note("all are followed")
 
     def put_the_immediate_one(self) -> None:
@@ -259,7 +265,6 @@ class Siege_:
         followed.names.append(new)
 
         def seen(now: datetime) -> None:
-            followed.renamed = now
             self.note(f"`{new}` is followed")
 
         self.watch(new, seen)
@@ -285,7 +290,7 @@ class Siege_:
         self.hit(self.random.choice(self.up()), how)
 
 
-def besieged(siege: Siege, seed: int, root: Path) -> Testimony:
+def besieged(siege: Siege, seed: int, root: Path) -> Evidence:
     """Fire at four daemons, let what is left be worked off, and gather the evidence. Raises Trouble."""
     random = Random(f"{seed} {siege}")
     clock = FastClock(time.time(), START, siege.speed)
@@ -301,7 +306,7 @@ def besieged(siege: Siege, seed: int, root: Path) -> Testimony:
             end = field_.clock.now()
             _work_off(field_, follow)
             rows = [Ran(run, ledger.states(run.id), ledger.tallies(run.id)) for run in ledger.runs(limit=1_000_000)]
-            return Testimony(
+            return Evidence(
                 [*field_.followed.values()],
                 end,
                 rows,
@@ -322,7 +327,7 @@ def besieged(siege: Siege, seed: int, root: Path) -> Testimony:
 
 
 def _posts(siege: Siege, clock: FastClock) -> list[Post]:
-    wrong = [replace(clock, skew=timedelta(seconds=skew)) for skew in _SKEWS]
+    wrong = [replace(clock, skew=timedelta(seconds=skew)) for skew in _SKEWS[: siege.daemons]]
     if siege.jump:
         back, forth = siege.jump
         wrong[-1] = replace(wrong[-1], jumps=(Jump(back, -JUMP), Jump(forth, JUMP)))

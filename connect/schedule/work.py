@@ -74,8 +74,8 @@ class Works:
         Raises what keeps it from starting, and what paused it; NotHere. A queued run that may not start ends as
         `failed`.
         """
-        if record.state is RunState.queued and not _is_live(loaded):
-            await asyncio.to_thread(self._skip, record)
+        doubtful = record.state is RunState.queued and not _is_live(loaded)
+        if doubtful and not await asyncio.to_thread(self._is_wanted, record, renamed=_is_gone(loaded)):
             return RunState.skipped
         campaigns_own = loaded or Loaded(None, (), ())
         warehouse, accounts, job = await asyncio.to_thread(self._job, record, project, campaigns_own)
@@ -97,16 +97,23 @@ class Works:
         finally:
             warehouse.close()
 
-    def _skip(self, record: RunRecord) -> None:
-        """Nobody wants it any more. Raises NotHere where this daemon alone does not know its campaign as live.
+    def _is_wanted(self, record: RunRecord, *, renamed: bool) -> bool:
+        """Whether a queued run goes on although no campaign of its name is live here; else it is skipped now.
 
-        It may not have read a new file yet, or it was started beside a broken one, which leaves other daemons their
-        last good version: what the ledger says was written by those who know.
+        Raises NotHere where this daemon alone does not know its campaign as live: it may not have read a new file yet,
+        or it was started beside a broken one, which leaves other daemons their last good version. What the ledger
+        says was written by those who know.
         """
-        schedule = self.ledger.schedules(record.mode).get(record.campaign)
-        if schedule is not None and schedule.live_since is not None:
+        schedules = self.ledger.schedules(record.mode)
+        own = schedules.get(record.campaign)
+        if own is not None and own.live_since is not None:
             raise NotHere(record.campaign)
+        if renamed and own is not None:
+            others = (other for other in schedules.values() if other.live_since is not None)
+            if any(other.content == own.content for other in others):
+                return True  # the new name fires from where the old one ended, and this is from before
         self.ledger.finish(record.id, RunState.skipped, "the campaign is not live any more")
+        return False
 
     def _job(self, record: RunRecord, project: Project, loaded: Loaded) -> tuple[Warehouse, Accounts, Job]:
         stored = Bundle.restore(record.campaign_json, loaded.campaign).campaign
@@ -134,6 +141,10 @@ class Works:
         except UserError as problem:
             ledger.finish(record.id, RunState.failed, problem.problems[0].message)
             raise
+
+
+def _is_gone(loaded: Loaded | None) -> bool:
+    return loaded is None or loaded.campaign is None
 
 
 def _is_live(loaded: Loaded | None) -> bool:

@@ -44,6 +44,7 @@ def follower(club, ledger, clock):
 
     def begin():
         house = club.house()
+        assert not house.problems
         following = Following(house, ledger, clock, make_run, Log(io.StringIO(), "json", Redactor(), clock))
         following.look()
 
@@ -119,7 +120,9 @@ def test_one_that_has_not_read_the_files_fires_under_the_old_name_and_nobody_aga
 
 @pytest.fixture
 def queued(club, ledger, clock, follower) -> RunRecord:
-    club.campaign("daily")
+    club.write("connect.yml", (club.root / "connect.yml").read_text() + 'sources: {shop: {url: "duckdb:///shop.db"}}\n')
+    file = club.campaign("daily")
+    file.write_text(file.read_text().replace("{people: [{id: 1, email: ann@mail.example}]}", "{sql: select 1 as id}"))
     follower()
     clock.advance(60)
     follower()
@@ -138,6 +141,24 @@ async def test_a_queued_run_waits_for_a_daemon_that_has_its_file(club, ledger, c
     club.campaign("daily", status="paused")
     with pytest.raises(NotHere):
         await works(queued, club.house().project, club.house().loaded("daily"), asyncio.Event())
+    assert ledger.run(queued.id).state is RunState.queued
+
+
+class Opened(Exception):
+    pass
+
+
+async def test_a_queued_run_goes_on_after_its_campaign_was_renamed(club, ledger, clock, queued, follower):
+    again = follower()
+    rename(club, clock)
+    again()
+
+    def warehouse(*_: object) -> object:
+        raise Opened
+
+    works = Works(Doors(warehouse, nobody), ledger, clock)
+    with pytest.raises(Opened):
+        await works(queued, club.house().project, None, asyncio.Event())
     assert ledger.run(queued.id).state is RunState.queued
 
 
