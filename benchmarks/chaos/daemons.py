@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from dataclasses import field as made
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 
-from benchmarks.chaos.duty import written
+from benchmarks.chaos.duty import Post
 from benchmarks.chaos.estate import Estate, Plan
 from benchmarks.chaos.house import OPENING, SECRET
 from benchmarks.chaos.scenario import POSTGRESQL
@@ -47,8 +45,6 @@ class Siege:
     speed: float = 20.0
     """Of the daemons' clocks. A machine that can do more runs in a minute bears more."""
     daemons: int = 4
-    hasty: bool = False
-    """Nobody waits until the daemons have done much between two kills."""
     jump: tuple[timedelta, timedelta] | None = (timedelta(minutes=8), timedelta(minutes=30))
     """When one daemon's clock is put back by an hour, and when forward again."""
 
@@ -77,19 +73,7 @@ _EDITED = Plan("edited", "recurring", 5)
 
 
 @dataclass
-class Post:
-    """One of the four, whichever process it is now."""
-
-    number: int
-    clock: FastClock
-    process: subprocess.Popen[bytes] | None = None
-    back_at: float | None = None
-    """By `time.monotonic`: then it is started again."""
-    ending: bool = False
-
-
-@dataclass
-class Siege_:
+class Field:
     """The siege, going on."""
 
     siege: Siege
@@ -98,52 +82,31 @@ class Siege_:
     clock: FastClock
     posts: list[Post]
     random: Random
-    followed: dict[str, Followed] = field(default_factory=dict)
-    diary: list[str] = field(default_factory=list)
+    followed: dict[str, Followed] = made(default_factory=dict)
+    diary: list[str] = made(default_factory=list)
     kills: int = 0
     drained: int = 0
     booting: float = 1.0
     """Seconds that a daemon takes to begin, on this machine as busy as it is."""
-    _specs: dict[str, str] = field(default_factory=dict)
+    _specs: dict[str, str] = made(default_factory=dict)
     _events_since: datetime | None = None
-    _watched: dict[str, Callable[[datetime], None]] = field(default_factory=dict)
+    _watched: dict[str, Callable[[datetime], None]] = made(default_factory=dict)
 
     # Daemons
 
-    def start(self, post: Post) -> None:
-        post.back_at = None
-        root = self.estate.root
-        command = [sys.executable, "-m", "benchmarks.chaos.duty", str(root), written(post.clock)]
-        path = os.pathsep.join([str(root / "plugins"), os.getcwd(), *filter(None, [os.environ.get("PYTHONPATH")])])
-        with (root / f"daemon-{post.number}.log").open("ab") as log:
-            post.process = subprocess.Popen(
-                command,
-                env={**os.environ, "CONNECT_SECRET": SECRET, "PYTHONPATH": path},
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
-
     def hit(self, post: Post, how: signal.Signals) -> None:
         """End a daemon; it comes back after a while."""
-        assert post.process
         if how is signal.SIGKILL:
-            post.process.kill()
-            post.process.wait()
-            self._close(post)
+            post.kill()
             self.kills += 1
         else:
-            post.process.send_signal(how)
-            post.ending = True
+            post.terminate()
             self.drained += 1
         post.back_at = time.monotonic() + self.random.uniform(0, 1.5)
         self.note(f"{how.name} for {post.number}")
 
-    def _close(self, post: Post) -> None:
-        assert post.process
-        assert post.process.stdin
-        post.process.stdin.close()
-        post.process, post.ending = None, False
+    def start(self, post: Post) -> None:
+        post.start(self.estate.root, SECRET)
 
     def up(self) -> list[Post]:
         return [post for post in self.posts if post.process and not post.ending]
@@ -151,12 +114,10 @@ class Siege_:
     def _tend(self) -> None:
         """Those that have ended are cleared away, those whose time has come are started."""
         for post in self.posts:
-            if post.process and post.process.poll() is not None:
-                if not post.ending:
-                    raise self.trouble(f"daemon {post.number} ended by itself with {post.process.returncode}")
-                if post.process.returncode not in (0, -signal.SIGTERM):  # the latter before it could say otherwise
-                    raise self.trouble(f"SIGTERM gave exit code {post.process.returncode}")
-                self._close(post)
+            if post.process and post.process.exitcode is not None:
+                asked, code = post.ending, post.clear()
+                if not asked or code not in (0, -signal.SIGTERM):  # the latter before it could say otherwise
+                    raise self.trouble(f"daemon {post.number} ended with {code}{'' if asked else ' by itself'}")
             if post.process is None and post.back_at is not None and post.back_at <= time.monotonic():
                 self.start(post)
 
@@ -184,6 +145,9 @@ class Siege_:
             return
         if self.estate.happen(since, self.clock):
             self._events_since = now
+
+    def nothing_happens_any_more(self) -> None:
+        self._events_since = None
 
     def _look(self) -> None:
         """Note when what the daemons follow is another."""
@@ -229,9 +193,7 @@ class Siege_:
             assert since
             self.followed[plan.name] = Followed(plan, since)
         self._events_since = self.clock.now()
-        self.booting = min(10.0, max(1.0, time.monotonic() - began))
-        if self.siege.hasty:
-            self.booting /= 2
+        self.booting = min(10.0, max(1.5, time.monotonic() - began))
         self.note("all are followed")
 
     def put_the_immediate_one(self) -> None:
@@ -274,9 +236,7 @@ class Siege_:
     def outage(self, length: timedelta) -> None:
         """All four at once, and none of them comes back."""
         for post in self.posts:
-            if post.process:
-                self.hit(post, signal.SIGKILL)
-                self.kills -= 1
+            post.kill()
             post.back_at = None
         self.note(f"an outage of {length}")
         self.pass_time(length.total_seconds() / self.siege.speed)
@@ -299,30 +259,28 @@ def besieged(siege: Siege, seed: int, root: Path) -> Evidence:
         estate.settle(receivers, url)
         with OPENING:
             ledger = Ledger.open(url, project="chaos", target="default", clock=clock)
-        field_ = Siege_(siege, estate, ledger, clock, _posts(siege, clock), random)
+        field = Field(siege, estate, ledger, clock, _posts(siege, clock), random)
         try:
-            field_.begin()
-            _fire(field_)
-            end = field_.clock.now()
-            _work_off(field_, follow)
+            field.begin()
+            _fire(field)
+            end = field.clock.now()
+            _work_off(field, follow)
             rows = [Ran(run, ledger.states(run.id), ledger.tallies(run.id)) for run in ledger.runs(limit=1_000_000)]
             return Evidence(
-                [*field_.followed.values()],
+                [*field.followed.values()],
                 end,
                 rows,
                 estate.happened,
                 receivers.tallies(),
-                field_.kills,
-                field_.drained,
+                field.kills,
+                field.drained,
                 len(siege.outages),
-                timedelta(seconds=10 + siege.speed),
-                field_.diary,
+                timedelta(seconds=10 + 5 * siege.speed),
+                field.diary,
             )
         finally:
-            for post in field_.posts:
-                if post.process:
-                    post.process.kill()
-                    post.process.wait()
+            for post in field.posts:
+                post.kill()
             ledger.close()
 
 
@@ -334,73 +292,72 @@ def _posts(siege: Siege, clock: FastClock) -> list[Post]:
     return [Post(number, each) for number, each in enumerate(wrong)]
 
 
-def _fire(field_: Siege_) -> None:
+def _fire(field: Field) -> None:
     """Everything that is done, in the order that the seed gives."""
-    siege, random = field_.siege, field_.random
+    siege, random = field.siege, field.random
     hits = [signal.SIGKILL] * siege.kills + [signal.SIGTERM] * siege.drained
     random.shuffle(hits)
-    others = _others(field_)
+    others = _others(field)
     places = sorted(random.choices(range(len(hits)), k=len(others)))
     for number, how in enumerate(hits):
-        field_.pass_time(random.uniform(0.0, field_.booting))
+        field.pass_time(random.uniform(0.0, field.booting))
         for place, other in zip(places, others, strict=True):
             if place == number:
                 other()
-        field_.strike(how)
-    field_.pass_time(field_.booting * 2)
+        field.strike(how)
+    field.pass_time(field.booting * 2)
 
 
-def _others(field_: Siege_) -> list[Callable[[], None]]:
-    first, *more = [lambda length=length: field_.outage(length) for length in field_.siege.outages]
+def _others(field: Field) -> list[Callable[[], None]]:
+    first, *more = [lambda length=length: field.outage(length) for length in field.siege.outages]
     return [
-        field_.put_the_immediate_one,
-        field_.break_one,
+        field.put_the_immediate_one,
+        field.break_one,
         first,
-        field_.edit,
-        field_.mend,
-        lambda: field_.rename("renamed"),
+        field.edit,
+        field.mend,
+        lambda: field.rename("renamed"),
         *more,
-        lambda: field_.rename("payments"),
+        lambda: field.rename("payments"),
     ]
 
 
-def _work_off(field_: Siege_, follow: Callable[[FastClock], None]) -> None:
+def _work_off(field: Field, follow: Callable[[FastClock], None]) -> None:
     """The clocks go slower, so that what waits is worked off; then all are stopped well."""
-    for post in field_.posts:
-        if post.process:
-            post.process.terminate()
-            post.ending = True
-        post.back_at = None
-    field_.until(lambda: not any(post.process for post in field_.posts), "the end of all daemons")
-    slow = FastClock(time.time(), field_.clock.now(), _DRAIN_SPEED)
-    field_.clock, field_._events_since = slow, None
+    _stop_all(field)
+    slow = FastClock(time.time(), field.clock.now(), _DRAIN_SPEED)
+    field.clock = slow
+    field.nothing_happens_any_more()
     follow(slow)
     end = slow.now()
-    field_.note("from here on slower")
-    for post in field_.posts:
+    field.note("from here on slower")
+    for post in field.posts:
         post.clock = replace(slow, skew=post.clock.skew)
-        field_.start(post)
-    field_.until(lambda: _is_done(field_, end), "the end of all runs")
-    for post in field_.posts:
-        assert post.process
-        post.process.terminate()
-        post.ending = True
-    field_.until(lambda: not any(post.process for post in field_.posts), "the end of all daemons")
+        field.start(post)
+    field.until(lambda: _is_done(field, end), "the end of all runs")
+    _stop_all(field)
 
 
-def _is_done(field_: Siege_, end: datetime) -> bool:
+def _stop_all(field: Field) -> None:
+    for post in field.posts:
+        post.terminate()
+        post.back_at = None
+    field.until(lambda: not any(post.process for post in field.posts), "the end of all daemons")
+
+
+def _is_done(field: Field, end: datetime) -> bool:
     """Nothing of the time before waits, or goes on; and everything of that time was decided."""
-    schedules = field_.schedules()
-    live = [each for each in schedules.values() if each.live_since and each.campaign in _followed_now(field_)]
+    schedules = field.schedules()
+    live = [each for each in schedules.values() if each.live_since and each.campaign in _followed_now(field)]
     behind = any(each.cursor < end - timedelta(minutes=5) for each in live if not each.fired)
     waiting = (RunState.queued, RunState.running)
     return not behind and not any(
-        run.state in waiting and run.fire_time <= end for run in field_.ledger.runs(limit=1_000_000)
+        run.state in waiting and run.fire_time <= end for run in field.ledger.runs(limit=1_000_000)
     )
 
 
-def _followed_now(field_: Siege_) -> set[str]:
-    return {each.names[-1] if each.names else each.plan.name for each in field_.followed.values()}
+def _followed_now(field: Field) -> set[str]:
+    return {each.names[-1] if each.names else each.plan.name for each in field.followed.values()}
 
 
 @contextmanager

@@ -1,46 +1,102 @@
-"""`connect daemon` with a clock of its own: what `benchmarks.chaos.daemons` starts, and kills.
+"""`connect daemon` with a clock of its own, as a process that is quick to start: what is killed again and again.
 
-python -m benchmarks.chaos.duty FOLDER CLOCK
+Every import is done once, in a server from which the daemons are forked. So a daemon begins within a fraction of a
+second, and most kills strike one that works.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import threading
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import timedelta
+from multiprocessing import get_context, parent_process
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
-from connect.cli.on_duty import Duty, serve
-from connect.testing.clock import FastClock, Jump
+from connect.testing.clock import FastClock
 
 _LEASE = timedelta(minutes=10)
 """A lease is about what a machine can do in a real second, of which one of these minutes is a small part."""
+_PRELOADED = [
+    "benchmarks.chaos.duty",
+    "connect.cli.on_duty",
+    "connect.cli.standing",
+    "connect.ledger.postgresql",
+    "connect.ledger.sqlite",
+    "connect.ledger.store",
+    "connect.pipeline.part",
+    "connect.testing.http_provider",
+    "connect.warehouses.duckdb",
+    "alembic.command",
+    "duckdb",
+    "duckdb_sqlalchemy",
+    "psycopg",
+    "sqlalchemy.dialects.postgresql.psycopg",
+    "sqlalchemy.dialects.sqlite",
+    "uvloop",
+]
+"""Those that are not there are left out."""
 
 
-def written(clock: FastClock) -> str:
-    """A clock as an argument."""
-    jumps = [[jump.after.total_seconds(), jump.by.total_seconds()] for jump in clock.jumps]
-    return json.dumps([clock.began, clock.start.isoformat(), clock.speed, clock.skew.total_seconds(), jumps])
+@dataclass
+class Post:
+    """One of the daemons, whichever process it is now."""
+
+    number: int
+    clock: FastClock
+    process: ForkServerProcess | None = None
+    back_at: float | None = None
+    """By `time.monotonic`: then it is started again."""
+    ending: bool = False
+
+    def start(self, root: Path, secret: str) -> None:
+        context = get_context("forkserver")
+        context.set_forkserver_preload(_PRELOADED)
+        self.back_at, self.ending = None, False
+        self.process = context.Process(target=_serve, args=(root, self.number, self.clock, secret))
+        self.process.start()
+
+    def kill(self) -> None:
+        if self.process:
+            self.process.kill()
+            self.clear()
+
+    def terminate(self) -> None:
+        if self.process:
+            self.process.terminate()
+            self.ending = True
+
+    def clear(self) -> int | None:
+        """It is over; returns its exit code."""
+        assert self.process
+        self.process.join()
+        code = self.process.exitcode
+        self.process.close()
+        self.process, self.ending = None, False
+        return code
 
 
-def read(text: str) -> FastClock:
-    began, start, speed, skew, jumps = json.loads(text)
-    jumped = tuple(Jump(timedelta(seconds=after), timedelta(seconds=by)) for after, by in jumps)
-    return FastClock(began, datetime.fromisoformat(start), speed, timedelta(seconds=skew), jumped)
+def log_of(root: Path, number: int) -> Path:
+    return root / f"daemon-{number}.log"
+
+
+def _serve(root: Path, number: int, clock: FastClock, secret: str) -> None:
+    from connect.cli.on_duty import Duty, serve
+
+    with log_of(root, number).open("ab") as log:
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+    sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
+    threading.Thread(target=_end_with_the_harness, daemon=True).start()
+    os.environ["CONNECT_SECRET"] = secret
+    sys.path.insert(0, str(root / "plugins"))
+    sys.exit(serve(Duty(root, None, None, runs=4, workers=1, form="json", once=False, lease=_LEASE), clock))
 
 
 def _end_with_the_harness() -> None:
-    sys.stdin.read()
-    os._exit(1)
-
-
-def main() -> int:
-    threading.Thread(target=_end_with_the_harness, daemon=True).start()
-    duty = Duty(Path(sys.argv[1]), None, None, runs=4, workers=1, form="json", once=False, lease=_LEASE)
-    return serve(duty, read(sys.argv[2]))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    harness = parent_process()
+    if harness is not None:
+        harness.join()
+        os._exit(1)
