@@ -109,12 +109,12 @@ def retire(schedule: Schedule) -> Schedule | None:
 
 
 def decide(
-    campaign: Campaign, schedule: Schedule, now: datetime, *, ran: bool = False, busy: bool = False
+    campaign: Campaign, schedule: Schedule, now: datetime, *, ran: str = "", busy: bool = False
 ) -> Decision | None:
     """What comes of everything that is due; None when nothing changes.
 
-    `ran`: it has run already, by hand. `busy`: a run of it is queued or has not ended, which matters to
-    `overlap: skip`.
+    `ran`: the run by which it has run already, by hand. `busy`: a run of it is queued or has not ended, which matters
+    to `overlap: skip`.
     """
     after = _brought_up(campaign, schedule, now)
     moved = after.spec != schedule.spec
@@ -183,7 +183,7 @@ def _live_again(schedule: Schedule, now: datetime) -> Schedule:
     return replace(schedule, live_since=now, cursor=max(schedule.cursor, now), watermark=watermark)
 
 
-def _due(campaign: Campaign, schedule: Schedule, now: datetime, *, ran: bool, busy: bool, moved: bool) -> Decided:
+def _due(campaign: Campaign, schedule: Schedule, now: datetime, *, ran: str, busy: bool, moved: bool) -> Decided:
     match campaign.trigger:
         case Immediate() as trigger if not schedule.fired and schedule.live_since:
             if ran:

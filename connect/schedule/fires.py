@@ -68,7 +68,8 @@ def polled(schedule: Schedule, trigger: Event, now: datetime) -> Decided:
         return schedule, ()
     since = schedule.watermark or schedule.live_since or schedule.cursor
     fires = tuple(_joined(_windows(polls, trigger.lag, since)))
-    after = replace(schedule, cursor=polls[-1][0], skip_next=schedule.skip_next and schedule.paused)
+    skipped = any(reason == _BY_HAND for _, reason in polls)
+    after = replace(schedule, cursor=polls[-1][0], skip_next=schedule.skip_next and not skipped)
     return (replace(after, watermark=fires[-1].until) if fires else after), fires
 
 
@@ -127,8 +128,8 @@ def _polls(schedule: Schedule, trigger: Event, now: datetime) -> list[_Poll]:
     if schedule.paused:
         return [(poll, _PAUSED) for poll in (fresh or ([stale] if stale else []))[-1:]]
     polls = [(stale, f"missed: events older than {written_duration(trigger.grace)}")] if stale else []
-    if schedule.skip_next and fresh and not stale:
-        polls, fresh = [(fresh[0], _BY_HAND)], fresh[1:]
+    if schedule.skip_next and fresh:
+        polls, fresh = [*polls, (fresh[0], _BY_HAND)], fresh[1:]
     return polls + _fresh(trigger, fresh, now)
 
 

@@ -53,13 +53,13 @@ def known(made: Campaign, cursor: datetime = NOON, **fields: Any) -> Schedule:
     return replace(row, version=3, **fields)
 
 
-def fires(made: Campaign, schedule: Schedule, instant: datetime, **known: bool) -> list[tuple[datetime, str]]:
+def fires(made: Campaign, schedule: Schedule, instant: datetime, **known: Any) -> list[tuple[datetime, str]]:
     """(fire time, why it is skipped)."""
     decision = decide(made, schedule, instant, **known)
     return [(fire.fire_time, fire.reason) for fire in decision.fires] if decision else []
 
 
-def after(made: Campaign, schedule: Schedule, instant: datetime, **known: bool) -> Schedule:
+def after(made: Campaign, schedule: Schedule, instant: datetime, **known: Any) -> Schedule:
     decision = decide(made, schedule, instant, **known)
     return decision.schedule_after if decision else schedule
 
@@ -318,7 +318,7 @@ def test_a_new_immediate_campaign_fires_at_the_instant_of_which_it_is_live():
 
 def test_an_immediate_campaign_that_somebody_has_run_by_hand_does_not_fire():
     made = campaign(now())
-    decision = decide(made, known(made), NOON, ran=True)
+    decision = decide(made, known(made), NOON, ran="0run")
     assert decision.fires == ()
     assert decision.schedule_after.fired
 
@@ -464,6 +464,21 @@ def test_skip_next_passes_over_one_window():
     there = known(made, skip_next=True)
     assert windows(made, there, NOON + 10 * MINUTE) == [(0, 4, "skipped by hand"), (4, 9, "")]
     assert not after(made, there, NOON + 10 * MINUTE).skip_next
+
+
+def test_skip_next_waits_for_a_poll_that_is_not_too_old():
+    made = campaign(polls(every=HOUR, grace=2 * HOUR))
+    there = known(made, skip_next=True)
+    reasons = [reason for *_, reason in windows(made, there, NOON + 5 * HOUR)]
+    assert reasons == ["missed: events older than 2h", "skipped by hand", ""]
+    assert not after(made, there, NOON + 5 * HOUR).skip_next
+
+
+def test_skip_next_stays_where_all_polls_are_too_old():
+    made = campaign(polls(every=3 * HOUR, grace=HOUR))
+    there = after(made, known(made, skip_next=True), NOON + 4 * HOUR + 30 * MINUTE)
+    assert there.skip_next
+    assert windows(made, there, NOON + 6 * HOUR)[-1][2] == "skipped by hand"
 
 
 def test_polling_at_another_pace_loses_no_event():
