@@ -85,7 +85,8 @@ def _reasons(schedule: Schedule, trigger: Timed, times: Sequence[datetime], now:
     if schedule.skip_next:
         reasons[0] = _BY_HAND
     if trigger.missed is Missed.latest:
-        reasons[:-1] = [reason or _NOT_LATEST for reason in reasons[:-1]]
+        come = sum(time <= now for time in times)  # with local_time, the others lie ahead for most people
+        reasons[: max(0, come - 1)] = [reason or _NOT_LATEST for reason in reasons[: max(0, come - 1)]]
     if trigger.overlap is Overlap.skip:
         running = [number for number, reason in enumerate(reasons) if not reason]
         for number in running if busy else running[1:]:
