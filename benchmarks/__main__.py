@@ -33,6 +33,8 @@ BENCHMARKS = {
     "first_message": "first_message:rows",
     "memory": "memory:rows",
     "workers": "workers:rows",
+    "throttled": "throttled:changing",
+    "two_processes_one_rate": "throttled:two_processes",
 }
 """Name → "module:function" of this package; the function takes a Size and yields rows, each named after it."""
 

@@ -20,10 +20,12 @@ class Size:
     """Audiences whose peak memory is compared."""
     deliveries: int = 128_000
     """That a ledger alone is given."""
+    phase: float = 20.0
+    """Seconds after which what a provider takes changes."""
 
 
 FULL = Size()
-QUICK = Size(10_000, 500, 0.1, 3, 3, (100_000, 1_000_000), 32_000)
+QUICK = Size(10_000, 500, 0.1, 3, 3, (100_000, 1_000_000), 32_000, 10.0)
 """For a look while working on something: start-up weighs on these figures."""
-TINY = Size(200, 20, 0.0, 1, 1, (100, 1_000), 4_096)
+TINY = Size(200, 20, 0.0, 1, 1, (100, 1_000), 4_096, 0.3)
 """For the tests, which only want to know that everything still runs."""

@@ -9,10 +9,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from dataclasses import field as made
 from datetime import UTC, datetime, timedelta
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from random import Random
 
-from benchmarks.chaos.duty import Post
+from benchmarks.chaos.duty import Post, resume
 from benchmarks.chaos.estate import Estate, Plan
 from benchmarks.chaos.house import OPENING, SECRET
 from benchmarks.chaos.scenario import POSTGRESQL
@@ -42,7 +43,7 @@ class Siege:
     """Stopped well, by SIGTERM, in between."""
     outages: tuple[timedelta, ...] = (timedelta(minutes=8), timedelta(minutes=25))
     """For so long no daemon runs at all."""
-    speed: float = 20.0
+    speed: float = 60.0
     """Of the daemons' clocks. A machine that can do more runs in a minute bears more."""
     daemons: int = 4
     jump: tuple[timedelta, timedelta] | None = (timedelta(minutes=8), timedelta(minutes=30))
@@ -86,10 +87,14 @@ class Field:
     diary: list[str] = made(default_factory=list)
     kills: int = 0
     drained: int = 0
+    resumed: int = 0
     booting: float = 1.0
     """Seconds that a daemon takes to begin, on this machine as busy as it is."""
     _specs: dict[str, str] = made(default_factory=dict)
     _events_since: datetime | None = None
+    _by_hand: dict[str, ForkServerProcess] = made(default_factory=dict)
+    """Runs that have crashed too often, and who goes on with them."""
+    _looked_at: float = 0.0
     _watched: dict[str, Callable[[datetime], None]] = made(default_factory=dict)
 
     # Daemons
@@ -134,9 +139,22 @@ class Field:
             if time.monotonic() > deadline:
                 raise self.trouble(f"waited in vain for {what}")
             self._tend()
+            self._resume()
             self._events()
             self._look()
             time.sleep(_LOOK)
+
+    def _resume(self) -> None:
+        """Somebody looks every second for runs that were paused because they crash: nothing is wrong with them."""
+        if time.monotonic() < self._looked_at + 1:
+            return
+        self._looked_at = time.monotonic()
+        self._by_hand = {run: process for run, process in self._by_hand.items() if process.exitcode is None}
+        for run in self.ledger.runs(limit=200):
+            if run.state is RunState.paused and run.id not in self._by_hand:
+                self.note(f"a run of {run.campaign} is resumed: {run.reason}")
+                self._by_hand[run.id] = resume(self.estate.root, run.id, self.clock, SECRET)
+                self.resumed += 1
 
     def _events(self) -> None:
         """Every ten seconds of the fast clock some events happen."""
@@ -275,6 +293,7 @@ def besieged(siege: Siege, seed: int, root: Path) -> Evidence:
                 field.kills,
                 field.drained,
                 len(siege.outages),
+                field.resumed,
                 timedelta(seconds=10 + 5 * siege.speed),
                 field.diary,
             )
@@ -350,7 +369,7 @@ def _is_done(field: Field, end: datetime) -> bool:
     schedules = field.schedules()
     live = [each for each in schedules.values() if each.live_since and each.campaign in _followed_now(field)]
     behind = any(each.cursor < end - timedelta(minutes=5) for each in live if not each.fired)
-    waiting = (RunState.queued, RunState.running)
+    waiting = (RunState.queued, RunState.running, RunState.paused)
     return not behind and not any(
         run.state in waiting and run.fire_time <= end for run in field.ledger.runs(limit=1_000_000)
     )

@@ -93,6 +93,8 @@ class Evidence:
     kills: int
     drained: int
     outages: int
+    resumed: int
+    """Runs that crashed three times without getting further, and went on by hand."""
     tolerance: timedelta
     """Between deciding and writing, on a busy machine, by its fast clock."""
     diary: list[str]
@@ -127,6 +129,7 @@ class Timetable:
     kills: int
     drained: int
     outages: int
+    resumed: int
     fire_times: int = 0
     completed: int = 0
     skipped: int = 0
@@ -145,6 +148,7 @@ COLUMNS = {
     "kills": "kills",
     "drained": "drained",
     "outages": "outages",
+    "resumed": "resumed",
     "fire_times": "fire times",
     "completed": "completed",
     "skipped": "skipped",
@@ -159,7 +163,7 @@ COLUMNS = {
 
 
 def timetable(testimony: Evidence) -> Timetable:
-    found = Timetable(testimony.kills, testimony.drained, testimony.outages)
+    found = Timetable(testimony.kills, testimony.drained, testimony.outages, testimony.resumed)
     heard = testimony.heard()
     for followed in testimony.followed:
         rows = testimony.of(followed)

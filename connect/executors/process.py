@@ -33,6 +33,9 @@ from connect.pipeline.worker import Dealt, Sending, Worker, accounts_of
 from connect.providers.interface import Account, Provider
 from connect.vocabulary import Channel
 
+_TELL_EVERY = 1.0
+"""Seconds after which it is told what this worker waits for, where that has changed."""
+
 
 @dataclass(frozen=True)
 class Task:
@@ -107,6 +110,7 @@ class Process:
         self._frames, self._line, self._worker = frames, line, worker
         self._dealt: asyncio.Queue[Dealt] = asyncio.Queue()
         self._delivering = asyncio.create_task(self._deliver())
+        self._telling = asyncio.create_task(self._tell_what_is_waited_for())
         self._ending: set[asyncio.Task[None]] = set()
         self._verbs: dict[str, Callable[..., None]] = {
             "deal": self._dealt.put_nowait,
@@ -150,6 +154,15 @@ class Process:
             await self._or_tell(self._worker.deliver(dealt))
             self._frames.say("dealt", clock.monotonic() - began, self._worker.waiting)
             self._dealt.task_done()
+
+    async def _tell_what_is_waited_for(self) -> None:
+        """Also while a piece takes long: it is what it waits for."""
+        told = ""
+        while True:
+            await asyncio.sleep(_TELL_EVERY)
+            if told != self._worker.waiting:
+                told = self._worker.waiting
+                self._frames.say("waiting", told)
 
     async def _drain(self) -> None:
         """Lanes are idle also between two pieces."""

@@ -60,6 +60,7 @@ class Several:
             "drained": self._drained,
             "stopped": self._stopped,
             "throttled": self._throttled,
+            "waiting": self._waits,
             "write": self._write,
             "held": self._held,
             "slots": self._slots,
@@ -191,10 +192,14 @@ class Several:
         remote.state = State.stopped
 
     def _throttled(self, remote: Remote, account: str, wait: timedelta, words: str) -> None:
-        remote.waiting = words
+        if words:
+            remote.waiting = words
         for other in self._remotes:
             if other is not remote:
                 other.frames.say("throttle", account, wait, words)
+
+    def _waits(self, remote: Remote, words: str) -> None:
+        remote.waiting = words
 
     def _write(
         self, remote: Remote, number: int, settled: flat.Columns, withdrawn: Sequence[bytes], released: flat.Columns

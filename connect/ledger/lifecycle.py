@@ -59,17 +59,28 @@ def start(
     audience_rows: int | None,
     settled: Sequence[Tally],
     new: Sequence[NewSlice],
+    not_if_live: bool = False,
 ) -> RunRecord:
     """A queued run has its turn. Raises RunExists with the run that has it, be it this one already."""
     scope.one_at_a_time(connection)
     run = runs.must_go_on(connection, run_id)
-    other = runs.unfinished(connection, run.target, run.mode, run.campaign) if run.state is RunState.queued else run
+    other = _ahead_of(connection, run, not_if_live)
     if other:
         raise RunExists(other)
     runs.begin(connection, run_id, audience_rows, scope.clock.now())
     slices.insert_new(connection, run_id, new, scope.clock.now())
     tallies.add(connection, run_id, settled)
     return runs.get(connection, run_id)
+
+
+def _ahead_of(connection: Connection, run: RunRecord, not_if_live: bool) -> RunRecord | None:
+    """What keeps a run from starting."""
+    if run.state is not RunState.queued:
+        return run
+    other = None if run.beside else runs.at_work(connection, run.target, run.mode, run.campaign)
+    if other is None and not_if_live:
+        return runs.has_reached(connection, run.target, run.mode, run.campaign)
+    return other
 
 
 def is_started(connection: Connection, scope: Scope, started: RunRecord) -> bool:
@@ -79,17 +90,29 @@ def is_started(connection: Connection, scope: Scope, started: RunRecord) -> bool
 
 
 def finish(
-    connection: Connection, scope: Scope, run_id: str, state: RunState, reason: str, holder: Slice | None
-) -> None:
-    """Whoever works on the run loses its lease. Raises LeaseLost when `holder` has none."""
+    connection: Connection,
+    scope: Scope,
+    run_id: str,
+    state: RunState,
+    reason: str,
+    holder: Slice | None,
+    only_from: RunState | None = None,
+) -> bool:
+    """Whoever works on the run loses its lease. Raises LeaseLost when `holder` has none.
+
+    False, and nothing happens, where the run has left the state that this is for.
+    """
     scope.one_at_a_time(connection)  # a run that is queued does not start meanwhile
     slices.hold(connection, run_id)
     if holder:
         slices.fence(connection, holder)
+    if only_from and runs.get(connection, run_id, hold=True).state is not only_from:
+        return False
     slices.end(connection, run_id)  # first: from now on nobody writes what would not be counted
     left = [slice.id for slice in slices.of_run(connection, run_id) if not slice.ended]
     _count_what_is_left(connection, run_id, left)
     runs.end(connection, run_id, state, reason, scope.clock.now())
+    return True
 
 
 def is_finished(connection: Connection, run_id: str, state: RunState, reason: str) -> bool:

@@ -68,6 +68,8 @@ class NewRun:
     """The window of an event trigger: events after `since` up to `until`."""
     until: datetime | None = None
     slices: tuple[NewSlice, ...] = WHOLE
+    beside: bool = False
+    """It lasts longer than from one fire time to the next: it waits for no run of its campaign, and none for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,8 @@ class RunRecord:
     since: datetime | None = None
     """The window of an event trigger."""
     until: datetime | None = None
+    beside: bool = False
+    """It runs beside others of its campaign."""
 
 
 @dataclass(frozen=True, slots=True)

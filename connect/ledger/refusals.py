@@ -2,6 +2,7 @@
 
 RunExists     this fire time has its run, or the campaign one that is still going: look at `record`
 RunEnded      there is nothing left to do for it
+RunPaused     somebody has paused it since it was looked at: leave it alone
 SliceHeld     another worker that is alive holds the slice, until then
 SlicesClosed  nothing of the run is open now: come back at `opens_at`
 LeaseLost     another worker took the slice over: stop, commit nothing, finish nothing
@@ -22,12 +23,15 @@ class RunExists(UserError):
     """The place of a run is taken; `record` says by which."""
 
     def __init__(self, record: RunRecord) -> None:
+        hint = f"`connect runs show {record.id}` tells what became of it"
+        if record.state is RunState.queued:
+            hint = f"`connect daemon` begins it; `connect runs cancel {record.id}` ends it"
         super().__init__(
             Problem(
                 "run-exists",
                 f"{record.campaign} already has run {record.id} ({record.mode}, {record.state}) "
                 f"for {record.fire_time:%Y-%m-%d %H:%M:%S} UTC",
-                f"`connect runs show {record.id}` tells what became of it",
+                hint,
             )
         )
         self.record = record
@@ -40,6 +44,18 @@ class RunEnded(UserError):
         super().__init__(
             Problem("run-ended", f"run {run_id} has ended: {state}", "a new run starts with `connect run`")
         )
+
+
+class RunPaused(ConnectError):
+    """Somebody wants it to stand still, and has said so since the caller looked. Nothing is wrong."""
+
+    exit_code = 0
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(
+            Problem("run-paused", f"run {run_id} was paused meanwhile", f"`connect runs resume {run_id}` goes on")
+        )
+        self.run_id = run_id
 
 
 class SliceHeld(OutsideError):

@@ -24,7 +24,7 @@ from sqlalchemy import (
 from connect.errors import UserError
 from connect.ledger.many import insert_on
 from connect.ledger.records import NewRun, RunRecord, StateChange
-from connect.ledger.refusals import RunEnded
+from connect.ledger.refusals import RunEnded, RunPaused
 from connect.ledger.tables import RUNS, SLICES, STATES, TALLIES
 from connect.vocabulary import Mode, Outcome, RunState
 
@@ -32,7 +32,7 @@ MOST_STATES = 500
 """State changes kept for a run: one that waits for a rate all night must not grow the ledger."""
 
 _UNFINISHED = [RunState.running.value, RunState.paused.value, RunState.stopped.value]
-"""In the order of the index `one_unfinished_run`."""
+"""In the order of the indexes `unfinished_runs` and `one_unfinished_run`."""
 _NEWEST_FIRST = (RUNS.c.started_at.desc(), RUNS.c.id.desc())
 
 
@@ -73,16 +73,19 @@ def _row(target: str, run: NewRun, now: datetime) -> dict[str, object]:
         "recoveries": 0,
         "since": run.since,
         "until": run.until,
+        "beside": run.beside,
     }
 
 
 def in_the_way(connection: Connection, target: str, run: NewRun, again: bool) -> RunRecord | None:
     """The run because of which a new one can not be made, if any."""
     found = at(connection, target, run.mode, run.campaign, run.fire_time)
-    if found or run.state is not RunState.running:
+    if found or run.beside or run.state is not RunState.running:
         return found  # one that waits, or is skipped, is in nobody's way, nor anybody in its
-    return unfinished(connection, target, run.mode, run.campaign) or (
-        None if again or run.mode is not Mode.live else has_run_live(connection, target, run.campaign)
+    # A queued one is about to begin: who goes ahead of it writes to everybody twice, also where that is asked for.
+    waits = queued(connection, target, run.mode, run.campaign)
+    return at_work(connection, target, run.mode, run.campaign) or (
+        waits[0] if waits else None if again else has_reached(connection, target, run.mode, run.campaign)
     )
 
 
@@ -111,7 +114,14 @@ def at(connection: Connection, target: str, mode: Mode, campaign: str, fire_time
 
 
 def unfinished(connection: Connection, target: str, mode: Mode, campaign: str) -> RunRecord | None:
-    return _first(connection, *_of(target, mode, campaign), is_unfinished(RUNS))
+    """The one of the oldest fire time: there are several where runs are made to overlap."""
+    found = where(connection, *_of(target, mode, campaign), is_unfinished(RUNS))
+    return min(found, key=lambda run: run.fire_time, default=None)
+
+
+def at_work(connection: Connection, target: str, mode: Mode, campaign: str) -> RunRecord | None:
+    """The one unfinished run for which others wait."""
+    return _first(connection, *_of(target, mode, campaign), is_at_work(RUNS))
 
 
 def queued(connection: Connection, target: str, mode: Mode, campaign: str) -> list[RunRecord]:
@@ -135,6 +145,11 @@ def has_run_live(connection: Connection, target: str, campaign: str) -> RunRecor
     return _first(connection, *_of(target, Mode.live, campaign), or_(began, reached))
 
 
+def has_reached(connection: Connection, target: str, mode: Mode, campaign: str) -> RunRecord | None:
+    """As `has_run_live`, for a run in this mode: outside of live nobody minds another."""
+    return has_run_live(connection, target, campaign) if mode is Mode.live else None
+
+
 def must_go_on(connection: Connection, run_id: str) -> RunRecord:
     """Holds a run. Raises RunEnded, or UserError when it does not exist."""
     run = get(connection, run_id, hold=True)
@@ -143,14 +158,22 @@ def must_go_on(connection: Connection, run_id: str) -> RunRecord:
     return run
 
 
-def must_have_begun(connection: Connection, run_id: str) -> None:
+def must_have_begun(connection: Connection, run_id: str) -> RunRecord:
     """Holds a run. Raises UserError when it waits for its turn, has ended, or does not exist."""
-    if must_go_on(connection, run_id).state is RunState.queued:
+    run = must_go_on(connection, run_id)
+    if run.state is RunState.queued:
         raise UserError.of(
             "run-queued",
             f"run {run_id} waits for its turn",
             f"it starts when the run before it has ended; `connect runs cancel {run_id}` ends it",
         )
+    return run
+
+
+def must_not_be_paused(run: RunRecord) -> None:
+    """Raises RunPaused."""
+    if run.state is RunState.paused:
+        raise RunPaused(run.id)
 
 
 def begin(connection: Connection, run_id: str, audience_rows: int | None, now: datetime) -> None:
@@ -168,7 +191,8 @@ def set_state(connection: Connection, run_id: str, state: RunState, reason: str,
 
 def note(connection: Connection, run_id: str, text: str, now: datetime) -> None:
     run = get(connection, run_id, hold=True)
-    if not run.state.ended and run.reason != text:
+    # What is paused or stopped says why, and goes on saying so while the last of its workers leave.
+    if run.state in (RunState.running, RunState.queued) and run.reason != text:
         set_state(connection, run_id, run.state, text, now)
 
 
@@ -223,6 +247,10 @@ def is_running(table: FromClause) -> ColumnElement[bool]:
 
 def is_unfinished(table: FromClause) -> ColumnElement[bool]:
     return table.c.state.in_([literal(state, literal_execute=True) for state in _UNFINISHED])
+
+
+def is_at_work(table: FromClause) -> ColumnElement[bool]:
+    return and_(is_unfinished(table), ~table.c.beside)
 
 
 def where(connection: Connection, *conditions: ColumnElement[bool]) -> list[RunRecord]:

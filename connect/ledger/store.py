@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from sqlalchemy import Connection, Engine
 
@@ -103,9 +103,9 @@ class Ledger:
     def create_run(self, run: NewRun, *, again: bool = True) -> RunRecord:
         """Claim the place of a run, with its slices, its first tallies and its first state, in one transaction.
 
-        Raises RunExists if the fire time has its run, if the campaign has one in this mode that is still going or
-        waiting to go on, or, without `again`, if it has already run live. A run that is queued or skipped is only
-        in the way of another of its fire time, and has no slices.
+        Raises RunExists if the fire time has its run, if the campaign has one in this mode that is still going,
+        waiting to go on or queued, or, without `again`, if it has already run live. One that is made to run beside
+        others, is queued or is skipped can always be made, unless its fire time has a run; the last two get no slices.
         """
         return self.transact(
             lambda connection: lifecycle.create(connection, self._scope, run, again),
@@ -119,14 +119,18 @@ class Ledger:
         audience_rows: int | None = None,
         tallies: Sequence[Tally] = (),
         slices: Sequence[NewSlice] = WHOLE,
+        not_if_live: bool = False,
     ) -> RunRecord:
         """A queued run runs from now on, with slices and first tallies, in one transaction.
 
-        Raises RunExists if its campaign has another run that is unfinished, or this one runs already. Raises UserError
-        `run-ended` or `unknown-run`.
+        Raises RunExists if this one runs already, or its campaign has another that is unfinished, unless it runs beside
+        that; with `not_if_live` also if one has run live that may have reached somebody: for what fires only once.
+        Raises UserError `run-ended` or `unknown-run`.
         """
         return self.transact(
-            lambda connection: lifecycle.start(connection, self._scope, run_id, audience_rows, tallies, slices),
+            lambda connection: lifecycle.start(
+                connection, self._scope, run_id, audience_rows, tallies, slices, not_if_live
+            ),
             lambda connection, started: lifecycle.is_started(connection, self._scope, started),
         )
 
@@ -146,7 +150,10 @@ class Ledger:
         return self._ask(lambda connection: runs.newest(connection, self.target, campaign, limit))
 
     def unfinished(self, mode: Mode, campaign: str) -> RunRecord | None:
-        """The run of this campaign that is going on, or waits to go on. A queued one has not begun."""
+        """The run of this campaign that is going on, or waits to go on: of several the one of the oldest fire time.
+
+        A queued one has not begun.
+        """
         return self._ask(lambda connection: runs.unfinished(connection, self.target, mode, campaign))
 
     def queued(self, mode: Mode, campaign: str) -> list[RunRecord]:
@@ -156,8 +163,9 @@ class Ledger:
     def work(self, mode: Mode) -> list[RunRecord]:
         """What a daemon may take up now, oldest fire time first.
 
-        That is of each campaign without an unfinished run its oldest queued one, and every running one of which a
-        slice is open and nobody's. Never a run of `connect send`.
+        That is of each campaign without an unfinished run its oldest queued one, every queued one that runs beside
+        others, and every running one of which a slice is open and nobody's. Never a run of `connect send`, nor one that
+        is queued while its campaign is paused by hand.
         """
         return self._ask(lambda connection: work.work(connection, self.target, mode, self._now(connection)))
 
@@ -172,11 +180,20 @@ class Ledger:
         """The run of exactly this fire time."""
         return self._ask(lambda connection: runs.at(connection, self.target, mode, campaign, fire_time))
 
-    def set_state(self, run_id: str, state: RunState, reason: str, *, slice: Slice | None = None) -> None:
+    def set_state(
+        self,
+        run_id: str,
+        state: RunState,
+        reason: str,
+        *,
+        slice: Slice | None = None,
+        unless: Literal[RunState.paused] | None = None,
+    ) -> None:
         """Pause, stop or go on. Runs end through `finish`, and queued ones begin through `start_run`.
 
-        With a slice, only its holder may, who lets go of it with that (raises LeaseLost). Raises UserError
-        `run-ended`, `run-queued` or `unknown-run`.
+        With a slice, only its holder may, who lets go of it with that (raises LeaseLost). With `unless`, nothing
+        happens where somebody has paused the run (raises RunPaused). Raises UserError `run-ended`, `run-queued` or
+        `unknown-run`.
         """
         if state.ended:
             raise ValueError("a run ends through finish(), which also erases its secrets")
@@ -185,13 +202,18 @@ class Ledger:
             if slice:
                 slices.fence(connection, slice)
                 slices.release(connection, slice)
-            runs.must_have_begun(connection, run_id)
+            run = runs.must_have_begun(connection, run_id)
+            if unless:
+                runs.must_not_be_paused(run)
             runs.set_state(connection, run_id, state, reason, self.clock.now())
 
         self.transact(change)
 
     def note(self, run_id: str, text: str) -> None:
-        """Say what a run waits for (`waiting: rate 14/s`) without changing its state; "" when it goes on."""
+        """Say what a run waits for (`waiting: rate 14/s`) without changing its state; "" when it goes on.
+
+        One that is paused, stopped or has ended goes on saying why.
+        """
         self.transact(lambda connection: runs.note(connection, run_id, text, self.clock.now()))
 
     def states(self, run_id: str) -> list[StateChange]:
@@ -202,19 +224,30 @@ class Ledger:
         """Everything that the cursor has passed, counted."""
         return self._ask(lambda connection: tallies.read(connection, run_id))
 
-    def finish(self, run_id: str, state: RunState, reason: str = "", *, slice: Slice | None = None) -> None:
+    def finish(
+        self,
+        run_id: str,
+        state: RunState,
+        reason: str = "",
+        *,
+        slice: Slice | None = None,
+        only_from: RunState | None = None,
+    ) -> bool:
         """End a run: its salt, secret and intents are erased from the disk, whoever still works on it loses its lease.
 
         Intents that are left over are counted first: by their outcome, or as `unknown: in_doubt`. With a slice, only
-        its holder may end the run (raises LeaseLost). Raises UserError `run-ended` or `unknown-run`.
+        its holder may end the run (raises LeaseLost). With `only_from`, nothing happens where the run has left that
+        state meanwhile, and the answer is False. Raises UserError `run-ended` or `unknown-run`.
         """
         if not state.ended:
             raise ValueError(f"{state} does not end a run")
-        self.transact(
-            lambda connection: lifecycle.finish(connection, self._scope, run_id, state, reason, slice),
-            lambda connection, _: lifecycle.is_finished(connection, run_id, state, reason),
+        ended = self.transact(
+            lambda connection: lifecycle.finish(connection, self._scope, run_id, state, reason, slice, only_from),
+            lambda connection, ended: ended and lifecycle.is_finished(connection, run_id, state, reason),
         )
-        self._forget()
+        if ended:
+            self._forget()
+        return ended
 
     # Slices
 
@@ -249,7 +282,7 @@ class Ledger:
     ) -> None:
         """Let go of a slice until it opens. The run goes on running; `reason` says what it waits for, about nobody.
 
-        Raises LeaseLost.
+        One that is paused or stopped goes on saying why. Raises LeaseLost.
         """
         self.transact(
             lambda connection: lifecycle.park(connection, self._scope, slice, opens_at, closes_at, reason),

@@ -25,6 +25,9 @@ from sqlalchemy import (
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNFINISHED = text("state IN ('running', 'paused', 'stopped')")
+# Written as SQLAlchemy writes the query, for the planner.
+_AT_WORK_SQLITE = text(f"{_UNFINISHED.text} AND beside = 0")
+_AT_WORK_POSTGRESQL = text(f"{_UNFINISHED.text} AND NOT beside")
 _QUEUED = text("state = 'queued'")
 
 
@@ -81,14 +84,23 @@ RUNS = Table(
     Column("recoveries", Integer, nullable=False),  # the most that a slice of it has
     Column("since", Instant),
     Column("until", Instant),
+    Column("beside", Boolean, nullable=False, server_default=false()),
     UniqueConstraint("target", "mode", "campaign", "fire_time", name="one_run_per_fire_time"),
-    # Runs of one campaign never overlap, whatever a racing process believes.
+    # Runs of one campaign never overlap, whatever a racing process believes, unless they are made for it.
     Index(
         "one_unfinished_run",
         "target",
         "mode",
         "campaign",
         unique=True,
+        sqlite_where=_AT_WORK_SQLITE,
+        postgresql_where=_AT_WORK_POSTGRESQL,
+    ),
+    Index(
+        "unfinished_runs",
+        "target",
+        "mode",
+        "campaign",
         sqlite_where=_UNFINISHED,
         postgresql_where=_UNFINISHED,
     ),

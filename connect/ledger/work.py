@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, and_, exists
+from sqlalchemy import ColumnElement, Connection, FromClause, and_, exists, or_
 
 from connect.ledger import runs, slices
 from connect.ledger.records import RunRecord
-from connect.ledger.tables import RUNS
+from connect.ledger.tables import RUNS, SCHEDULES
 from connect.vocabulary import Mode
 
 _SENDS = "message "
@@ -26,12 +26,21 @@ def work(connection: Connection, target: str, mode: Mode, now: datetime) -> list
 
 
 def _turns(connection: Connection, of_campaigns: ColumnElement[bool]) -> list[RunRecord]:
-    """The oldest queued run of each campaign that has none unfinished."""
+    """The oldest queued run of each campaign that has none unfinished, and all that need not wait for others.
+
+    None of a campaign that was paused by hand.
+    """
     other = RUNS.alias("other")
-    same = and_(*(other.c[name] == RUNS.c[name] for name in ("target", "mode", "campaign")))
-    earlier = exists().where(same, runs.is_queued(other), other.c.fire_time < RUNS.c.fire_time)
-    at_work = exists().where(same, runs.is_unfinished(other))
-    return runs.where(connection, of_campaigns, runs.is_queued(RUNS), ~earlier, ~at_work)
+    earlier = exists().where(_same(other), runs.is_queued(other), ~other.c.beside, other.c.fire_time < RUNS.c.fire_time)
+    at_work = exists().where(_same(other), runs.is_at_work(other))
+    paused = exists().where(_same(SCHEDULES), SCHEDULES.c.paused)
+    has_its_turn = or_(RUNS.c.beside, and_(~earlier, ~at_work))
+    return runs.where(connection, of_campaigns, runs.is_queued(RUNS), has_its_turn, ~paused)
+
+
+def _same(table: FromClause) -> ColumnElement[bool]:
+    """Of the same campaign and mode."""
+    return and_(*(table.c[name] == RUNS.c[name] for name in ("target", "mode", "campaign")))
 
 
 def _going_on(connection: Connection, of_campaigns: ColumnElement[bool], now: datetime) -> list[RunRecord]:

@@ -11,8 +11,8 @@ messages at most in any stretch, both ends included, which is no more than the r
 
     spacing > (per + tolerance) / (count - clump + 1)
 
-What is promised is the handing over to the provider's adapter. To be exact, the ledger must answer in less time than
-the tolerance, now and then (`_Offset`).
+What is promised is the handing over to the provider's adapter; half of the tolerance is left for the way from there.
+To be exact, the ledger must answer in less time than the other half, now and then (`_Offset`).
 """
 
 from __future__ import annotations
@@ -33,6 +33,10 @@ from connect.vocabulary import Mode
 
 _TOLERANCE, _LONGEST_TOLERANCE = 0.05, timedelta(seconds=1)
 """A share of the time that the rate is for. A process is not held up for longer than a second; what is, loses slots."""
+
+_USED = 0.5
+"""The part of the tolerance in which slots are used. The rest is for the way to the provider, which no two calls have
+in the same time."""
 
 _SHORTEST_WINDOW = 0.02
 """Seconds in which a slot may be used, however slowly the ledger answers."""
@@ -117,7 +121,7 @@ class Meter:
     ) -> None:
         self._limits, self._ask, self._clock, self._ready, self._failed = limits, ask, clock, ready, failed
         self._slowest = max(limits, key=lambda limit: limit.spacing)
-        self._tolerance = min(limit.tolerance for limit in limits).total_seconds()
+        self._tolerance = min(limit.tolerance for limit in limits).total_seconds() * _USED
         self._spacing = self._slowest.spacing.total_seconds()
         self._ahead = _AHEAD
         self._at_hand: deque[Slot] = deque()

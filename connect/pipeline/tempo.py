@@ -41,7 +41,7 @@ _BEYOND = 0.8
 
 _DOUBLE, _DOUBLE_ROUND_TRIPS = 0.15, 2
 
-_CATCH_UP = 0.005
+_CATCH_UP = 0.01
 """Seconds by which a timer may be late without the pace suffering."""
 
 _FASTEST = 1e6
@@ -61,7 +61,7 @@ class Tempo:
         self.next = 0.0
         """Monotonic seconds before which no call leaves."""
         self._taken: deque[float] = deque()
-        self._round_trip = 0.05
+        self._round_trip = 0.02
         self._cut_at = self._open_at = self._pause = 0.0
         self._good = self._bad = 0
         """Calls since the last cut that were taken; cuts that did not help, one after the other."""

@@ -10,13 +10,13 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
 from connect.channels.message import Email, Outgoing
 from connect.identity import call_key
 from connect.providers.http import Client, Options, Reply, Unanswered
-from connect.providers.http_replies import unanswered
+from connect.providers.http_replies import retry_after, unanswered
 from connect.providers.interface import (
     Account,
     Capabilities,
@@ -85,6 +85,10 @@ class Http:
 
 
 def _receipts(reply: Reply, count: int) -> list[Receipt]:
+    if reply.status == 429:
+        return [
+            Receipt(Status.throttled, "slow_down", retry_after=retry_after(reply.headers, datetime.now(UTC)))
+        ] * count
     if reply.status != 200:
         return [Receipt(Status.transient, f"http_{reply.status}")] * count
     return [_RESULTS[result] for result in json.loads(reply.body)["results"]]

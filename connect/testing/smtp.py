@@ -13,6 +13,7 @@ import asyncio
 import ssl
 import tempfile
 import threading
+import time
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -65,6 +66,8 @@ class Received:
     options: tuple[str, ...]
     encrypted: bool
     signed_in: bool
+    at: float = field(default_factory=time.monotonic, compare=False)
+    """When it was taken, in monotonic seconds."""
 
 
 @dataclass

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -13,14 +13,16 @@ from connect.clock import SystemClock
 from connect.errors import OutsideError, Problem
 from connect.executors import flat
 from connect.executors.frames import Frames
-from connect.executors.process import Process
+from connect.executors.process import Line, Process
 from connect.executors.remote import Remote
 from connect.executors.several import Several
+from connect.ledger.records import Bucket, Slots
 from connect.pipeline.books import Composed, Settlement
 from connect.pipeline.pace import Pace
 from connect.pipeline.worker import Dealt
 from connect.vocabulary import Channel, Outcome
 
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 TROUBLE = OutsideError(Problem("broken", "it is broken"))
 
 
@@ -58,6 +60,9 @@ class Books:
 
     def troubled(self, problem):
         self.told.append(problem)
+
+    async def slots(self, buckets, count):
+        return Slots(NOON, NOON, buckets[0].spacing, count)
 
     async def held(self):
         """It holds."""
@@ -144,6 +149,28 @@ async def test_a_write_is_answered_when_it_is_durable_with_the_end_of_the_lease(
         one.say("write", 5, [], [], [])
         verb, number, error, _, _ = await one.hear()
         assert (verb, number, error.problems[0].code) == ("answer", 5, "worker-failed")
+
+
+async def test_slots_are_asked_for_and_handed_on():
+    bucket = Bucket("account/mail", timedelta(seconds=2))
+    async with crew(Books(), count=1) as (_, (one,), _):
+        line = Line(one, 5.0)
+        asking = asyncio.create_task(line.slots([bucket], 7))
+        verb, *words = await one.hear()
+        assert verb == "answer"
+        line.answered(*words)
+        assert await asking == Slots(NOON, NOON, timedelta(seconds=2), 7)
+
+
+async def test_what_one_waits_for_is_shown_until_it_says_otherwise():
+    async with crew(Books()) as (several, (one, other), _):
+        for words in ("waiting: rate 14/s", ""):
+            one.say("waiting", words)
+            one.say("held", 1)
+            await one.hear()
+            assert several.waiting == words
+        one.say("throttled", "mail", timedelta(0), "")
+        assert await other.hear() == ("throttle", "mail", timedelta(0), "")
 
 
 async def test_trouble_stops_all_once_and_is_raised_to_who_deals_and_drains():

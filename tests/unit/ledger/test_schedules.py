@@ -109,13 +109,27 @@ def test_what_a_schedule_gives_has_not_begun(ledger, due):
     assert ledger.schedules(Mode.live) == {}
 
 
-def test_runs_that_have_not_begun_are_in_nobodys_way(ledger, queue, a_run):
-    queue(QUEUED, SKIPPED)
+def test_a_run_that_was_skipped_is_in_nobodys_way(ledger, queue, a_run):
+    queue(SKIPPED)
     assert ledger.unfinished(Mode.live, "weekly") is None
     assert ledger.has_run_live("weekly") is None
     assert ledger.last_completed(Mode.live, "weekly") is None
     by_hand = ledger.create_run(a_run(campaign="weekly"), again=False)
     assert ledger.unfinished(Mode.live, "weekly") == by_hand
+
+
+@pytest.mark.parametrize("again", [True, False])
+def test_a_run_that_has_not_begun_is_in_the_way_of_those_by_hand(ledger, queue, a_run, again):
+    """Both would send it."""
+    first, _ = queue(QUEUED, QUEUED)
+    assert ledger.unfinished(Mode.live, "weekly") is None
+    assert ledger.has_run_live("weekly") is None
+    with pytest.raises(RunExists) as error:
+        ledger.create_run(a_run(campaign="weekly"), again=again)
+    assert error.value.record.id == first
+    assert "connect runs cancel" in str(error.value)
+    ledger.create_run(a_run(campaign="weekly", mode=Mode.test), again=again)
+    ledger.create_run(a_run(campaign="daily"), again=again)
 
 
 def test_a_run_may_be_queued_by_hand_while_another_is_going(ledger, due):

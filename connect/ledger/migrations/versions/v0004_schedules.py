@@ -6,6 +6,7 @@ from alembic import op
 revision = "0004"
 down_revision = "0003"
 
+_UNFINISHED = "state IN ('running', 'paused', 'stopped')"
 _QUEUED = sa.text("state = 'queued'")
 
 
@@ -20,6 +21,8 @@ def upgrade() -> None:
 def _runs() -> None:
     op.add_column("runs", sa.Column("since", sa.BigInteger))
     op.add_column("runs", sa.Column("until", sa.BigInteger))
+    op.add_column("runs", sa.Column("beside", sa.Boolean, nullable=False, server_default=sa.false()))
+    _unfinished()
     op.create_index(
         "queued_runs",
         "runs",
@@ -27,6 +30,16 @@ def _runs() -> None:
         sqlite_where=_QUEUED,
         postgresql_where=_QUEUED,
     )
+
+
+def _unfinished() -> None:
+    """Some runs may overlap from now on. What is unfinished is still found fast, whether it may or not."""
+    place = ["target", "mode", "campaign"]
+    sqlite, postgresql = sa.text(f"{_UNFINISHED} AND beside = 0"), sa.text(f"{_UNFINISHED} AND NOT beside")
+    op.drop_index("one_unfinished_run", table_name="runs")
+    op.create_index("one_unfinished_run", "runs", place, unique=True, sqlite_where=sqlite, postgresql_where=postgresql)
+    all_of_them = sa.text(_UNFINISHED)
+    op.create_index("unfinished_runs", "runs", place, sqlite_where=all_of_them, postgresql_where=all_of_them)
 
 
 def _slices() -> None:
