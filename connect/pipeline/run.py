@@ -99,7 +99,10 @@ def _go_on(job: Job, tools: Tools, takes_up: bool) -> None:
     if now and (takes_up or now.reason):
         # Unless it was known to be paused: then somebody has just paused it, by hand.
         known = takes_up and before.state is RunState.paused
-        ledger.set_state(before.id, RunState.running, "", unless=None if known else RunState.paused)
+        try:
+            ledger.set_state(before.id, RunState.running, "", unless=None if known else RunState.paused)
+        except RunPaused:
+            raise Stopped() from None
 
 
 # Time
@@ -186,9 +189,6 @@ def _leave(tools: Tools, claimed: Slice, problem: BaseException) -> None:
         return
     stopped = _is_stop(problem)
     now = ledger.run(claimed.run_id)
-    if isinstance(problem, RunPaused):
-        ledger.release(claimed)
-        return
     if stopped and now and now.state is RunState.paused:  # paused by hand: that says more than "stopped"
         ledger.release(claimed)
         return

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from connect.clock import Clock
 from connect.errors import ConnectError
 from connect.ledger.records import RunRecord
-from connect.ledger.refusals import LeaseLost, RunEnded, RunExists, RunPaused, SliceHeld, SlicesClosed
+from connect.ledger.refusals import LeaseLost, RunEnded, RunExists, SliceHeld, SlicesClosed
 from connect.ledger.store import Ledger
 from connect.schedule.log import Log
 from connect.vocabulary import Mode, RunState
@@ -25,7 +25,7 @@ class NotHere(ConnectError):
 
 _SHORTLY, _LONGEST = 5.0, 300.0
 """Seconds until a run that made trouble is tried again: twice as long each time."""
-_ELSEWHERE = (SliceHeld, SlicesClosed, RunExists, RunEnded, RunPaused, LeaseLost)
+_ELSEWHERE = (SliceHeld, SlicesClosed, RunExists, RunEnded, LeaseLost)
 """Others were faster, or have to be waited for: nothing is wrong."""
 
 
