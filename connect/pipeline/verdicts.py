@@ -40,7 +40,7 @@ _PAUSES = {
     Status.quota: ("provider-quota", "says that the account's quota is used up"),
 }
 
-_SLOWER = 3
+_SLOWER = 6
 """Times in a row that an account throttles, and takes nothing, before slowing down is not enough: then all wait."""
 
 Verdict = Ended | RunTrouble | float

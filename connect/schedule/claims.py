@@ -91,7 +91,7 @@ def adopt(campaign: Campaign, mode: Mode, now: datetime, *, fresh: bool, vanishe
         campaign=campaign.name,
         spec=spec_of(campaign),
         content=content_of(campaign),
-        cursor=now,
+        cursor=_begins_anew(campaign, now),
         live_since=now if _is_live(campaign) else None,
         fired=fresh and campaign.status is not CampaignStatus.draft and _is_past(campaign, now),
     )
@@ -109,12 +109,12 @@ def retire(schedule: Schedule) -> Schedule | None:
 
 
 def decide(
-    campaign: Campaign, schedule: Schedule, now: datetime, *, ran: bool = False, busy: bool = False
+    campaign: Campaign, schedule: Schedule, now: datetime, *, ran: str = "", busy: bool = False
 ) -> Decision | None:
     """What comes of everything that is due; None when nothing changes.
 
-    `ran`: it has run already, by hand. `busy`: a run of it is queued or has not ended, which matters to
-    `overlap: skip`.
+    `ran`: the run by which it has run already, by hand. `busy`: a run of it is queued or has not ended, which matters
+    to `overlap: skip`.
     """
     after = _brought_up(campaign, schedule, now)
     moved = after.spec != schedule.spec
@@ -169,21 +169,36 @@ def _brought_up(campaign: Campaign, schedule: Schedule, now: datetime) -> Schedu
     if schedule.spec != spec:
         # A trigger that was edited into `immediate` while it was live has not become live by that.
         by_editing = isinstance(campaign.trigger, Immediate) and schedule.live_since is not None
-        after = replace(after, spec=spec, fired=schedule.fired or by_editing, cursor=max(schedule.cursor, now))
+        cursor = max(schedule.cursor, _begins_anew(campaign, now))
+        after = replace(after, spec=spec, fired=schedule.fired or by_editing, cursor=cursor)
         if isinstance(campaign.trigger, Event) and before != "event":  # polling at another pace loses no event
             after = replace(after, watermark=max(schedule.watermark or now, now))
     if not _is_live(campaign):
         return replace(after, live_since=None)
-    return after if after.live_since else _live_again(after, now)
+    return after if after.live_since else _live_again(campaign, after, now)
 
 
-def _live_again(schedule: Schedule, now: datetime) -> Schedule:
+def _live_again(campaign: Campaign, schedule: Schedule, now: datetime) -> Schedule:
     """Nothing of the past counts. Cursor and watermark never go back."""
     watermark = max(schedule.watermark, now) if schedule.watermark else None
-    return replace(schedule, live_since=now, cursor=max(schedule.cursor, now), watermark=watermark)
+    cursor = max(schedule.cursor, _begins_anew(campaign, now))
+    return replace(schedule, live_since=now, cursor=cursor, watermark=watermark)
 
 
-def _due(campaign: Campaign, schedule: Schedule, now: datetime, *, ran: bool, busy: bool, moved: bool) -> Decided:
+def _begins_anew(campaign: Campaign, now: datetime) -> datetime:
+    """The cursor of one that is followed by its trigger, as it is, from now on.
+
+    With `local_time`, what has begun anywhere on earth counts as passed: of those in whose zone the time has come, and
+    is over, nobody is to be written to late, or a second time.
+    """
+    trigger = campaign.trigger
+    if not _is_live(campaign) or not isinstance(trigger, Scheduled | Recurring):
+        return now
+    begun = _begun(trigger, now, now)
+    return begun[-1] if begun else now
+
+
+def _due(campaign: Campaign, schedule: Schedule, now: datetime, *, ran: str, busy: bool, moved: bool) -> Decided:
     match campaign.trigger:
         case Immediate() as trigger if not schedule.fired and schedule.live_since:
             if ran:
@@ -192,14 +207,23 @@ def _due(campaign: Campaign, schedule: Schedule, now: datetime, *, ran: bool, bu
         case Scheduled() as trigger if not schedule.fired and due.begins_at(trigger, trigger.at) <= now:
             if trigger.at > schedule.cursor:
                 return _once(trigger, schedule, now, trigger.at, busy)
-            said = "`at` was moved to a time that has passed" if moved else "`at` had passed when it became live"
-            return replace(schedule, fired=True), (Fire(trigger.at, RunState.skipped, said),)
+            return replace(schedule, fired=True), (Fire(trigger.at, RunState.skipped, _too_late(campaign, now, moved)),)
         case Recurring() as trigger:
-            return decided(schedule, trigger, _times(trigger, schedule.cursor, now), now, busy)
+            return decided(schedule, trigger, _begun(trigger, schedule.cursor, now), now, busy)
         case Event() as trigger:
             return polled(schedule, trigger, now)
         case _:
             return schedule, ()
+
+
+def _too_late(campaign: Campaign, now: datetime, moved: bool) -> str:
+    """Why a campaign does not fire at the time that it is scheduled for."""
+    assert isinstance(campaign.trigger, Scheduled)
+    if campaign.trigger.at <= now:
+        return "`at` was moved to a time that has passed" if moved else "`at` had passed when it became live"
+    when = "was moved" if moved else "became live"
+    by_hand = f"`connect launch {campaign.name}` sends it"
+    return f"its time had come in some zones when it {when}: {by_hand}"
 
 
 def _once(trigger: Immediate | Scheduled, schedule: Schedule, now: datetime, at: datetime, busy: bool) -> Decided:
@@ -207,7 +231,7 @@ def _once(trigger: Immediate | Scheduled, schedule: Schedule, now: datetime, at:
     return replace(after, fired=True), fires
 
 
-def _times(trigger: Recurring, cursor: datetime, now: datetime) -> list[datetime]:
+def _begun(trigger: Scheduled | Recurring, cursor: datetime, now: datetime) -> list[datetime]:
     """The fire times behind the cursor that one may begin to work on."""
     if not trigger.local_time:
         return due.fire_times(trigger, cursor, now)

@@ -68,7 +68,8 @@ def polled(schedule: Schedule, trigger: Event, now: datetime) -> Decided:
         return schedule, ()
     since = schedule.watermark or schedule.live_since or schedule.cursor
     fires = tuple(_joined(_windows(polls, trigger.lag, since)))
-    after = replace(schedule, cursor=polls[-1][0], skip_next=schedule.skip_next and schedule.paused)
+    skipped = any(reason == _BY_HAND for _, reason in polls)
+    after = replace(schedule, cursor=polls[-1][0], skip_next=schedule.skip_next and not skipped)
     return (replace(after, watermark=fires[-1].until) if fires else after), fires
 
 
@@ -84,7 +85,8 @@ def _reasons(schedule: Schedule, trigger: Timed, times: Sequence[datetime], now:
     if schedule.skip_next:
         reasons[0] = _BY_HAND
     if trigger.missed is Missed.latest:
-        reasons[:-1] = [reason or _NOT_LATEST for reason in reasons[:-1]]
+        come = sum(time <= now for time in times)  # with local_time, the others lie ahead for most people
+        reasons[: max(0, come - 1)] = [reason or _NOT_LATEST for reason in reasons[: max(0, come - 1)]]
     if trigger.overlap is Overlap.skip:
         running = [number for number, reason in enumerate(reasons) if not reason]
         for number in running if busy else running[1:]:
@@ -127,8 +129,8 @@ def _polls(schedule: Schedule, trigger: Event, now: datetime) -> list[_Poll]:
     if schedule.paused:
         return [(poll, _PAUSED) for poll in (fresh or ([stale] if stale else []))[-1:]]
     polls = [(stale, f"missed: events older than {written_duration(trigger.grace)}")] if stale else []
-    if schedule.skip_next and fresh and not stale:
-        polls, fresh = [(fresh[0], _BY_HAND)], fresh[1:]
+    if schedule.skip_next and fresh:
+        polls, fresh = [*polls, (fresh[0], _BY_HAND)], fresh[1:]
     return polls + _fresh(trigger, fresh, now)
 
 

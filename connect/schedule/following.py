@@ -13,12 +13,12 @@ from connect.ledger.records import NewRun, Schedule
 from connect.ledger.store import Ledger
 from connect.project.campaign import Campaign
 from connect.project.project import Project
-from connect.project.trigger import Immediate, Recurring, Scheduled
-from connect.schedule import claims
+from connect.project.trigger import Immediate, Scheduled
+from connect.schedule import claims, history
 from connect.schedule.claims import Fire
 from connect.schedule.house import Changes, House
 from connect.schedule.log import Log
-from connect.vocabulary import Mode, Overlap, RunState
+from connect.vocabulary import RunState
 
 MakeRun = Callable[[Project, Campaign, Fire], NewRun]
 """A fire time as a row for the ledger. Raises ConnectError where the campaign can not be kept for it."""
@@ -194,7 +194,8 @@ class Following:
 
     def _put(self, campaign: Campaign, schedule: Schedule, instead_of: Schedule | None = None) -> Schedule | None:
         """The schedule as it stands then; None when somebody was faster."""
-        ran, busy = self._ran(campaign, schedule), self._busy(campaign)
+        ran = history.ran(self._ledger, campaign, schedule)
+        busy = history.busy(self._ledger, campaign, schedule)
         decision = claims.decide(campaign, schedule, self._now, ran=ran, busy=busy)
         if decision is None and schedule.version:
             return schedule
@@ -210,21 +211,6 @@ class Following:
             return self._make_run(self._house.project, campaign, fire)
         except ConnectError as problem:
             raise _NotMade(problem) from problem
-
-    def _ran(self, campaign: Campaign, schedule: Schedule) -> bool:
-        if not isinstance(campaign.trigger, Immediate) or schedule.fired:
-            return False
-        if self.mode is Mode.live:
-            return self._ledger.has_run_live(campaign.name) is not None
-        return self._ledger.last_completed(self.mode, campaign.name) is not None
-
-    def _busy(self, campaign: Campaign) -> bool:
-        if not isinstance(campaign.trigger, Immediate | Scheduled | Recurring):
-            return False
-        if campaign.trigger.overlap is not Overlap.skip:
-            return False
-        unfinished = self._ledger.unfinished(self.mode, campaign.name)
-        return unfinished is not None or bool(self._ledger.queued(self.mode, campaign.name))
 
     def _await(self, campaign: Campaign, schedule: Schedule) -> None:
         """When to look at it again: when it fires next, by the clock of the ledger."""

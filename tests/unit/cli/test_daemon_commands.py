@@ -9,6 +9,7 @@ import pytest
 
 from connect.ledger.owner import Owner
 from connect.ledger.records import DaemonRecord, NewRun
+from connect.schedule import claims
 from connect.vocabulary import Mode, RunState
 
 DAILY = '{type: recurring, cron: "0 9 * * *", timezone: Australia/Sydney}'
@@ -226,6 +227,33 @@ def test_skipping_the_next_names_it_and_the_one_after(club):
     assert "is skipped by hand, then " in ended.out
     assert schedule(club).skip_next
     assert standing(club)["skip_next"]
+
+
+def test_skipping_the_next_after_an_outage_is_not_about_what_has_come_due(club):
+    club.campaign("minutely", '{type: recurring, cron: "* * * * *"}')
+    club.connect("skip-next", "minutely")
+    put(club, "minutely", cursor=datetime.now(UTC) - timedelta(minutes=3), skip_next=False)
+
+    ended = club.connect("skip-next", "minutely", "--json")
+
+    states = [state for _, state, _ in runs(club)]
+    assert states.count(RunState.queued) == 1
+    assert {reason for *_, reason in runs(club)} == {"", "missed: a later one has come"}
+    assert len(ended.json["runs"]) == len(states)
+    assert datetime.now(UTC) - schedule(club, "minutely").cursor < timedelta(minutes=2)
+    assert schedule(club, "minutely").skip_next
+    assert "due since" not in standing(club, "minutely")["words"]
+
+
+def test_skipping_what_fires_once_and_is_due_fires_it_not(club):
+    club.campaign("hello", "{type: immediate}")
+    with club.ledger() as ledger:
+        ledger.put_schedule(claims.settled(Mode.live, datetime.now(UTC)))
+
+    assert club.connect("skip-next", "hello").code == 0
+
+    assert runs(club) == []
+    assert schedule(club, "hello").skip_next
 
 
 def test_what_fires_once_and_has_can_not_be_skipped(club):

@@ -53,13 +53,13 @@ def known(made: Campaign, cursor: datetime = NOON, **fields: Any) -> Schedule:
     return replace(row, version=3, **fields)
 
 
-def fires(made: Campaign, schedule: Schedule, instant: datetime, **known: bool) -> list[tuple[datetime, str]]:
+def fires(made: Campaign, schedule: Schedule, instant: datetime, **known: Any) -> list[tuple[datetime, str]]:
     """(fire time, why it is skipped)."""
     decision = decide(made, schedule, instant, **known)
     return [(fire.fire_time, fire.reason) for fire in decision.fires] if decision else []
 
 
-def after(made: Campaign, schedule: Schedule, instant: datetime, **known: bool) -> Schedule:
+def after(made: Campaign, schedule: Schedule, instant: datetime, **known: Any) -> Schedule:
     decision = decide(made, schedule, instant, **known)
     return decision.schedule_after if decision else schedule
 
@@ -197,6 +197,77 @@ def test_a_local_time_that_began_while_nothing_ran_is_not_late_before_it_has_com
     assert fires(made, known(made), nine + 6 * HOUR + MINUTE) == [(nine, "missed: older than 6h")]
 
 
+def test_a_local_time_that_lies_ahead_for_most_takes_no_other_s_place():
+    made = campaign(daily("0 9,17 * * *", local_time=True))
+    nine, five, next_nine = days(2)[0], days(2, hour=17)[0], days(3)[0]
+    there = known(made, days(1, hour=17)[0])
+    assert fires(made, there, nine - HOUR) == [(nine, ""), (five, "")]
+    assert fires(made, there, nine + HOUR) == [(nine, ""), (five, "")]
+    late = fires(made, there, next_nine - 14 * HOUR)
+    assert late == [(nine, "missed: older than 6h"), (five, ""), (next_nine, "")]
+    often = campaign(daily("0,30 9 * * *", local_time=True))
+    missed = "missed: a later one has come"
+    assert fires(often, known(often), nine + HOUR) == [(nine, missed), (nine + 30 * MINUTE, "")]
+
+
+def begun_tomorrow() -> tuple[datetime, datetime]:
+    """9:00 of tomorrow, and an instant at which it has come in the east for an hour."""
+    (nine,) = days(2)
+    return nine, nine - 13 * HOUR
+
+
+def test_a_local_time_that_is_under_way_is_not_begun_again_by_editing():
+    made, edited = campaign(daily(local_time=True)), campaign(daily("30 9 * * *", local_time=True))
+    nine, instant = begun_tomorrow()
+    sent = after(made, known(made), instant)
+    changed = decide(edited, sent, instant + MINUTE)
+    assert changed.fires == ()
+    assert changed.schedule_after.cursor == nine + 30 * MINUTE
+    the_next = nine + DAY + 30 * MINUTE
+    assert decide(edited, changed.schedule_after, the_next - 14 * HOUR - MINUTE) is None
+    assert fires(edited, changed.schedule_after, the_next - 14 * HOUR) == [(the_next, "")]
+
+
+@pytest.mark.parametrize("fresh", [True, False])
+def test_a_local_time_that_has_begun_when_it_is_adopted_is_left_out(fresh):
+    made = campaign(daily(local_time=True))
+    nine, instant = begun_tomorrow()
+    new = adopt(made, Mode.live, instant, fresh=fresh, vanished={})
+    assert decide(made, new, instant) is None
+    assert new.cursor == nine
+    assert claims.next_begin(made, new) == nine + DAY - 14 * HOUR
+
+
+def test_a_local_time_that_has_begun_when_it_is_live_again_is_left_out():
+    made, draft = campaign(daily(local_time=True)), campaign(daily(local_time=True), status="draft")
+    nine, instant = begun_tomorrow()
+    held = after(draft, known(made), NOON + MINUTE)
+    assert held.cursor == NOON
+    assert fires(made, held, instant) == []
+    assert after(made, held, instant).cursor == nine
+
+
+def test_a_draft_with_a_local_time_may_still_be_moved():
+    """What has begun somewhere while nothing was sent is in nobody's way."""
+    draft = campaign(at(NOON + HOUR, local_time=True), status="draft")
+    made = campaign(at(NOON + 20 * HOUR, local_time=True))
+    assert fires(made, known(draft), NOON + 6 * HOUR - MINUTE) == []
+    live = after(made, known(draft), NOON + 6 * HOUR - MINUTE)
+    assert fires(made, live, NOON + 6 * HOUR) == [(NOON + 20 * HOUR, "")]
+
+
+def test_a_scheduled_local_time_that_has_begun_somewhere_is_skipped_and_says_how_to_send_it():
+    made, draft = campaign(at(NOON + HOUR, local_time=True)), campaign(at(NOON + HOUR, local_time=True), status="draft")
+    said = "its time had come in some zones when it became live: `connect launch news` sends it"
+    assert fires(made, known(draft), NOON) == [(NOON + HOUR, said)]
+    new = adopt(made, Mode.live, NOON, fresh=False, vanished={})
+    assert fires(made, new, NOON) == [(NOON + HOUR, said)]
+    assert after(made, new, NOON).fired
+    later = campaign(at(NOON + 2 * DAY, local_time=True))
+    moved = said.replace("became live", "was moved")
+    assert fires(made, known(later), NOON) == [(NOON + HOUR, moved)]
+
+
 def test_a_clock_set_back_gives_each_local_time_once():
     made = campaign(daily("0,30 2 * * *", timezone="Europe/Berlin", local_time=True))
     there, found = known(made, datetime(2026, 10, 24, 6, tzinfo=UTC)), []
@@ -318,7 +389,7 @@ def test_a_new_immediate_campaign_fires_at_the_instant_of_which_it_is_live():
 
 def test_an_immediate_campaign_that_somebody_has_run_by_hand_does_not_fire():
     made = campaign(now())
-    decision = decide(made, known(made), NOON, ran=True)
+    decision = decide(made, known(made), NOON, ran="0run")
     assert decision.fires == ()
     assert decision.schedule_after.fired
 
@@ -466,6 +537,21 @@ def test_skip_next_passes_over_one_window():
     assert not after(made, there, NOON + 10 * MINUTE).skip_next
 
 
+def test_skip_next_waits_for_a_poll_that_is_not_too_old():
+    made = campaign(polls(every=HOUR, grace=2 * HOUR))
+    there = known(made, skip_next=True)
+    reasons = [reason for *_, reason in windows(made, there, NOON + 5 * HOUR)]
+    assert reasons == ["missed: events older than 2h", "skipped by hand", ""]
+    assert not after(made, there, NOON + 5 * HOUR).skip_next
+
+
+def test_skip_next_stays_where_all_polls_are_too_old():
+    made = campaign(polls(every=3 * HOUR, grace=HOUR))
+    there = after(made, known(made, skip_next=True), NOON + 4 * HOUR + 30 * MINUTE)
+    assert there.skip_next
+    assert windows(made, there, NOON + 6 * HOUR)[-1][2] == "skipped by hand"
+
+
 def test_polling_at_another_pace_loses_no_event():
     made, slower = campaign(polls()), campaign(polls(every=30 * MINUTE))
     there = after(made, known(made), NOON + 5 * MINUTE)
@@ -507,7 +593,7 @@ def test_a_fresh_ledger_fires_nothing_that_may_have_fired_before(trigger, status
     made = campaign(trigger, status=status)
     adopted = adopt(made, Mode.live, NOON, fresh=True, vanished={})
     assert adopted.fired is fired
-    assert adopted.cursor == NOON
+    assert adopted.cursor == (trigger.at if getattr(trigger, "local_time", False) else NOON)
     assert adopted.version == 0
     assert not fires(made, adopted, NOON)
 
@@ -740,14 +826,14 @@ def test_however_often_one_looks_every_fire_time_has_its_row(trigger, looks):
     from connect.schedule.due import fire_times
 
     made, instant = campaign(trigger), NOON
-    row = adopt(made, Mode.live, NOON, fresh=False, vanished={})
+    row = began = adopt(made, Mode.live, NOON, fresh=False, vanished={})
     rows: list[datetime] = []
     for passed in looks:
         instant += passed
         if decision := decide(made, row, instant):
             assert sum(fire.state is RunState.skipped for fire in decision.fires) <= 500
             row, rows = decision.schedule_after, [*rows, *(fire.fire_time for fire in decision.fires)]
-    every = fire_times(trigger, NOON, row.cursor)
+    every = fire_times(trigger, began.cursor, row.cursor)
     summed_up = len(every) > len(rows)
     assert rows == every or (summed_up and set(rows) < set(every))
     assert row.cursor >= max(fire_times(trigger, NOON, instant), default=NOON)
