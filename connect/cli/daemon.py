@@ -28,7 +28,7 @@ Once = Annotated[
 
 
 def daemon(
-    runs: Runs = 4,
+    runs: Runs = 8,
     workers: Workers = None,
     log_format: Format = None,
     once: Once = False,

@@ -124,6 +124,6 @@ def _fire(project: Project, ledger: Ledger, name: str, now: datetime, again: boo
         assert campaign is not None
         _must_be_free(project, ledger, campaign)  # asked again: somebody may have launched it while this one waited
         decision = claims.launch(schedule, campaign, now, ran=_has_run(project, ledger, campaign), again=again)
-        return decision.schedule_after, [make_run(project, campaign, fire) for fire in decision.fires]
+        return decision.schedule_after, [make_run(project, campaign, fire, manual=True) for fire in decision.fires]
 
     return steer(project, ledger, name, now, change)

@@ -24,7 +24,7 @@ from connect.project.campaigns import Loaded, load_campaigns
 from connect.project.load import FILE
 from connect.schedule.daemon import Daemon, Tools
 from connect.schedule.house import House
-from connect.schedule.log import Form, Log
+from connect.schedule.log import Form, Log, libraries_told
 from connect.schedule.notify import Notifier
 from connect.schedule.watching import Watch
 from connect.vocabulary import Outcome, RunState
@@ -67,7 +67,7 @@ def serve(duty: Duty, clock: Clock = SystemClock()) -> int:
     watch = Watch(_root(duty.folder))
     house = House(duty.load)
     log = Log(sys.stderr, duty.form, house.project.redactor, clock)
-    with ledger_of(house.project, clock) as ledger, loops.long_running():
+    with ledger_of(house.project, clock) as ledger, loops.long_running(), libraries_told(log):
         if duty.form == "text":
             _show(house, ledger, typed(duty.target, duty.mode))
         with asyncio.Runner(loop_factory=loops.event_loop) as runner:

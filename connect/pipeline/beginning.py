@@ -24,7 +24,9 @@ from connect.pipeline.places import places_of
 from connect.pipeline.plan import SALT, SECRET, Plan, open_seals, safe_recipients
 from connect.pipeline.rates import limits_of
 from connect.pipeline.waves import Timing
+from connect.project.campaign import Campaign
 from connect.project.project import Project
+from connect.project.trigger import Immediate, Recurring, Scheduled
 from connect.vocabulary import RunState
 
 
@@ -55,7 +57,14 @@ def new_run(
         reason=reason,
         since=moment.since,
         until=moment.until,
+        beside=_lasts(bundle.campaign),
     )
+
+
+def _lasts(campaign: Campaign) -> bool:
+    """Whether a run may take more than a day, until its time has come everywhere: the next one does not wait for it."""
+    trigger = campaign.trigger
+    return isinstance(trigger, Scheduled | Recurring) and trigger.local_time
 
 
 def begin(plan: Plan, ledger: Ledger, clock: Clock, random: RandomBytes, accounts: Accounts) -> Job:
@@ -86,7 +95,10 @@ def begin(plan: Plan, ledger: Ledger, clock: Clock, random: RandomBytes, account
 def _begun(plan: Plan, timing: Timing, ledger: Ledger, clock: Clock, random: RandomBytes) -> RunRecord:
     slices, tallies = _slices(plan, timing, clock.now()), tuple(_without_key(plan))
     if plan.queued is not None:
-        return ledger.start_run(plan.queued.id, audience_rows=plan.rows, tallies=tallies, slices=slices)
+        once = isinstance(plan.campaign.trigger, Immediate | Scheduled) and not plan.queued.manual
+        return ledger.start_run(
+            plan.queued.id, audience_rows=plan.rows, tallies=tallies, slices=slices, not_if_live=once
+        )
     made = new_run(plan.project, plan.bundle, plan.moment, clock, random, state=RunState.running, manual=plan.manual)
     return ledger.create_run(replace(made, audience_rows=plan.rows, tallies=tallies, slices=slices), again=plan.again)
 

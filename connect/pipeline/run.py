@@ -22,7 +22,7 @@ from datetime import datetime, timedelta
 from connect.errors import ConnectError, Disposition, OutsideError, RunTrouble
 from connect.ledger.owner import Owner
 from connect.ledger.records import Slice
-from connect.ledger.refusals import LeaseLost, SlicesClosed
+from connect.ledger.refusals import LeaseLost, RunEnded, RunPaused, SliceHeld, SlicesClosed
 from connect.pipeline.breaker import crash_trouble
 from connect.pipeline.dispatch import Closed
 from connect.pipeline.job import Job, Progress, Stopped, Tools
@@ -30,8 +30,8 @@ from connect.pipeline.lease import Lease
 from connect.pipeline.part import Part, committing
 from connect.vocabulary import RunState
 
-_LOOK_EVERY = 2.0
-"""Seconds after which a run that waits for its time looks whether somebody paused or ended it."""
+_LOOK_EVERY = timedelta(seconds=2)
+"""After so long, a run that waits looks whether somebody paused or ended it."""
 
 
 async def execute(job: Job, tools: Tools) -> RunState:
@@ -51,6 +51,14 @@ async def execute(job: Job, tools: Tools) -> RunState:
             if not tools.waits:
                 return RunState.running
             await _until(closed.opens_at, words, job, tools)
+        except SliceHeld:
+            if first or not tools.waits:
+                raise
+            await _until(tools.clock.now() + _LOOK_EVERY, _SHARED, job, tools)  # others help with its parts
+        except RunEnded:
+            if first:
+                raise
+            return await asyncio.to_thread(_state, job, tools)
         first = False
 
 
@@ -88,10 +96,13 @@ def _go_on(job: Job, tools: Tools, takes_up: bool) -> None:
     trouble = crash_trouble(now) if now and takes_up and before.state is RunState.running else None
     if trouble is not None:
         raise trouble
-    if now and now.state is RunState.paused and not takes_up:
-        raise Stopped()  # by hand, between two slices
     if now and (takes_up or now.reason):
-        ledger.set_state(before.id, RunState.running, "")
+        # Unless it was known to be paused: then somebody has just paused it, by hand.
+        known = takes_up and before.state is RunState.paused
+        try:
+            ledger.set_state(before.id, RunState.running, "", unless=None if known else RunState.paused)
+        except RunPaused:
+            raise Stopped() from None
 
 
 # Time
@@ -104,7 +115,10 @@ def _is_over(claimed: Slice, now: datetime) -> bool:
 
 def _park(job: Job, tools: Tools, claimed: Slice) -> dict[datetime, str]:
     """Its window has closed: it goes on when it opens again. Returns when that is, and why."""
-    window = job.timing.reopens(claimed.wave, tools.clock.now(), job.places())
+    places = None  # without them it opens for everywhere on earth, which may be an hour later
+    with suppress(ConnectError):
+        places = job.places()
+    window = job.timing.reopens(claimed.wave, tools.clock.now(), places)
     reason = f"waiting: quiet hours until {window.opens:%Y-%m-%d %H:%M} UTC"
     with suppress(LeaseLost):  # then the slice is its successor's
         tools.ledger.park(claimed, opens_at=window.opens, closes_at=window.closes, reason=reason)
@@ -120,7 +134,7 @@ async def _until(instant: datetime, words: str, job: Job, tools: Tools) -> None:
     try:
         while (left := (instant - tools.clock.now()).total_seconds()) > 0:
             tools.watch(Progress(waiting=words))
-            await _sleep(min(left, _LOOK_EVERY), tools)
+            await _sleep(min(left, _LOOK_EVERY.total_seconds()), tools)
             now = await asyncio.to_thread(tools.ledger.run, job.record.id)
             if tools.stop.is_set() or now is None or now.state is not RunState.running:
                 raise Stopped()
@@ -146,10 +160,20 @@ def _stay_stopped(job: Job, tools: Tools) -> None:
         tools.ledger.set_state(job.record.id, RunState.stopped, _ON_REQUEST)
 
 
+def _state(job: Job, tools: Tools) -> RunState:
+    """How the run stands, of which others did the rest."""
+    now = tools.ledger.run(job.record.id)
+    assert now is not None
+    return now.state
+
+
 # Leaving
 
 _ON_REQUEST = "stopped on request"
 _HANDED_OVER = "waiting: whoever worked on it was stopped"
+_SHARED = "waiting: another process works on the rest of it"
+_NOT_BY_ITSELF = ("worker-died", "worker-failed")
+"""Each time leaves deliveries in doubt."""
 
 
 def _give_up(tools: Tools, claimed: Slice, problem: BaseException) -> None:
@@ -172,6 +196,10 @@ def _leave(tools: Tools, claimed: Slice, problem: BaseException) -> None:
         ledger.release(claimed)
         ledger.note(claimed.run_id, _HANDED_OVER)
         return
+    if tools.hands_over and _may_pass(problem):
+        ledger.release(claimed)
+        ledger.note(claimed.run_id, f"waiting: {_reason(problem)}")
+        return
     state = RunState.stopped if stopped else RunState.paused
     with suppress(LeaseLost):  # then the run is its successor's
         ledger.set_state(claimed.run_id, state, _reason(problem), slice=claimed)
@@ -179,6 +207,11 @@ def _leave(tools: Tools, claimed: Slice, problem: BaseException) -> None:
 
 def _is_stop(problem: BaseException) -> bool:
     return isinstance(problem, Stopped | asyncio.CancelledError | KeyboardInterrupt)
+
+
+def _may_pass(problem: BaseException) -> bool:
+    """Something outside is in the way, and nothing was lost by it: it is tried again."""
+    return isinstance(problem, OutsideError) and problem.problems[0].code not in _NOT_BY_ITSELF
 
 
 def _reason(problem: BaseException) -> str:

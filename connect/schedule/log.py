@@ -6,8 +6,9 @@ and secrets of the project are hidden wherever they turn up.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping
-from contextlib import suppress
+import logging
+from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Literal, TextIO
@@ -59,6 +60,31 @@ class Log:
 
     def _redacted(self, _: object, __: str, line: _Line) -> _Line:
         return {key: self.redactor.text(value) if isinstance(value, str) else value for key, value in line.items()}
+
+
+class _Lines(logging.Handler):
+    """What libraries log becomes lines like the others: who said it, and an exception's type. Their texts may quote."""
+
+    def __init__(self, log: Log) -> None:
+        super().__init__(logging.WARNING)
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        kind = record.exc_info[0] if record.exc_info else None
+        said = f"{record.name}: {kind.__name__}" if kind else record.name
+        self._log.warning("library-warning", reason=said)
+
+
+@contextmanager
+def libraries_told(log: Log) -> Iterator[None]:
+    """Meanwhile nothing that a library logs goes anywhere else."""
+    root, lines = logging.getLogger(), _Lines(log)
+    before = root.handlers[:]
+    root.handlers[:] = [lines]
+    try:
+        yield
+    finally:
+        root.handlers[:] = before
 
 
 def said_by(problem: BaseException) -> dict[str, Value]:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from connect.clock import Clock
-from connect.errors import ConnectError, Problem
+from connect.errors import ConnectError
 from connect.ledger.records import RunRecord
 from connect.ledger.refusals import LeaseLost, RunEnded, RunExists, SliceHeld, SlicesClosed
 from connect.ledger.store import Ledger
@@ -20,16 +20,12 @@ Work = Callable[[RunRecord, asyncio.Event], Awaitable[object]]
 
 
 class NotHere(ConnectError):
-    """Others have a file of its campaign that is live, and this daemon has not: missing, broken, or another version."""
-
-    def __init__(self, campaign: str) -> None:
-        said = f"{campaign} is live, and its file here is missing, broken or of another version"
-        super().__init__(Problem("campaign-elsewhere", said, "the run waits for a daemon that has the file"))
+    """This daemon lacks what the run needs, such as a file of its campaign that is live; others may have it."""
 
 
 _SHORTLY, _LONGEST = 5.0, 300.0
 """Seconds until a run that made trouble is tried again: twice as long each time."""
-_ELSEWHERE = (SliceHeld, SlicesClosed, RunExists, RunEnded, LeaseLost, NotHere)
+_ELSEWHERE = (SliceHeld, SlicesClosed, RunExists, RunEnded, LeaseLost)
 """Others were faster, or have to be waited for: nothing is wrong."""
 
 
@@ -74,12 +70,17 @@ class Turns:
         return self._later.get(record.id, (0.0, 0.0))[0] <= self._clock.monotonic()
 
     async def _take(self, record: RunRecord, stop: asyncio.Event) -> None:
-        self._log.info("run-taken-up", campaign=record.campaign, run=record.id, fire_time=record.fire_time)
+        if record.id not in self._later:
+            self._log.info("run-taken-up", campaign=record.campaign, run=record.id, fire_time=record.fire_time)
         try:
             await self._work(record, stop)
+        except NotHere as problem:
+            if record.id not in self._later:  # said once: it may be so for days
+                self._left(record, problem)
+            self._delay_more(record)
         except _ELSEWHERE as held:
+            self._left(record, held)
             self._delay(record, _SHORTLY)
-            self._log.info("run-left", campaign=record.campaign, run=record.id, reason=held.problems[0].message)
         except ConnectError as problem:
             await self._troubled(record, problem)
         except Exception as problem:  # noqa: BLE001 - one run's bug must not end the others
@@ -92,12 +93,25 @@ class Turns:
             self.has_room.set()
 
     async def _troubled(self, record: RunRecord, problem: Exception) -> None:
-        _, before = self._later.get(record.id, (0.0, 0.0))
-        self._delay(record, min(max(_SHORTLY, before * 2), _LONGEST))
+        self._delay_more(record)
         if isinstance(problem, ConnectError) and not problem.problems:  # it was asked to stop
             await self._tell(record)
         else:
             self._log.trouble("run-trouble", problem, campaign=record.campaign, run=record.id)
+            await self._note(record, problem)
+
+    async def _note(self, record: RunRecord, problem: Exception) -> None:
+        """What is in its way, for those who look at the run; of a run that was paused, the ledger says it already."""
+        if isinstance(problem, ConnectError):
+            with suppress(ConnectError):
+                await asyncio.to_thread(self._ledger.note, record.id, f"waiting: {problem.problems[0].message}")
+
+    def _left(self, record: RunRecord, held: ConnectError) -> None:
+        self._log.info("run-left", campaign=record.campaign, run=record.id, reason=held.problems[0].message)
+
+    def _delay_more(self, record: RunRecord) -> None:
+        _, before = self._later.get(record.id, (0.0, 0.0))
+        self._delay(record, min(max(_SHORTLY, before * 2), _LONGEST))
 
     def _delay(self, record: RunRecord, seconds: float) -> None:
         self._later[record.id] = (self._clock.monotonic() + seconds, seconds)

@@ -9,7 +9,7 @@ from datetime import timedelta
 from random import Random, SystemRandom
 
 from connect.clock import Clock, SystemClock
-from connect.errors import UserError
+from connect.errors import Problem, UserError
 from connect.executors import local
 from connect.identity import RandomBytes, system_random
 from connect.ledger.records import NewRun, RunRecord
@@ -27,6 +27,8 @@ from connect.project.campaign import Campaign
 from connect.project.campaigns import Loaded
 from connect.project.files import templates
 from connect.project.project import Project
+from connect.project.trigger import Api, Immediate
+from connect.project.types import written_duration
 from connect.schedule.claims import Fire
 from connect.schedule.turns import NotHere
 from connect.vocabulary import CampaignStatus, RunState
@@ -42,16 +44,25 @@ class Doors:
 
 
 def make_run(
-    project: Project, campaign: Campaign, fire: Fire, clock: Clock = SystemClock(), random: RandomBytes = system_random
+    project: Project,
+    campaign: Campaign,
+    fire: Fire,
+    clock: Clock = SystemClock(),
+    random: RandomBytes = system_random,
+    *,
+    manual: bool = False,
 ) -> NewRun:
-    """The run of a fire time, with the campaign and its templates as they are now. Raises UserError."""
+    """The run of a fire time, with the campaign and its templates as they are now. Raises UserError.
+
+    manual: somebody has asked for it, whatever has run before.
+    """
     bundle = Bundle(campaign=campaign, templates={})
     if fire.state is not RunState.skipped:  # of which nothing is ever sent
         texts = templates(project.root)
         page = project.unsubscribe.url if project.unsubscribe else None
         bundle = Bundle.of(campaign, Library(texts), texts, page)
     moment = Moment(fire.fire_time, fire.since, fire.until)
-    return new_run(project, bundle, moment, clock, random, state=fire.state, reason=fire.reason)
+    return new_run(project, bundle, moment, clock, random, state=fire.state, reason=fire.reason, manual=manual)
 
 
 @dataclass(frozen=True)
@@ -74,6 +85,8 @@ class Works:
         Raises what keeps it from starting, and what paused it; NotHere. A queued run that may not start ends as
         `failed`.
         """
+        if record.state is RunState.queued and await asyncio.to_thread(self._has_waited_too_long, record):
+            return RunState.skipped
         doubtful = record.state is RunState.queued and not _is_live(loaded)
         if doubtful and not await asyncio.to_thread(self._is_wanted, record, renamed=_is_gone(loaded)):
             return RunState.skipped
@@ -107,13 +120,28 @@ class Works:
         schedules = self.ledger.schedules(record.mode)
         own = schedules.get(record.campaign)
         if own is not None and own.live_since is not None:
-            raise NotHere(record.campaign)
+            said = f"{record.campaign} is live, and its file here is missing, broken or of another version"
+            raise NotHere(Problem("campaign-elsewhere", said, "the run waits for a daemon that has the file"))
         if renamed and own is not None:
             others = (other for other in schedules.values() if other.live_since is not None)
             if any(other.content == own.content for other in others):
                 return True  # the new name fires from where the old one ended, and this is from before
-        self.ledger.finish(record.id, RunState.skipped, "the campaign is not live any more")
+        self._skip(record, "the campaign is not live any more")
         return False
+
+    def _has_waited_too_long(self, record: RunRecord) -> bool:
+        """Whether its fire time has been missed while it waited for its turn; then it is skipped now."""
+        trigger = Bundle.model_validate_json(record.campaign_json).campaign.trigger
+        if record.manual or isinstance(trigger, Immediate | Api):
+            return False
+        now = self.ledger.now()
+        if now - record.fire_time > trigger.grace:
+            self._skip(record, f"missed: it waited for longer than {written_duration(trigger.grace)}")
+            return True
+        return False
+
+    def _skip(self, record: RunRecord, reason: str) -> None:
+        self.ledger.finish(record.id, RunState.skipped, reason, only_from=RunState.queued)
 
     def _job(self, record: RunRecord, project: Project, loaded: Loaded) -> tuple[Warehouse, Accounts, Job]:
         stored = Bundle.restore(record.campaign_json, loaded.campaign).campaign
@@ -138,9 +166,16 @@ class Works:
             return begin(plan, ledger, clock, self.seeds, accounts)
         except (RunExists, RunEnded):  # others were faster, with this run or with another one of its campaign
             raise
-        except UserError as problem:
-            ledger.finish(record.id, RunState.failed, problem.problems[0].message)
+        except UserError as error:
+            first = error.problems[0]
+            if first.code in _OF_THIS_MACHINE:
+                raise NotHere(first) from None
+            ledger.finish(record.id, RunState.failed, first.message, only_from=RunState.queued)
             raise
+
+
+_OF_THIS_MACHINE = frozenset({"run-sealed", "missing-extra"})
+"""What keeps this daemon from a run, and others perhaps not."""
 
 
 def _is_gone(loaded: Loaded | None) -> bool:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
 from connect.errors import ConnectError, Location, Problem, UserError
 from connect.redact import Redactor
-from connect.schedule.log import Log
+from connect.schedule.log import Log, libraries_told
 from connect.testing import FakeClock
 
 AT = datetime(2026, 11, 20, 12, 0, 3, 250_000, tzinfo=UTC)
@@ -96,3 +97,14 @@ def test_secrets_of_a_project_that_was_read_again_are_hidden_too(log, stream):
     lines.redactor = Redactor(["another-secret"])
     lines.info("x", reason="another-secret")
     assert "another" not in stream.getvalue()
+
+
+def test_what_a_library_logs_is_a_line_without_its_words(log, stream, capsys):
+    with libraries_told(log("json")):
+        try:
+            raise ValueError("ada@example.com is not a number")
+        except ValueError:
+            logging.getLogger("sqlalchemy.pool").exception("could not reset %s", "ada@example.com")
+    line = json.loads(stream.getvalue())
+    assert (line["action"], line["reason"]) == ("library-warning", "sqlalchemy.pool: ValueError")
+    assert "ada" not in stream.getvalue() + capsys.readouterr().err
