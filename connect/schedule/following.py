@@ -55,6 +55,8 @@ class Following:
         self._now = clock.now()
         self._said: dict[str, str] = {}
         """The last trouble of each campaign, so that it is said once."""
+        self._early = {*house.unread}
+        """Files that were there before this daemon, and give a campaign only later: it may be from long ago."""
         self._start()
 
     def _start(self) -> None:
@@ -68,7 +70,11 @@ class Following:
 
     def hear(self, changes: Changes, *, everything: bool = False) -> None:
         """The files are others than before; `everything`: look at all campaigns as if this daemon had just begun."""
-        if everything or self._house.project.mode is not self.mode:
+        self._early &= self._house.files
+        if self._house.project.mode is not self.mode:
+            self._early |= self._house.unread
+            everything = True
+        if everything:
             self._start()
             return
         self._gone |= {*changes.gone}
@@ -110,8 +116,22 @@ class Following:
                 del self._looks[name]
                 self._news.discard(name)
         self._count()
-        if claims.is_fresh(schedules) and self._house.is_whole and not self._news:
-            self._ledger.put_schedule(claims.settled(self.mode, self._now))
+        if claims.is_fresh(schedules):
+            self._settle()
+
+    def _settle(self) -> None:
+        """Everything that can be followed was adopted: what comes now is new.
+
+        What one broken file holds back must not make old campaigns of all that come until it is mended.
+        """
+        in_trouble = (self._house.loaded(name) for name in self._news)
+        self._early |= {loaded.file for loaded in in_trouble if loaded}
+        self._ledger.put_schedule(claims.settled(self.mode, self._now))
+
+    def _was_before(self, campaign: Campaign, schedules: Mapping[str, Schedule]) -> bool:
+        """Whether a campaign that the ledger does not know may have been live before anybody followed it."""
+        loaded = self._house.loaded(campaign.name)
+        return claims.is_fresh(schedules) or (loaded is not None and loaded.file in self._early)
 
     def _has_come(self, look: _Look) -> bool:
         return look.wall <= self._clock.now().timestamp() or look.monotonic <= self._clock.monotonic()
@@ -184,7 +204,7 @@ class Following:
 
     def _adopt(self, campaign: Campaign, schedules: Mapping[str, Schedule]) -> Schedule | None:
         """One that the ledger has no schedule of. Its old name, if it had one, fires no more from that instant on."""
-        vanished, fresh = self._vanished(schedules), claims.is_fresh(schedules)
+        vanished, fresh = self._vanished(schedules), self._was_before(campaign, schedules)
         adopted = claims.adopt(campaign, self.mode, self._now, fresh=fresh, vanished=vanished)
         before = claims.predecessor(campaign, self.mode, vanished)
         written = self._put(campaign, adopted, claims.retire(before) if before else None)

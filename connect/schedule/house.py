@@ -78,9 +78,19 @@ class House:
         return tuple(problem for found in self._state.broken.values() for problem in found)
 
     @property
+    def files(self) -> frozenset[str]:
+        """Every campaign file that is there, be it broken."""
+        return frozenset({*self._state.by_file, *self._state.broken} - {""})
+
+    @property
+    def unread(self) -> frozenset[str]:
+        """Files that have never given a campaign, because they have always been broken."""
+        return self.files - self._state.by_file.keys()
+
+    @property
     def is_whole(self) -> bool:
         """Whether every file gave a campaign at some time: else one of unknown name may be missing."""
-        return self._state.broken.keys() <= self._state.by_file.keys() | {""}
+        return not self.unread
 
     def reload(self) -> Changes:
         """Read everything again, in this thread. Never raises for what is wrong in a file."""

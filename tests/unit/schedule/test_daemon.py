@@ -326,6 +326,59 @@ async def test_a_new_campaign_that_fires_once_fires_when_its_file_comes(desk):
     assert len(desk.runs()) == 1
 
 
+async def test_a_broken_file_does_not_make_old_ones_of_the_campaigns_that_come(desk):
+    desk.club.write("campaigns/broken.yml", "trigger: [")
+    daemon = desk.daemon(pace=Pace())
+    await desk.let(daemon, timedelta(seconds=30))
+    desk.club.campaign("now", "{type: immediate}")
+    await desk.let(daemon, timedelta(seconds=30))
+    assert [name for name, _ in desk.worked] == ["now"]
+
+
+async def test_a_campaign_in_trouble_does_not_make_old_ones_of_those_that_come(desk, monkeypatch):
+    desk.club.campaign("trouble", "{type: immediate}")
+    put, in_trouble = desk.ledger.put_schedule, True
+
+    def failing(schedule, *arguments, **named):
+        if schedule.campaign == "trouble" and in_trouble:
+            raise ZeroDivisionError
+        return put(schedule, *arguments, **named)
+
+    monkeypatch.setattr(desk.ledger, "put_schedule", failing)
+    daemon = desk.daemon(pace=Pace())
+    await desk.let(daemon, timedelta(seconds=30))
+    desk.club.campaign("now", "{type: immediate}")
+    await desk.let(daemon, timedelta(seconds=30))
+    in_trouble = False
+    await desk.let(daemon, timedelta(seconds=30))
+    assert [name for name, _ in desk.worked] == ["now"]
+    assert desk.ledger.schedules(Mode.live)["trouble"].fired
+
+
+async def test_a_file_that_was_broken_when_the_daemon_began_is_not_new_when_it_is_mended(desk):
+    desk.club.write("campaigns/early.yml", "trigger: [")
+    daemon = desk.daemon(pace=Pace())
+    await desk.let(daemon, timedelta(seconds=30))
+    desk.club.write("campaigns/late.yml", "trigger: [")
+    await desk.let(daemon, timedelta(seconds=30))
+    for name in ("early", "late"):
+        desk.club.campaign(name, "{type: immediate}")
+    await desk.let(daemon, timedelta(seconds=30))
+    assert [name for name, _ in desk.worked] == ["late"]
+    assert desk.ledger.schedules(Mode.live)["early"].fired
+
+
+async def test_a_file_that_was_broken_and_gone_is_new_when_it_comes_again(desk):
+    desk.club.write("campaigns/now.yml", "trigger: [")
+    daemon = desk.daemon(pace=Pace())
+    await desk.let(daemon, timedelta(seconds=30))
+    desk.club.remove("now")
+    await desk.let(daemon, timedelta(seconds=30))
+    desk.club.campaign("now", "{type: immediate}")
+    await desk.let(daemon, timedelta(seconds=30))
+    assert [name for name, _ in desk.worked] == ["now"]
+
+
 async def test_a_file_that_is_renamed_fires_nothing_again(desk):
     daemon = desk.daemon(pace=Pace())
     await desk.let(daemon)

@@ -73,12 +73,18 @@ def test_a_file_that_was_never_good_gives_no_campaign(club):
     assert sorted(house.campaigns) == ["good"]
     assert house.loaded("bad") is None
     assert not house.is_whole
+    assert house.unread == {"campaigns/bad.yml"}
+    assert house.files == {"campaigns/bad.yml", "campaigns/good.yml"}
     assert house.problems
 
     club.campaign("bad")
     changes = house.reload()
     assert (changes.campaigns, changes.mended) == (("bad",), ("campaigns/bad.yml",))
     assert house.is_whole
+
+    club.write("campaigns/bad.yml", "trigger: {type: sometimes}")
+    house.reload()
+    assert house.unread == frozenset()
 
 
 @pytest.mark.parametrize("broken", ["name: [", "name: club\nmodes: live\n", ""])
