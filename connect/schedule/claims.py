@@ -205,9 +205,10 @@ def _due(campaign: Campaign, schedule: Schedule, now: datetime, *, ran: str, bus
                 return replace(schedule, fired=True), ()
             return _once(trigger, schedule, now, schedule.live_since, busy)
         case Scheduled() as trigger if not schedule.fired and due.begins_at(trigger, trigger.at) <= now:
-            if trigger.at > schedule.cursor:
+            if trigger.at > schedule.cursor and not ran:
                 return _once(trigger, schedule, now, trigger.at, busy)
-            return replace(schedule, fired=True), (Fire(trigger.at, RunState.skipped, _too_late(campaign, now, moved)),)
+            why = f"it has run by hand: run {ran}" if ran else _too_late(campaign, now, moved)
+            return replace(schedule, fired=True), (Fire(trigger.at, RunState.skipped, why),)
         case Recurring() as trigger:
             return decided(schedule, trigger, _begun(trigger, schedule.cursor, now), now, busy)
         case Event() as trigger:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from connect.ledger.records import RunRecord, Schedule
 from connect.ledger.store import Ledger
 from connect.project.campaign import Campaign
@@ -11,9 +13,15 @@ from connect.vocabulary import Mode, Overlap
 
 def ran(ledger: Ledger, campaign: Campaign, schedule: Schedule) -> str:
     """The run by which a campaign that fires once has run already; blank where there is none."""
-    if not isinstance(campaign.trigger, Immediate) or schedule.fired:
+    if schedule.fired:
         return ""
-    run = _last(ledger, schedule.mode, campaign.name)
+    match campaign.trigger:
+        case Immediate():
+            run = _last(ledger, schedule.mode, campaign.name)
+        case Scheduled() as trigger:
+            run = _by_hand(ledger, schedule.mode, campaign.name, trigger)
+        case _:
+            return ""
     return run.id if run else ""
 
 
@@ -28,3 +36,16 @@ def busy(ledger: Ledger, campaign: Campaign, schedule: Schedule) -> bool:
 
 def _last(ledger: Ledger, mode: Mode, name: str) -> RunRecord | None:
     return ledger.has_run_live(name) if mode is Mode.live else ledger.last_completed(mode, name)
+
+
+def _by_hand(ledger: Ledger, mode: Mode, name: str, trigger: Scheduled) -> RunRecord | None:
+    """A run that sent early, by hand, what was to be sent at this time.
+
+    Not one from when the campaign had another time, or another kind of trigger.
+    """
+    run = ledger.has_run_live(name) if mode is Mode.live else None
+    if run is None or not run.manual:
+        return None
+    stored = json.loads(run.campaign_json).get("campaign", {}).get("trigger", {})
+    now = trigger.model_dump(mode="json")
+    return run if all(stored.get(key) == now[key] for key in ("type", "at")) else None

@@ -394,6 +394,13 @@ def test_an_immediate_campaign_that_somebody_has_run_by_hand_does_not_fire():
     assert decision.schedule_after.fired
 
 
+def test_a_scheduled_campaign_that_somebody_has_run_by_hand_does_not_fire_again_at_its_time():
+    made = campaign(at(NOON + HOUR))
+    assert decide(made, known(made), NOON, ran="0run") is None
+    assert fires(made, known(made), NOON + HOUR, ran="0run") == [(NOON + HOUR, "it has run by hand: run 0run")]
+    assert after(made, known(made), NOON + HOUR, ran="0run").fired
+
+
 def test_a_trigger_that_is_edited_into_immediate_does_not_fire():
     before, made = campaign(daily()), campaign(now())
     assert fires(made, known(before), NOON + MINUTE) == []

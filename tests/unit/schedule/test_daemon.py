@@ -20,6 +20,7 @@ from connect.ledger.owner import Owner
 from connect.ledger.records import NewRun, RunRecord
 from connect.ledger.refusals import RunExists
 from connect.ledger.store import Ledger
+from connect.pipeline.bundle import Bundle
 from connect.redact import Redactor
 from connect.schedule import claims
 from connect.schedule.daemon import Daemon, Pace, Tools
@@ -555,6 +556,28 @@ async def test_one_that_was_run_by_hand_meanwhile_does_not_fire_when_it_becomes_
     await desk.let(daemon, timedelta(minutes=1))
     assert len(desk.runs()) == 1
     assert desk.ledger.schedules(Mode.live)["now"].fired
+
+
+@pytest.mark.parametrize(
+    ("trigger", "ran_as", "manual", "reason"),
+    [
+        ("{type: scheduled, at: 2026-06-01T13:00}", None, True, "it has run by hand: run 0byhand"),
+        ("{type: scheduled, at: 2026-06-01T13:00}", None, False, ""),
+        ("{type: scheduled, at: 2026-06-01T13:00}", "{type: scheduled, at: 2026-05-01T13:00}", True, ""),
+        ("{type: scheduled, at: 2026-06-01T13:00}", HOURLY, True, ""),
+        (HOURLY, None, True, ""),
+    ],
+    ids=["the same time", "not by hand", "another time", "another trigger", "recurring"],
+)
+async def test_what_was_run_by_hand_before_its_time_does_not_fire_at_it(desk, trigger, ran_as, manual, reason):
+    desk.club.campaign("once", ran_as or trigger)
+    house = desk.club.house()
+    by_hand = desk.make_run(house.project, house.campaigns["once"], claims.Fire(NOON, RunState.running))
+    stored = Bundle(campaign=house.campaigns["once"], templates={}).stored()
+    desk.ledger.create_run(replace(by_hand, id="0byhand", manual=manual, campaign_json=stored))
+    desk.club.campaign("once", trigger)
+    await desk.let(desk.daemon(), HOUR)
+    assert [why for _, fire_time, _, why in desk.runs() if fire_time == NOON + HOUR] == [reason]
 
 
 async def test_overlap_skip_looks_at_runs_that_have_not_ended(desk):
