@@ -106,6 +106,10 @@ def _resumed(project: Project, ledger: Ledger) -> Change:
     """What came due while it was paused is skipped first: perhaps no daemon was there to do so."""
 
     def change(campaign: Campaign | None, schedule: Schedule, now: datetime) -> tuple[Schedule, Sequence[NewRun]]:
+        from connect.schedule.claims import is_ahead, set_back
+
+        if campaign and is_ahead(schedule, now):
+            return replace(set_back(campaign, schedule, now), paused=False), ()
         if schedule.paused:
             schedule, runs = _decided(project, ledger, campaign, schedule, now)
             return replace(schedule, paused=False), runs

@@ -16,7 +16,7 @@ from connect.ledger.owner import Owner
 from connect.ledger.records import DaemonRecord, RunRecord, Schedule, Slice
 from connect.project.campaign import Campaign
 from connect.project.campaigns import Loaded, load_campaigns
-from connect.project.trigger import Event, Immediate, Scheduled
+from connect.project.trigger import Api, Event, Immediate, Scheduled
 from connect.reports.counts import run_as_json
 from connect.schedule import claims
 from connect.vocabulary import CampaignStatus, Mode
@@ -81,9 +81,16 @@ class CampaignStanding:
         return begins if begins and begins <= self.now else None
 
     @property
+    def ahead(self) -> bool:
+        """A clock that was far ahead has had it followed up to a time that is yet to come."""
+        waits = self.schedule is not None and not self.schedule.fired and is_live(self.campaign)
+        by_clock = not isinstance(self.campaign.trigger, Immediate | Api)
+        return bool(self.schedule and waits and by_clock and claims.is_ahead(self.schedule, self.now))
+
+    @property
     def held(self) -> bool:
-        """It is paused, in its file or by hand."""
-        return not is_live(self.campaign) or bool(self.schedule and self.schedule.paused)
+        """It is paused, in its file or by hand, or a clock was ahead."""
+        return not is_live(self.campaign) or bool(self.schedule and self.schedule.paused) or self.ahead
 
     def words(self, options: str = "") -> str:
         """What happens next. `options` stand behind the commands that are suggested, so that they mean this target."""
@@ -91,7 +98,14 @@ class CampaignStanding:
             return f"paused in {self.campaign.file}"
         if self.schedule and self.schedule.paused:
             return f"paused by hand: what comes due is skipped until `connect resume {self.name}{options}`"
-        return self._waiting(options) or self._fires()
+        return self._waiting(options) or self._was_ahead(options) or self._fires()
+
+    def _was_ahead(self, options: str) -> str:
+        if not self.ahead or self.schedule is None:
+            return ""
+        until = in_zone(self.schedule.cursor, self.campaign.trigger.timezone)
+        resuming = f"`connect resume {self.name}{options}`"
+        return f"the clock was ahead once: nothing fires until {until}; {resuming} lets it fire from now on"
 
     def _waiting(self, options: str) -> str:
         """Why one that fires once does not fire by itself, or has not yet."""
@@ -131,6 +145,7 @@ class CampaignStanding:
             "timezone": self.campaign.trigger.timezone,
             "rule": rule(self.campaign),
             "next": following.as_json() if following else None,
+            "ahead": self.ahead,
             "due": self.due.isoformat() if self.due else None,
             "paused": bool(schedule and schedule.paused),
             "skip_next": bool(schedule and schedule.skip_next),

@@ -32,11 +32,13 @@ __all__ = [
     "agrees",
     "content_of",
     "decide",
+    "is_ahead",
     "is_fresh",
     "launch",
     "next_begin",
     "predecessor",
     "retire",
+    "set_back",
     "settled",
     "spec_of",
 ]
@@ -139,6 +141,18 @@ def next_begin(campaign: Campaign, schedule: Schedule) -> datetime | None:
         case _:
             times = due.next_fire_times(trigger, schedule.cursor, 1)
             return due.begins_at(trigger, times[0]) if times else None
+
+
+def is_ahead(schedule: Schedule, now: datetime) -> bool:
+    """Whether it was followed by a clock that was far ahead: nothing fires until now is there, too."""
+    return schedule.cursor > now + _AHEAD
+
+
+def set_back(campaign: Campaign, schedule: Schedule, now: datetime) -> Schedule:
+    """One that is ahead, as it fires from now on. A fire time that has its run keeps it, and gets no other."""
+    live_since = min(schedule.live_since, now) if schedule.live_since else None
+    watermark = min(schedule.watermark, now) if schedule.watermark else None
+    return replace(schedule, cursor=_begins_anew(campaign, now), live_since=live_since, watermark=watermark)
 
 
 def launch(

@@ -208,6 +208,35 @@ def test_what_came_due_while_it_was_paused_stays_skipped_without_a_daemon(club):
     assert datetime.now(UTC) - schedule(club).cursor < timedelta(days=1)
 
 
+@pytest.mark.parametrize("trigger", [DAILY, "{type: event, every: 5m}", "{type: scheduled, at: 2060-01-02T09:00}"])
+def test_resumed_after_a_clock_that_was_ahead_it_fires_from_now_on(club, trigger):
+    club.campaign("daily", trigger)
+    club.connect("pause", "daily")
+    put(club, paused=False, cursor=datetime(2070, 1, 2, 9, tzinfo=UTC), watermark=datetime(2070, 1, 2, 9, tzinfo=UTC))
+    silent = standing(club)
+    assert silent["ahead"]
+    assert silent["words"].startswith("the clock was ahead once: nothing fires until Thu 2070-01-02")
+    assert silent["words"].endswith("; `connect resume daily` lets it fire from now on")
+    assert "the clock was ahead once" in club.connect("status").out
+
+    resumed = club.connect("resume", "daily")
+
+    assert resumed.code == 0
+    assert "the clock was ahead" not in resumed.out
+    assert not standing(club)["ahead"]
+    assert schedule(club).cursor <= datetime.now(UTC)
+    assert schedule(club).watermark <= datetime.now(UTC)
+    assert runs(club) == []
+
+
+def test_a_clock_that_was_ahead_matters_only_to_what_goes_by_a_clock(club):
+    club.campaign("daily", "{type: api}")
+    club.connect("pause", "daily")
+    put(club, paused=False, cursor=datetime(2070, 1, 2, 9, tzinfo=UTC))
+
+    assert not standing(club)["ahead"]
+
+
 def test_pausing_does_not_touch_a_run_that_goes_on(club):
     club.connect("pause", "daily")
     put(club, paused=False)

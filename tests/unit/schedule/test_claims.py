@@ -718,6 +718,38 @@ def test_launch_repeats_only_when_it_is_told_to():
     assert claims.launch(known(made, fired=True), made, NOON, ran=True, again=True).fires
 
 
+# After a clock that was ahead
+
+
+def test_a_campaign_that_a_clock_brought_far_ahead_is_known_by_its_cursor():
+    made, own = campaign(daily()), campaign(daily(local_time=True))
+    assert not claims.is_ahead(known(made), NOON)
+    assert not claims.is_ahead(after(own, known(own, NOON - DAY), NOON), NOON)
+    assert claims.is_ahead(after(made, known(made), NOON + 400 * DAY), NOON)
+
+
+def test_set_back_it_fires_from_now_on():
+    made = campaign(daily())
+    there = after(made, known(made), NOON + 400 * DAY)
+    assert fires(made, there, days(3)[0]) == []
+    back = claims.set_back(made, there, days(2)[0])
+    assert decide(made, back, days(2)[0]) is None
+    assert fires(made, back, days(3)[0]) == [(days(3)[0], "")]
+
+
+def test_set_back_it_does_not_begin_what_is_under_way_in_the_east():
+    made = campaign(daily(local_time=True))
+    nine, instant = begun_tomorrow()
+    assert claims.set_back(made, known(made, NOON + 400 * DAY), instant).cursor == nine
+
+
+def test_set_back_its_windows_go_on_from_now():
+    made = campaign(polls())
+    there = after(made, known(made), NOON + 400 * DAY)
+    back = claims.set_back(made, there, NOON)
+    assert windows(made, back, NOON + 5 * MINUTE) == [(0, 4, "")]
+
+
 # Whatever happens
 
 

@@ -580,6 +580,22 @@ async def test_what_was_run_by_hand_before_its_time_does_not_fire_at_it(desk, tr
     assert [why for _, fire_time, _, why in desk.runs() if fire_time == NOON + HOUR] == [reason]
 
 
+async def test_after_a_clock_that_was_ahead_no_fire_time_has_two_runs(desk):
+    desk.club.campaign("hourly", HOURLY)
+    daemon = desk.daemon()
+    await desk.let(daemon)
+    campaign, row = daemon.house.campaigns["hourly"], desk.ledger.schedules(Mode.live)["hourly"]
+    by_other_clock = claims.decide(campaign, row, NOON + 2 * DAY)
+    runs = [desk.make_run(daemon.house.project, campaign, fire) for fire in by_other_clock.fires]
+    assert desk.ledger.put_schedule(by_other_clock.schedule_after, runs)
+    before = desk.runs()
+    row = desk.ledger.schedules(Mode.live)["hourly"]
+    assert desk.ledger.put_schedule(claims.set_back(campaign, row, desk.clock.now()))
+    await desk.let(daemon, 2 * DAY + HOUR)
+    assert fire_times(desk.runs()) == [*fire_times(before), NOON + 2 * DAY + HOUR]
+    assert len(set(fire_times(desk.runs()))) == 49
+
+
 async def test_overlap_skip_looks_at_runs_that_have_not_ended(desk):
     desk.club.campaign("hourly", '{type: recurring, cron: "0 * * * *", overlap: skip}')
     begun, ends = asyncio.Event(), asyncio.Event()
