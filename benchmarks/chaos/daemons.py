@@ -43,7 +43,7 @@ class Siege:
     """Stopped well, by SIGTERM, in between."""
     outages: tuple[timedelta, ...] = (timedelta(minutes=8), timedelta(minutes=25))
     """For so long no daemon runs at all."""
-    speed: float = 60.0
+    speed: float = 20.0
     """Of the daemons' clocks. A machine that can do more runs in a minute bears more."""
     daemons: int = 4
     jump: tuple[timedelta, timedelta] | None = (timedelta(minutes=8), timedelta(minutes=30))
@@ -133,8 +133,8 @@ class Field:
         until = time.monotonic() + seconds
         self.until(lambda: time.monotonic() >= until, "time")
 
-    def until(self, happened: Callable[[], bool], what: str) -> None:
-        deadline = time.monotonic() + _PATIENCE
+    def until(self, happened: Callable[[], bool], what: str, patience: float = _PATIENCE) -> None:
+        deadline = time.monotonic() + patience
         while not happened():
             if time.monotonic() > deadline:
                 raise self.trouble(f"waited in vain for {what}")
@@ -353,7 +353,7 @@ def _work_off(field: Field, follow: Callable[[FastClock], None]) -> None:
     for post in field.posts:
         post.clock = replace(slow, skew=post.clock.skew)
         field.start(post)
-    field.until(lambda: _is_done(field, end), "the end of all runs")
+    field.until(lambda: _is_done(field, end), "the end of all runs", 3 * _PATIENCE)
     _stop_all(field)
 
 

@@ -231,6 +231,10 @@ def _wrongly_skipped(testimony: Evidence, followed: Followed, rows: Sequence[Ran
     reason, late = row.run.reason, row.decided - row.run.fire_time
     if reason.startswith(("missed: older than", "missed: events older than")):
         right = late > max(plan.grace, _MINUTE) - tolerance
+    elif reason.startswith("missed: it waited"):
+        ended = row.states[-1].at
+        ended += JUMP if ended < row.decided - JUMP / 2 else timedelta(0)
+        right = ended - row.run.fire_time > max(plan.grace, _MINUTE) - tolerance
     elif reason.startswith("missed: more than a minute late"):
         right = plan.missed == "skip" and late > _MINUTE - tolerance
     elif reason.startswith("missed: a later one"):
