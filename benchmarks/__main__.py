@@ -33,6 +33,7 @@ BENCHMARKS = {
     "first_message": "first_message:rows",
     "memory": "memory:rows",
     "workers": "workers:rows",
+    "daemon": "idle:rows",
     "throttled": "throttled:changing",
     "two_processes_one_rate": "throttled:two_processes",
 }
