@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -257,8 +257,7 @@ class Following:
         """What was written, in lines."""
         name = campaign.name
         if before.version:
-            for action, reason in _turns(before, after):
-                self._log.info(action, campaign=name, reason=reason)
+            self._say_turns(name, before, after)
         else:
             self._log.info("campaign-adopted", campaign=name, reason=_adopted_as(campaign, after, fires))
         skipped = [fire for fire in fires if fire.state is RunState.skipped]
@@ -271,14 +270,13 @@ class Following:
                 "fire-time-skipped", campaign=name, reason=last.reason, fire_time=last.fire_time, count=count
             )
 
-
-def _turns(before: Schedule, after: Schedule) -> Iterator[tuple[str, str]]:
-    if before.spec != after.spec:
-        yield "campaign-changed", "its trigger is another from now on"
-    if not before.live_since and after.live_since:
-        yield "campaign-live", ""
-    if before.live_since and not after.live_since:
-        yield "campaign-not-live", "it is not live in its file any more"
+    def _say_turns(self, name: str, before: Schedule, after: Schedule) -> None:
+        if before.spec != after.spec:
+            self._log.info("campaign-changed", campaign=name, reason="its trigger is another from now on")
+        if not before.live_since and after.live_since:
+            self._log.info("campaign-live", campaign=name)
+        if before.live_since and not after.live_since:
+            self._log.info("campaign-not-live", campaign=name, reason="it is not live in its file any more")
 
 
 def _adopted_as(campaign: Campaign, schedule: Schedule, fires: Sequence[Fire]) -> str:
