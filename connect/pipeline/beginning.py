@@ -95,7 +95,7 @@ def begin(plan: Plan, ledger: Ledger, clock: Clock, random: RandomBytes, account
 def _begun(plan: Plan, timing: Timing, ledger: Ledger, clock: Clock, random: RandomBytes) -> RunRecord:
     slices, tallies = _slices(plan, timing, clock.now()), tuple(_without_key(plan))
     if plan.queued is not None:
-        once = isinstance(plan.campaign.trigger, Immediate | Scheduled) and not plan.queued.manual
+        once = isinstance(plan.campaign.trigger, Immediate) and not plan.queued.manual
         return ledger.start_run(
             plan.queued.id, audience_rows=plan.rows, tallies=tallies, slices=slices, not_if_live=once
         )

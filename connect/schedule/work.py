@@ -164,7 +164,11 @@ class Works:
                 project, loaded, warehouse, ledger, clock, record, reaches_people=reaches_people(accounts)
             )
             return begin(plan, ledger, clock, self.seeds, accounts)
-        except (RunExists, RunEnded):  # others were faster, with this run or with another one of its campaign
+        except RunExists as other:  # others were faster, with this run or with another one of its campaign
+            if other.record.state.ended and other.record.id != record.id:
+                self._skip(record, f"it has run already: run {other.record.id}")
+            raise
+        except RunEnded:
             raise
         except UserError as error:
             first = error.problems[0]

@@ -14,6 +14,7 @@ from connect import wiring
 from connect.errors import OutsideError
 from connect.ledger.owner import Owner
 from connect.ledger.records import RunRecord
+from connect.ledger.refusals import RunExists
 from connect.project.campaigns import Loaded, load_campaign
 from connect.project.project import Project
 from connect.providers import memory
@@ -138,8 +139,9 @@ async def test_two_runs_of_what_fires_once_are_one(world: World) -> None:
     first = queue(world)
     second = queue(world, NOON + timedelta(seconds=1))
     assert await take_up(world, first) is RunState.completed
-    with pytest.raises(Exception, match="already has run"):
+    with pytest.raises(RunExists):
         await take_up(world, second)
+    assert state(world, second) == (RunState.skipped, f"it has run already: run {first.id}")
     assert len(world.came) == 2
 
 
