@@ -15,7 +15,7 @@ from connect.vocabulary import Outcome, RunState
 
 SEED = SystemRandom().randrange(10**6)
 """Another one each time; a failure prints it, and `python -m benchmarks.chaos --only daemons --seed` takes it."""
-SMALL = Siege("sqlite", kills=4, drained=1, outages=(timedelta(minutes=4),), daemons=2, jump=None, speed=30.0)
+SMALL = Siege("sqlite", kills=3, drained=1, outages=(timedelta(minutes=4),), daemons=2, jump=None, speed=40.0)
 
 
 @pytest.fixture(scope="module")
