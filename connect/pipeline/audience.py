@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import pyarrow
 
 _SPACE = 1 << 128
+_LAST = "f" * 32
 _FIRST_ROW_BYTES = 1024
 """What a row is taken to need until some were measured."""
 _ENOUGH = 1000
@@ -319,5 +320,7 @@ class _Ranges:
 
 
 def _number(position: str | None, nothing: int = 0) -> int:
-    """How many positions there are up to this one."""
-    return int(position, 16) + 1 if position else nothing
+    """How many positions there are up to this one. Behind the last one stands a cursor that has passed everybody."""
+    if not position:
+        return nothing
+    return int(position, 16) + 1 if position <= _LAST else _SPACE

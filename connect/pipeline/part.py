@@ -227,7 +227,9 @@ class _Share:
 
     def at(self, position: str | None) -> float:
         """0 to 1."""
-        part = (_digits(position) - self.low) / max(1, self.high - self.low) if position else 0.0
+        if position is None:
+            return self.ended / self.slices
+        part = 1.0 if position >= _END else (_digits(position) - self.low) / max(1, self.high - self.low)
         return (self.ended + min(1.0, part)) / self.slices
 
 

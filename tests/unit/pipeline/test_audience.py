@@ -121,6 +121,12 @@ def test_it_goes_on_from_any_position(shop: Shop) -> None:
         assert rest == (positions[place + 1 :], ids[place + 1 :])
 
 
+@pytest.mark.parametrize("upto", [None, "7" * 32])
+def test_behind_everybody_there_is_nobody(shop: Shop, upto: str | None) -> None:
+    """Where a cursor stands that has passed those, too, who have left the audience."""
+    assert joined(shop.sweep(after="g", upto=upto).batches()) == ([], [])
+
+
 def test_sizes(shop: Shop) -> None:
     shop.execute("insert into people values (null, 'x@x.example'), (7, 'again@x.example')")
     assert sizes(shop.warehouse, shop.wrapping(), T) == Sizes(rows=5002, keyed=5001, without_key=1)
