@@ -20,7 +20,7 @@ class Size:
     """Audiences whose peak memory is compared."""
     deliveries: int = 128_000
     """That a ledger alone is given."""
-    phase: float = 20.0
+    phase: float = 30.0
     """Seconds after which what a provider takes changes."""
     campaigns: int = 500
     """That a daemon follows."""
