@@ -12,6 +12,14 @@ class Channel(StrEnum):
     http = "http"
 
 
+class Platform(StrEnum):
+    """What a device runs."""
+
+    ios = "ios"
+    android = "android"
+    web = "web"
+
+
 class Mode(StrEnum):
     """How far a run goes. Ordered from safest to most dangerous."""
 
@@ -95,15 +103,21 @@ class Reason(StrEnum):
     # refused
     invalid_email = "invalid_email"
     invalid_phone = "invalid_phone"
+    invalid_device = "invalid_device"
+    invalid_url = "invalid_url"
+    no_provider = "no_provider"  # for the platform of this device
     missing_key = "missing_key"
     render_error = "render_error"
     null_value = "null_value"
     invalid_header = "invalid_header"
     too_many_recipients = "too_many_recipients"
     content_too_large = "content_too_large"
+    too_many_segments = "too_many_segments"
+    not_json = "not_json"
     # failed
     rejected_recipient = "rejected_recipient"
     rejected_content = "rejected_content"
+    unregistered = "unregistered"  # the device's token is dead
     retries_exhausted = "retries_exhausted"
     other = "other"
     # unknown

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
-from connect.vocabulary import Channel
+from connect.redact import Secret
+from connect.vocabulary import Channel, Platform
 
 if TYPE_CHECKING:
     from connect.liquid.wire import WireText
@@ -90,6 +93,16 @@ class Email:
     prepared: Prepared | None = field(default=None, init=False, compare=False, repr=False)
     """Makes `mime.encode` quick and changes nothing. A copy with other fields (`replace`) does not take it along."""
 
+    @property
+    def address(self) -> str:
+        """The first of those that it is sent to."""
+        return self.to[0].address
+
+    @property
+    def said(self) -> str:
+        """All that its reader sees."""
+        return f"{self.subject}\n{self.text}\n{self.html}"
+
     if not TYPE_CHECKING:  # which would take any name for an attribute
 
         def __getattr__(self, name: str) -> str:
@@ -109,9 +122,86 @@ class Sms:
     to: str
     body: str
     sender: str = ""
+    segments: int = 1
+    """Of how many parts it is sent, and paid for (`connect.channels.segments`)."""
+
+    @property
+    def address(self) -> str:
+        return self.to
+
+    @property
+    def said(self) -> str:
+        return self.body
 
 
-Message = Email | Sms
+@dataclass(frozen=True, slots=True)
+class Device:
+    """Where a push message goes: one app on one device."""
+
+    address: str
+    """A token, an installation id or an endpoint's ARN."""
+    platform: Platform | None = None
+    kind: str = ""
+    """`fcm_token`, `fcm_fid`, `apns` or `sns_arn`, where the audience says so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """A rendered push message. What is blank or None is left to the provider, or to the app."""
+
+    device: Device
+    title: str
+    body: str
+    data: tuple[tuple[str, str], ...] = ()
+    """For the app, not shown."""
+    image: str = ""
+    badge: int | None = None
+    sound: str = ""
+    url: str = ""
+    ttl: timedelta | None = None
+    """How long it is kept for a device that can not be reached."""
+    collapse_key: str = ""
+    """Of several messages with one key, a device shows the last."""
+    ios: Mapping[str, object] = field(default_factory=dict, hash=False)
+    """Merged into the APNs payload, as it is."""
+    android: Mapping[str, object] = field(default_factory=dict, hash=False)
+    """Merged into FCM's `android` block, as it is."""
+
+    @property
+    def address(self) -> str:
+        return self.device.address
+
+    @property
+    def said(self) -> str:
+        return "\n".join((self.title, self.body, self.url, self.image, *(value for _, value in self.data)))
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A rendered HTTP request to an endpoint of the user's."""
+
+    to: str
+    """The URL; blank for the account's own endpoint."""
+    body: bytes
+    method: str = "POST"
+    content_type: str = "application/json"
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    """Secrets among them are put in already."""
+    signing_secret: Secret | None = None
+    """Of this content; the account's where it is None."""
+    allow_private: bool | None = None
+    """Whether the endpoint may be in a private network; as the account says where it is None."""
+
+    @property
+    def address(self) -> str:
+        return self.to
+
+    @property
+    def said(self) -> str:
+        return self.body.decode(errors="replace")
+
+
+Message = Email | Sms | Push | Request
 
 
 @dataclass(slots=True, unsafe_hash=True)  # frozen in spirit, as above

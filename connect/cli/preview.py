@@ -115,7 +115,7 @@ def _print(found: list[Preview]) -> None:
 
 
 def _shown(one: Preview) -> Shown:
-    from connect.channels.message import Email
+    from connect.channels.message import Email, Sms
     from connect.pipeline.deliveries import Ended
     from connect.reports.pages import Shown
 
@@ -127,7 +127,8 @@ def _shown(one: Preview) -> Shown:
         to = ", ".join(_mailbox(mailbox.name, mailbox.address) for mailbox in result.to)
         sender = _mailbox(result.sender.name, result.sender.address)
         return Shown(one.channel, to, sender, result.subject, "", result.html, result.text, label, ())
-    return Shown(one.channel, result.to, result.sender, "", "", None, result.body, label, ())
+    sender = result.sender if isinstance(result, Sms) else ""
+    return Shown(one.channel, result.address, sender, "", "", None, result.said, label, ())
 
 
 def _mailbox(name: str, address: str) -> str:

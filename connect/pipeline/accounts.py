@@ -13,7 +13,7 @@ Accounts = Mapping[str, tuple[Provider, Account]]
 
 def providers_of(campaign: Campaign) -> list[str]:
     """The names of the accounts that a campaign sends by."""
-    return list(dict.fromkeys(content.provider for content in campaign.message.content))
+    return list(dict.fromkeys(name for content in campaign.message.content for name in content.provider.names))
 
 
 def reaches_people(accounts: Accounts) -> bool:

@@ -115,7 +115,7 @@ def _timing(plan: Plan, accounts: Accounts) -> Timing:
     reached = {
         content.channel
         for content in campaign.message.content
-        if accounts[content.provider][0].capabilities.reaches_people
+        if any(accounts[name][0].capabilities.reaches_people for name in content.provider.names)
     }
     return Timing.of_run(campaign, fire_time=plan.fire_time, zone=project.timezone, mode=project.mode, reaches=reached)
 

@@ -24,7 +24,7 @@ from connect.pipeline.places import Places
 from connect.pipeline.recovery import Recovered
 from connect.pipeline.waves import EXPIRED, Turn
 from connect.project.campaign import Campaign
-from connect.project.message import EmailContent
+from connect.project.message import EmailContent, SmsContent
 from connect.project.text import Text
 from connect.project.trigger import Event
 from connect.vocabulary import Channel, Mode, Outcome, Reach, Reason
@@ -276,6 +276,7 @@ def _compile(
         if isinstance(content, EmailContent):
             templates = EmailTemplates(content, library, compile_text, scope, unsubscribe=unsubscribe, real=real)
         else:
+            assert isinstance(content, SmsContent)
             templates = SmsTemplates(content, library, compile_text)
         compiled.setdefault(content.channel, {})[_locale(content.locale)] = templates
     return compiled

@@ -120,7 +120,7 @@ class EmailTemplates:
         unsubscribe: Unsubscribe | None,
         real: bool,
     ) -> None:
-        self.account = content.provider
+        self.account = content.provider.to()[0]
         self._unsubscribe = unsubscribe
         self._to = _Recipient(content.to, library)
         texts = {"sender": content.sender, "subject": content.subject, "html": content.html, "text": content.text}
@@ -192,7 +192,7 @@ class SmsTemplates:
     """A text message's content, compiled once."""
 
     def __init__(self, content: SmsContent, library: Library, compile_text: Compile) -> None:
-        self.account = content.provider
+        self.account = content.provider.to()[0]
         self._to = _Recipient(content.to, library)
         self._body = compile_text(content.body, False)
         self._sender = compile_text(content.sender, False) if content.sender else None

@@ -83,16 +83,7 @@ def campaign_problems(campaign: Campaign, library: Library, columns: Collection[
 def contents(campaign: Campaign) -> Iterator[tuple[Text, bool]]:
     """Every Liquid text of a campaign's message, and whether it is HTML."""
     for content in campaign.message.content:
-        texts: list[tuple[Text | None, bool]] = [(content.to, False), (content.sender, False)]
-        if isinstance(content, EmailContent):
-            plain = (content.cc, content.bcc, content.reply_to, content.preheader, content.subject, content.text)
-            texts += [(text, False) for text in (*plain, *content.headers.values())]
-            texts.append((content.html, True))
-            for attachment in content.attachments:
-                texts += [(attachment.filename, False), (attachment.content, False)]
-        else:
-            texts.append((content.body, False))
-        yield from ((text, escape) for text, escape in texts if text is not None)
+        yield from content.liquid()
 
 
 def printed_without_default(campaign: Campaign, library: Library) -> dict[str, Location]:
@@ -101,7 +92,7 @@ def printed_without_default(campaign: Campaign, library: Library) -> dict[str, L
     Not those of `to`: people without an address are counted as such.
     """
     printed: dict[str, Location] = {}
-    addresses = [content.to for content in campaign.message.content]
+    addresses = [content.addressed for content in campaign.message.content]
     for text, escape in contents(campaign):
         if text in addresses:
             continue
@@ -192,7 +183,7 @@ def address_columns(campaign: Campaign) -> Mapping[Channel, str]:
 def _columns_by_channel(campaign: Campaign) -> dict[Channel, list[str]]:
     found: dict[Channel, list[str]] = {}
     for content in campaign.message.content:
-        match = _ONE_COLUMN.fullmatch(content.to.source.strip())
+        match = _ONE_COLUMN.fullmatch(content.addressed.source.strip()) if content.addressed else None
         found.setdefault(content.channel, []).append(match[1] if match else "")
     return found
 
@@ -202,13 +193,15 @@ def _address_problems(campaign: Campaign) -> Iterator[Problem]:
     if campaign.message.transactional:
         return
     for content in campaign.message.content:
-        source = content.to.source
+        if content.addressed is None or content.channel is Channel.http:  # opt-outs are by person then
+            continue
+        source = content.addressed.source
         if "{" in source and not _ONE_COLUMN.fullmatch(source.strip()):
             yield Problem(
                 "to-not-checkable",
                 "opt-outs are checked by address in the warehouse, which needs `to` to be one column",
                 'return the address as a column of the audience, and write `to: "{{ user.that_column }}"`',
-                content.to.location(1, 1),
+                content.addressed.location(1, 1),
             )
     for channel, columns in _columns_by_channel(campaign).items():
         if len(set(columns)) > 1:

@@ -132,4 +132,4 @@ def _weight(outgoing: Outgoing) -> int:
     if isinstance(message, Email):
         attached = sum(len(attachment.content) for attachment in message.attachments)
         return len(message.html or "") + len(message.text or "") + attached * 4 // 3 + 1024
-    return len(message.body) + 256
+    return len(message.said) + 256

@@ -45,6 +45,13 @@ def _reader(kind: TextKind, names_a_file: bool = False) -> Callable[[Any, Valida
     return read
 
 
+def read_text(value: Scalar | Block, context: Reading) -> Text:
+    """Liquid where a field takes something else besides."""
+    made = _from_file(value, context) if _is_file(value) else _literal(value, TextKind.liquid, context, False)
+    context.found(TextKind.liquid, made)
+    return made
+
+
 def _is_file(value: Scalar | Block | Items) -> bool:
     return isinstance(value, Block | SqlFile)
 
@@ -94,11 +101,11 @@ _FILE = {
     "required": ["file"],
     "additionalProperties": False,
 }
-_CONTENT = {"anyOf": [WORD_SCHEMA, _FILE]}
+CONTENT_SCHEMA = {"anyOf": [WORD_SCHEMA, _FILE]}
 
-Liquid = Annotated[Text, BeforeValidator(_reader(TextKind.liquid)), WithJsonSchema(_CONTENT)]
+Liquid = Annotated[Text, BeforeValidator(_reader(TextKind.liquid)), WithJsonSchema(CONTENT_SCHEMA)]
 FileName = Annotated[Text, BeforeValidator(_reader(TextKind.liquid, names_a_file=True)), WithJsonSchema(WORD_SCHEMA)]
-Html = Annotated[Text, BeforeValidator(_reader(TextKind.liquid_html)), WithJsonSchema(_CONTENT)]
+Html = Annotated[Text, BeforeValidator(_reader(TextKind.liquid_html)), WithJsonSchema(CONTENT_SCHEMA)]
 Sql = Annotated[Text, BeforeValidator(_reader(TextKind.sql)), WithJsonSchema({"type": "string"})]
 
 

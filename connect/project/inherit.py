@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from connect.errors import Location
-from connect.project.nodes import Block, Items, Node, Scalar, block, scalar
+from connect.project.nodes import Block, Items, Node, block, is_null, scalar
 from connect.project.reading import Reading
 from connect.vocabulary import Channel
 
@@ -40,9 +40,9 @@ def places(node: Node, path: str = "") -> Iterator[tuple[str, Location]]:
         yield from places(inner, f"{path}.{name}" if path else name)
 
 
-def filled(tree: Block, key: str, value: Scalar | None) -> Block:
+def filled(tree: Block, key: str, value: Node | None) -> Block:
     """The mapping with this value where it gives none."""
-    if value is None or scalar(tree.get(key)) is not None or isinstance(tree.get(key), Block | Items):
+    if value is None or is_null(value) or scalar(tree.get(key)) is not None or isinstance(tree.get(key), Block | Items):
         return tree
     made = tree.without(key)
     made.put(key, value, value.place)
@@ -50,6 +50,7 @@ def filled(tree: Block, key: str, value: Scalar | None) -> Block:
 
 
 _BODIES = frozenset({"html", "text"})
+"""Of an e-mail."""
 
 
 def message(tree: Block, defaults: Block, channels: Block, reading: Reading) -> Block:
@@ -72,8 +73,9 @@ def _content(item: Block, defaults: Block, fallbacks: dict[str, Block], channels
     fallback = fallbacks.get(channel)
     if fallback is not None and fallback is not item:
         made = _below(item, merge(_below(fallback, block(defaults.get(channel))), Block()))
-    made = filled(made, "provider", scalar(channels.get(channel)))
-    if channel in (Channel.email, Channel.sms) and scalar(made.get("provider")) is None:
+    made = filled(made, "provider", channels.get(channel))
+    provider = made.get("provider")
+    if channel in tuple(Channel) and (provider is None or is_null(provider)):
         hint = f"name one under `channels.{channel}` in connect.yml"
         reading.report("no-provider", f"no provider is named for {channel}", hint, node=item)
     return made

@@ -8,22 +8,16 @@ from connect.errors import Location, Problem
 
 KEYS: Final[dict[str, frozenset[str]]] = {
     "connect": frozenset({"destination", "feeds", "profile"}),
-    "test_recipient": frozenset({"device_token", "http"}),
-    "channels": frozenset({"push", "http"}),
     "subscriptions": frozenset({"write"}),
     "serve": frozenset({"listen", "keys"}),
-    "defaults.message": frozenset({"push", "http"}),
     "campaign": frozenset({"experiment"}),
     "audience": frozenset({"csv", "parquet", "sheet", "segments", "snapshot"}),
     "email": frozenset({"mjml", "inline_css", "track", "utm"}),
-    "sms": frozenset({"max_segments"}),
     "policy": frozenset({"frequency_cap", "once", "approval"}),
 }
 """Section → its keys."""
 
-VALUES: Final[dict[str, frozenset[str]]] = {
-    "channel": frozenset({"push", "http"}),
-}
+VALUES: Final[dict[str, frozenset[str]]] = {}
 """Key → its values, where one key says what a mapping is."""
 
 

@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, ValidationInfo, WithJsonSchema
+from pydantic import BeforeValidator, Field
 
-from connect.project import suggest
 from connect.project.content import FileBytes, FileName, Html, Liquid
-from connect.project.nodes import Block, Scalar
-from connect.project.reading import Reading, Written, reading, refuse
+from connect.project.nodes import Block
+from connect.project.reading import Reading, Written, refuse
+from connect.project.route import Route, RouteField
+from connect.project.secret_text import HeaderField, SecretField
 from connect.project.text import Text
-from connect.project.types import NAME_SCHEMA, Boolean, Locale, Word
+from connect.project.tree import BodyField, TreeField
+from connect.project.types import Boolean, Count, Duration, Locale, Word
 from connect.vocabulary import Channel
-
-
-def _provider(value: object, info: ValidationInfo) -> object:
-    context = reading(info)
-    if context is not None and isinstance(value, Scalar) and value not in context.providers:
-        hint = suggest.hint(value, context.providers)
-        raise refuse("unknown-provider", f"there is no provider `{value.written}` in connect.yml", hint)
-    return str(value) if isinstance(value, Scalar) else value
-
-
-ProviderName = Annotated[str, BeforeValidator(_provider), WithJsonSchema(NAME_SCHEMA)]
 
 
 class Attachment(Written):
@@ -45,7 +37,22 @@ class _Content(Written):
     locale: Locale | None = Field(
         None, description="for people of this locale; the content without one is the fallback"
     )
-    provider: ProviderName = Field("", description="a provider of connect.yml; the channel's where it is left out")
+    provider: RouteField = Field(
+        Route(), description="a provider of connect.yml, or several in failover order; the channel's where left out"
+    )
+
+    @property
+    def addressed(self) -> Text | None:
+        """What renders to the address; None where that is in columns of its own, or the account's."""
+        return None
+
+    def liquid(self) -> Iterator[tuple[Text, bool]]:
+        """Every template of the content, and whether it is HTML."""
+        return iter(())
+
+
+def _plain(*texts: Text | None) -> Iterator[tuple[Text, bool]]:
+    return ((text, False) for text in texts if text is not None)
 
 
 class EmailContent(_Content):
@@ -70,6 +77,18 @@ class EmailContent(_Content):
             reading.report("missing-key", "the e-mail has neither `html` nor `text`", "give one", node=tree)
         return tree
 
+    @property
+    def addressed(self) -> Text | None:
+        return self.to
+
+    def liquid(self) -> Iterator[tuple[Text, bool]]:
+        yield from _plain(self.to, self.sender, self.cc, self.bcc, self.reply_to, self.preheader, self.subject)
+        yield from _plain(self.text, *self.headers.values())
+        if self.html is not None:
+            yield self.html, True
+        for attachment in self.attachments:
+            yield from _plain(attachment.filename, attachment.content)
+
 
 class SmsContent(_Content):
     section: ClassVar[str] = "sms"
@@ -78,9 +97,60 @@ class SmsContent(_Content):
     to: Liquid = Field(Text(source="{{ user.phone_number }}"), description="default {{ user.phone_number }}")
     body: Liquid
     sender: Liquid | None = Field(None, alias="from", description="the number or name it comes from")
+    max_segments: Count | None = Field(None, description="a longer message is refused: too_many_segments")
+
+    @property
+    def addressed(self) -> Text | None:
+        return self.to
+
+    def liquid(self) -> Iterator[tuple[Text, bool]]:
+        return _plain(self.to, self.sender, self.body)
 
 
-Content = Annotated[EmailContent | SmsContent, Field(discriminator="channel")]
+class PushContent(_Content):
+    section: ClassVar[str] = "push"
+
+    channel: Literal[Channel.push]
+    title: Liquid
+    body: Liquid
+    data: dict[str, Liquid] = Field({}, description="for the app, not shown")
+    image: Liquid | None = Field(None, description="the URL of a picture")
+    badge: Liquid | None = Field(None, description="the number on the app's icon")
+    sound: Liquid | None = None
+    url: Liquid | None = Field(None, description="what a tap opens")
+    ttl: Duration | None = Field(None, description="how long it is kept for a device that can not be reached")
+    collapse_key: Liquid | None = Field(None, description="of several with one key, a device shows the last")
+    ios: TreeField | None = Field(None, description="merged into the APNs payload, as it is")
+    android: TreeField | None = Field(None, description="merged into FCM's `android` block, as it is")
+
+    def liquid(self) -> Iterator[tuple[Text, bool]]:
+        yield from _plain(self.title, self.body, *self.data.values(), self.image, self.badge, self.sound, self.url)
+        yield from _plain(self.collapse_key)
+        for tree in (self.ios, self.android):
+            yield from _plain(*(tree.texts if tree else ()))
+
+
+class HttpContent(_Content):
+    section: ClassVar[str] = "http"
+
+    channel: Literal[Channel.http]
+    url: Liquid | None = Field(None, description="the provider's own endpoint where it is left out")
+    method: Literal["POST", "PUT", "PATCH", "DELETE"] = "POST"
+    headers: dict[str, HeaderField] = Field({}, description="Liquid, or text with secrets: ${NAME}")
+    body: BodyField = Field(description="JSON with Liquid in its strings, or one template")
+    signing_secret: SecretField | None = Field(None, description="signs each request (Standard Webhooks): ${NAME}")
+    allow_private: Boolean | None = Field(None, description="whether the endpoint may be in a private network")
+
+    @property
+    def addressed(self) -> Text | None:
+        return self.url
+
+    def liquid(self) -> Iterator[tuple[Text, bool]]:
+        yield from _plain(self.url, *(value for value in self.headers.values() if isinstance(value, Text)))
+        yield from _plain(*((self.body,) if isinstance(self.body, Text) else self.body.texts))
+
+
+Content = Annotated[EmailContent | SmsContent | PushContent | HttpContent, Field(discriminator="channel")]
 
 
 def _contents(value: Any) -> Any:

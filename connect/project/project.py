@@ -13,15 +13,16 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 from connect.identity import KeyRing
 from connect.project.audience import SourceName, with_sql_file
 from connect.project.content import Liquid, Sql
-from connect.project.message import ProviderName, Wording
+from connect.project.message import Wording
 from connect.project.nodes import Block, Scalar
 from connect.project.policy import Policy
 from connect.project.reading import Reading, Written, refuse
+from connect.project.route import Route, RouteField
 from connect.project.settings import ProviderEntry, SourceEntry
 from connect.project.text import Text
 from connect.project.types import Name, Word, Words, Zone
 from connect.redact import Redactor
-from connect.vocabulary import Channel, Mode
+from connect.vocabulary import Channel, Mode, Platform
 
 
 class TestRecipient(Written):
@@ -32,6 +33,9 @@ class TestRecipient(Written):
 
     email: Word | None = None
     phone_number: Word | None = None
+    device_token: Word | None = None
+    platform: Platform | None = Field(None, description="of the device")
+    http: Word | None = Field(None, description="a URL")
 
 
 class Subscriptions(Written):
@@ -58,24 +62,15 @@ class Unsubscribe(Written):
     mailto: Word | None = Field(None, description="an address that takes unsubscribe requests")
 
 
-def _one_provider(value: object) -> object:
-    if isinstance(value, list):
-        raise refuse("not-yet-supported", "a list of providers (failover) is not supported by this version")
-    if isinstance(value, Block):
-        raise refuse("wrong-type", "this must be the name of a provider")
-    return value
-
-
-ChannelProvider = Annotated[ProviderName, BeforeValidator(_one_provider)]
-
-
 class Channels(Written):
-    """The provider of each channel."""
+    """The provider of each channel, or several in failover order; of push also by platform."""
 
     section: ClassVar[str] = "channels"
 
-    email: ChannelProvider | None = None
-    sms: ChannelProvider | None = None
+    email: RouteField | None = None
+    sms: RouteField | None = None
+    push: RouteField | None = None
+    http: RouteField | None = None
 
 
 def _base_url(value: object) -> object:
@@ -99,6 +94,8 @@ class MessageDefaults(Wording):
 
     email: dict[str, Any] = Field({}, description="inherited by every e-mail content")
     sms: dict[str, Any] = Field({}, description="inherited by every SMS content")
+    push: dict[str, Any] = Field({}, description="inherited by every push content")
+    http: dict[str, Any] = Field({}, description="inherited by every HTTP content")
 
     @classmethod
     def keys(cls) -> frozenset[str]:
@@ -181,7 +178,7 @@ class Project:
     default_source: str
     """The first source; blank where there is none."""
     providers: Mapping[str, ProviderEntry] = field(repr=False)
-    channels: Mapping[Channel, str]
+    channels: Mapping[Channel, Route]
     subscriptions: Subscriptions | None
     unsubscribe: Unsubscribe | None = field(repr=False)
     serve_base_url: str | None

@@ -11,15 +11,36 @@ from connect.errors import UserError
 from connect.providers.interface import Provider
 
 providers: dict[str, str] = {
+    "apns": "connect.providers.apns:Apns",
+    "aws_sms": "connect.providers.aws_sms:AwsSms",
+    "fcm": "connect.providers.fcm:Fcm",
+    "http": "connect.providers.endpoint:HttpEndpoint",
+    "mailgun": "connect.providers.mailgun:Mailgun",
+    "mailjet": "connect.providers.mailjet:Mailjet",
     "memory": "connect.providers.memory:Memory",
     "memory_idempotent": "connect.providers.memory:MemoryIdempotent",
+    "messagebird": "connect.providers.messagebird:MessageBird",
     "outbox": "connect.providers.outbox:Outbox",
+    "postmark": "connect.providers.postmark:Postmark",
+    "resend": "connect.providers.resend:Resend",
+    "sendgrid": "connect.providers.sendgrid:SendGrid",
     "ses": "connect.providers.ses:Ses",
     "smtp": "connect.providers.smtp:Smtp",
+    "sns": "connect.providers.sns:Sns",
+    "sparkpost": "connect.providers.sparkpost:SparkPost",
+    "twilio": "connect.providers.twilio:Twilio",
+    "vonage": "connect.providers.vonage:Vonage",
 }
 """Name → "module:attribute". Nothing is imported before it is asked for."""
 
-extras: dict[str, str] = {"ses": "ses"}
+extras: dict[str, str] = {
+    "aws_sms": "aws_sms",
+    "fcm": "fcm",
+    "messagebird": "messagebird",
+    "ses": "ses",
+    "sns": "sns",
+    "vonage": "vonage",
+}
 """Name → the extra of connect-campaigns that brings what the adapter needs."""
 
 GROUP = "connect.providers"

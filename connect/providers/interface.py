@@ -18,9 +18,9 @@ from typing import ClassVar, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict
 
-from connect.channels.message import Email, Mailbox, Outgoing
+from connect.channels.message import Email, Mailbox, Outgoing, Push, Request, Sms
 from connect.redact import HIDDEN
-from connect.vocabulary import Channel
+from connect.vocabulary import Channel, Platform
 
 
 class Status(StrEnum):
@@ -79,6 +79,10 @@ class Capabilities:
     persists_messages: bool = False
     """True where messages are written to disk for a developer to look at; said loudly before a run."""
     default_concurrency: int = 8
+    platforms: frozenset[Platform] = frozenset(Platform)
+    """Devices that a push message can be handed to it for."""
+    sandbox: bool = False
+    """It has a mode in which it checks messages and sends none (`Account.sandbox`)."""
 
 
 class ProviderSettings(BaseModel):
@@ -113,6 +117,8 @@ class Account:
     concurrency: int
     timeout: timedelta = timedelta(seconds=30)
     margin: Margin = field(default_factory=Margin, compare=False, repr=False)
+    sandbox: bool = False
+    """The provider is to check messages and to send none; only where its capabilities have that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,8 +202,13 @@ def hide(text: str, outgoing: Outgoing) -> str:
 def _telling(outgoing: Outgoing) -> set[str]:
     """Every value of the envelope that names a person, whole and in the parts that servers like to repeat."""
     message = outgoing.message
-    if not isinstance(message, Email):
+    if isinstance(message, Sms):
         return {message.to, message.to.lstrip("+"), message.body.strip(), message.sender} - {""}
+    if isinstance(message, Push):
+        shown = (message.title, message.body, message.url, message.image, *(value for _, value in message.data))
+        return {message.address, *(" ".join(value.split()) for value in shown)} - {""}
+    if isinstance(message, Request):
+        return {message.to, *(value for _, value in message.headers)} - {""}
     found = {" ".join(message.subject.split())}
     for mailbox in _mailboxes(message):
         found |= {mailbox.address, *mailbox.address.rsplit("@", 1), mailbox.name}
@@ -220,9 +231,7 @@ def _standing_alone(value: str) -> re.Pattern[str]:
 
 def _hide_quotes(line: str, outgoing: Outgoing) -> str:
     """The line without the quotations that stand in the message's own text."""
-    message = outgoing.message
-    own = f"{message.text}\n{message.html}\n{message.subject}" if isinstance(message, Email) else message.body
-    own = " ".join(own.split()).lower()
+    own = " ".join(outgoing.message.said.split()).lower()
 
     def quoted(match: re.Match[str]) -> str:
         inner = next(group for group in match.groups() if group is not None)

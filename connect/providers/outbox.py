@@ -82,7 +82,7 @@ class Outbox:
         return await asyncio.to_thread(lambda: [self._answer(outgoing) for outgoing in batch])
 
     def _answer(self, outgoing: Outgoing) -> Receipt:
-        address = outgoing.message.to if isinstance(outgoing.message, Sms) else outgoing.message.to[0].address
+        address = outgoing.message.address
         if any(fnmatchcase(address, pattern) for pattern in self._settings.rejects):
             return Receipt(Status.rejected_recipient, "mailbox_unavailable")
         written = _write(self._folder, outgoing)
@@ -174,6 +174,7 @@ def _content(outgoing: Outgoing, started: datetime | None) -> bytes:
     message = outgoing.message
     if isinstance(message, Sms):
         return _sms(message, started)
+    assert isinstance(message, Email)
     return mime.encode(_with_bcc(message), date=started)
 
 

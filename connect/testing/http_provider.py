@@ -96,9 +96,8 @@ def _receipts(reply: Reply, count: int) -> list[Receipt]:
 
 def _item(outgoing: Outgoing) -> dict[str, str | None]:
     message = outgoing.message
-    if isinstance(message, Email):
-        return {"key": outgoing.key.hex(), "to": message.to[0].address, "body": message.text}
-    return {"key": outgoing.key.hex(), "to": message.to, "body": message.body}
+    body = message.text if isinstance(message, Email) else message.said
+    return {"key": outgoing.key.hex(), "to": message.address, "body": body}
 
 
 _LIFETIME = timedelta(hours=24)

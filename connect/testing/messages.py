@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 
-from connect.channels.message import Attachment, Email, Mailbox, Outgoing, Sms
+from connect.channels.message import Attachment, Device, Email, Mailbox, Message, Outgoing, Push, Request, Sms
 from connect.identity import correlation_id, message_key
-from connect.vocabulary import Channel
+from connect.vocabulary import Channel, Platform
 
 RUN_ID = "01lg030gehin6t3j"
 """The run of every message here; it says 2026-11-20 where a provider reads the time from it."""
@@ -28,13 +28,37 @@ def an_email(number: int = 0, **fields: object) -> Outgoing:
     return outgoing(email, Channel.email, email.to[0].address)
 
 
-def an_sms(number: int = 0, **fields: str) -> Outgoing:
+def an_sms(number: int = 0, **fields: object) -> Outgoing:
     """A text message to person `number`."""
-    sms = Sms(**{"to": f"+4915112{number:06d}", "body": f"News for person {number}", "sender": "Acme", **fields})
+    given: dict[str, object] = {"to": f"+4915112{number:06d}", "body": f"News for person {number}", "sender": "Acme"}
+    sms = Sms(**{**given, **fields})  # type: ignore[arg-type]
     return outgoing(sms, Channel.sms, sms.to)
 
 
-def outgoing(message: Email | Sms, channel: Channel, address: str) -> Outgoing:
+def a_push(number: int = 0, **fields: object) -> Outgoing:
+    """A push message to the device of person `number`; every other one is an Android."""
+    given: dict[str, object] = {
+        "device": Device(hashlib.sha256(f"device {number}".encode()).hexdigest(), tuple(Platform)[number % 2]),
+        "title": f"News {number}",
+        "body": f"There is something new for person {number}",
+        "data": (("order", f"JS-{number}"),),
+    }
+    push = Push(**{**given, **fields})  # type: ignore[arg-type]
+    return outgoing(push, Channel.push, push.address)
+
+
+def a_request(number: int = 0, **fields: object) -> Outgoing:
+    """A request about person `number`, to the account's own endpoint."""
+    given: dict[str, object] = {"to": "", "body": b'{"person": "Person %d", "offer": %d}' % (number, number)}
+    request = Request(**{**given, **fields})  # type: ignore[arg-type]
+    return outgoing(request, Channel.http, f"person-{number}")
+
+
+MAKE = {Channel.email: an_email, Channel.sms: an_sms, Channel.push: a_push, Channel.http: a_request}
+"""By channel."""
+
+
+def outgoing(message: Message, channel: Channel, address: str) -> Outgoing:
     """A message as the pipeline hands it over: with a key of its own, the same each time."""
     key = message_key(_SECRET, hashlib.sha256(repr(message).encode()).hexdigest(), channel, address)
     return Outgoing(key, correlation_id(RUN_ID, key), channel, message)

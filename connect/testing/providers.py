@@ -17,15 +17,29 @@ import logging
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
-from connect.channels.message import Email, Outgoing
+import pytest
+
+from connect.channels.message import Email, Outgoing, Push, Request, Sms
 from connect.errors import Disposition, RunTrouble
-from connect.providers.interface import Account, Idempotency, Provider, Receipt, Status
-from connect.testing.messages import an_email, an_sms, unusual_emails
+from connect.identity import read_correlation_id
+from connect.providers.events import (
+    LARGEST,
+    Bounce,
+    Confirmation,
+    Event,
+    EventsRefused,
+    EventType,
+    Webhook,
+    parse_events_of,
+)
+from connect.providers.interface import Account, Idempotency, Provider, ProviderSettings, Receipt, Status
+from connect.testing.messages import MAKE, unusual_emails
 from connect.vocabulary import Channel
 
 
@@ -88,6 +102,38 @@ class ProviderRig(Protocol):
         """What came through, in any order."""
 
 
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """What a provider is to report of a message."""
+
+    type: EventType
+    outgoing: Outgoing
+    bounce: Bounce | None = None
+    """Of a bounce."""
+    link: str = ""
+    """Of a click."""
+
+
+class ReportingRig(Protocol):
+    """What a rig offers besides, whose adapter has `parse_events`."""
+
+    reports: frozenset[EventType]
+    """What the provider reports."""
+    bounces: frozenset[Bounce]
+    """The kinds of bounces that it tells apart."""
+    ages: bool
+    """Its signatures say when they were made, so that an old one is refused."""
+
+    def webhook(self, happened: Sequence[Happened], at: datetime) -> Webhook:
+        """A webhook as the provider would send it then, genuine; the same for the same arguments."""
+
+    def forged(self, webhook: Webhook) -> Webhook:
+        """The same, from somebody who does not know the secret."""
+
+    def unconfigured(self) -> ProviderSettings:
+        """The settings of an account that says nothing of webhooks."""
+
+
 @asynccontextmanager
 async def opened(rig: ProviderRig) -> AsyncIterator[Provider]:
     """The rig's provider, opened, and closed afterwards."""
@@ -109,8 +155,7 @@ class ProviderContract:
         assert [arrived.address for arrived in rig.arrived()] == [_address(outgoing)]
 
     async def test_every_channel_is_carried(self, rig: ProviderRig) -> None:
-        made = {Channel.email: an_email(1), Channel.sms: an_sms(1)}
-        batches = [[made[channel]] for channel in rig.adapter.capabilities.channels]
+        batches = [[MAKE[channel](1)] for channel in rig.adapter.capabilities.channels]
         async with opened(rig) as provider:
             statuses = [receipt.status for batch in batches for receipt in await provider.send(batch)]
         assert set(statuses) == {Status.accepted}
@@ -244,17 +289,77 @@ class ProviderContract:
         assert statuses == [Status.accepted, Status.accepted, Status.undecidable if promised else Status.accepted]
         assert len(rig.arrived()) == (1 if promised else 3)
 
+    async def test_the_sandbox_reaches_nobody(self, rig: ProviderRig) -> None:
+        if not rig.adapter.capabilities.sandbox:
+            return
+        provider = rig.adapter(replace(rig.account(), sandbox=True))
+        try:
+            await provider.open()
+            assert [receipt.status for receipt in await provider.send([_message(rig, 8)])] == [Status.accepted]
+        finally:
+            await provider.close()
+        assert rig.arrived() == []
+
+    def test_reported_events_find_their_message(self, rig: ProviderRig) -> None:
+        for reporting, happened in _reports(rig):
+            events = _parsed(rig, reporting.webhook(happened, _NOW))
+            assert [event.type for event in events] == [each.type for each in happened]
+            for event, each in zip(events, happened, strict=True):
+                assert (event.run_id, event.key) == read_correlation_id(each.outgoing.correlation_id)
+                assert event.channel is each.outgoing.channel
+                assert event.address in ("", _address(each.outgoing))
+                assert event.bounce is each.bounce
+                assert event.link == each.link
+                assert abs(event.at - _NOW) < timedelta(minutes=1)
+                assert event.id
+                for value in _canaries(each.outgoing):
+                    assert value.lower() not in repr(event).lower()
+
+    def test_what_is_reported_twice_has_one_id(self, rig: ProviderRig) -> None:
+        for reporting, happened in _reports(rig):
+            once, again = (_parsed(rig, reporting.webhook(happened, _NOW)) for _ in range(2))
+            assert [event.id for event in once] == [event.id for event in again]
+            assert len({event.id for event in once}) == len(once)
+
+    def test_events_that_are_not_genuine_are_refused(self, rig: ProviderRig) -> None:
+        for reporting, happened in _reports(rig):
+            genuine = reporting.webhook(happened, _NOW)
+            assert _refused(rig, reporting.forged(genuine)) == "bad_signature"
+            assert _refused(rig, replace(genuine, headers={}, url=genuine.url.partition("?")[0]))
+            assert _refused(rig, genuine, reporting.unconfigured()) == "not_configured"
+
+    def test_broken_and_huge_bodies_are_refused(self, rig: ProviderRig) -> None:
+        for reporting, happened in _reports(rig):
+            genuine = reporting.webhook(happened, _NOW)
+            assert _refused(rig, replace(genuine, body=genuine.body[: len(genuine.body) // 2]))
+            huge = b'[{"filler": "' + b"x" * (10 << 20) + b'"}]'
+            assert len(huge) > LARGEST
+            assert _refused(rig, replace(genuine, body=huge)) == "too_large"
+
+    def test_events_that_are_old_are_refused(self, rig: ProviderRig) -> None:
+        for reporting, happened in _reports(rig):
+            genuine = reporting.webhook(happened, _NOW)
+            late = replace(genuine, at=genuine.at + timedelta(hours=1))
+            if reporting.ages:
+                assert _refused(rig, late) == "too_old"
+            else:
+                assert [event.id for event in _parsed(rig, late)] == [event.id for event in _parsed(rig, genuine)]
+
     def test_what_it_can_not_do_agrees_with_its_capabilities(self, rig: ProviderRig) -> None:
         """A provider that reaches people has a network and somebody who says no at its other end."""
         for situation in Situation:
             assert _left_out(rig, situation) is (situation in rig.cannot)
 
 
+_MAY_NOT_BE = {Situation.throttled_until, Situation.quota, Situation.bad_recipient, Situation.bad_content}
+"""Not every provider has quotas, or an opinion of addresses; all can throttle, break down and refuse credentials."""
+
+
 def _left_out(rig: ProviderRig, situation: Situation) -> bool:
     """Whether the provider can not be in a situation; fails when the rig leaves out what it can well be in."""
     if situation not in rig.cannot:
         return False
-    excused = not rig.adapter.capabilities.reaches_people or situation is Situation.throttled_until
+    excused = not rig.adapter.capabilities.reaches_people or situation in _MAY_NOT_BE
     assert excused, f"the rig must bring about {situation.value}"
     assert rig.cannot[situation], f"say why {situation.value} can not be"
     return True
@@ -283,32 +388,84 @@ async def _attempt(rig: ProviderRig, outgoing: Outgoing) -> tuple[list[Status], 
         return [], trouble
 
 
+_NOW = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
+
+
+def _reports(rig: ProviderRig) -> list[tuple[ReportingRig, list[Happened]]]:
+    """The rig and everything that its provider reports, for each channel; nothing where it reports nothing."""
+    if parse_events_of(rig.adapter) is None:
+        return []
+    reporting: ReportingRig = rig  # type: ignore[assignment]  # as its adapter is
+    happened = []
+    for type in sorted(reporting.reports):
+        kinds: list[Bounce | None] = [*sorted(reporting.bounces)] if type is EventType.bounced else [None]
+        link = "https://acme.example/offer?a=1&b=2" if type is EventType.clicked else ""
+        happened += [Happened(type, _message(rig, number), kind, link) for number, kind in enumerate(kinds)]
+    assert happened, "an adapter with `parse_events` reports something"
+    return [(reporting, happened)]
+
+
+def _parsed(rig: ProviderRig, webhook: Webhook) -> list[Event]:
+    parse = parse_events_of(rig.adapter)
+    assert parse is not None
+    events = parse(webhook, rig.account().settings)
+    found = [event for event in events if not isinstance(event, Confirmation)]
+    assert len(found) == len(events)
+    return found
+
+
+def _refused(rig: ProviderRig, webhook: Webhook, settings: ProviderSettings | None = None) -> str:
+    """The reason for which a webhook is refused."""
+    parse = parse_events_of(rig.adapter)
+    assert parse is not None
+    with pytest.raises(EventsRefused) as refused:
+        parse(webhook, settings or rig.account().settings)
+    return refused.value.reason
+
+
+_FIRST = (Channel.email, Channel.push, Channel.sms, Channel.http)
+
+
 def _message(rig: ProviderRig, number: int = 0) -> Outgoing:
-    return an_email(number) if Channel.email in rig.adapter.capabilities.channels else an_sms(number)
+    channel = next(channel for channel in _FIRST if channel in rig.adapter.capabilities.channels)
+    return MAKE[channel](number)
 
 
 def _address(outgoing: Outgoing) -> str:
-    message = outgoing.message
-    return message.to[0].address if isinstance(message, Email) else message.to
+    return outgoing.message.address
 
 
 def _spoken(outgoing: Outgoing) -> str:
     message = outgoing.message
-    return f"{message.to[0].name}, {message.subject}" if isinstance(message, Email) else message.body
+    return f"{message.to[0].name}, {message.subject}" if isinstance(message, Email) else message.said
 
 
 def _canaries(outgoing: Outgoing) -> list[str]:
-    message = outgoing.message
-    if not isinstance(message, Email):
-        return [message.to, message.to.lstrip("+"), message.body]
-    (to,) = message.to
-    return [to.address, to.address.partition("@")[0], to.name, message.subject, "dear person"]
+    """What tells who was written to, and what about."""
+    match outgoing.message:
+        case Email(to=(to,), subject=subject):
+            return [to.address, to.address.partition("@")[0], to.name, subject, "dear person"]
+        case Sms(to=number, body=body):
+            return [number, number.lstrip("+"), body]
+        case Push(device=device, title=title, body=body):
+            return [device.address, title, body]
+        case Request(body=content):
+            return [content.decode()]
+    raise AssertionError("an e-mail here has one recipient")
 
 
 def _changed(outgoing: Outgoing) -> Outgoing:
     """The same delivery, rendered to something else."""
-    other = an_email(6, subject="Something else") if isinstance(outgoing.message, Email) else an_sms(6, body="Else")
-    return Outgoing(outgoing.key, outgoing.correlation_id, outgoing.channel, other.message)
+    message = outgoing.message
+    other: Email | Sms | Push | Request
+    match message:
+        case Email():
+            other = replace(message, subject="Something else")
+        case Request():
+            other = replace(message, body=b'{"something": "else"}')
+        case _:
+            other = replace(message, body="Something else")
+    return replace(outgoing, message=other)
 
 
 def _same_texts(batch: Sequence[Outgoing], arrived: Sequence[Arrived]) -> None:

@@ -98,6 +98,10 @@ def test_imports_only_from_above(file: Path) -> None:
             assert layer_of(name) <= layer_of(module), f"{module} imports {name}, which is below it"
 
 
+SHARED = ("api", "aws", "events", "replays", "signatures")
+"""What providers have in common beside their interface: the way to an API, AWS's sign-in, reported events."""
+
+
 @pytest.mark.parametrize("kind", ["providers", "warehouses"])
 def test_adapters_see_only_their_interface(kind: str) -> None:
     for file in sorted((PACKAGE / kind).glob("*.py")):

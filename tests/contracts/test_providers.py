@@ -8,16 +8,15 @@ from pathlib import Path
 import pytest
 
 from connect.providers import catalog
-from connect.testing import ProviderContract, ProviderRig
-from connect.testing.rigs import RIGS, rig
+from connect.testing import ProviderContract, ProviderRig, rigs
 
 
 class TestProviders(ProviderContract):
     @pytest.fixture(params=catalog.names())
     def rig(self, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ProviderRig]:
-        with rig(request.param, tmp_path) as running:
+        with rigs.rig(request.param, tmp_path) as running:
             yield running
 
 
 def test_every_provider_has_a_rig() -> None:
-    assert sorted(RIGS) == catalog.names()
+    assert rigs.names() == catalog.names()

@@ -1,0 +1,90 @@
+"""A provider's HTTP API: opened, asked and closed. What is the same for every adapter that speaks JSON or forms."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from connect.channels.message import Outgoing
+from connect.errors import Disposition, Problem, RunTrouble
+from connect.providers import http_replies
+from connect.providers.http import Client, Options, Reply, Unanswered
+from connect.providers.http_replies import Meaning
+from connect.providers.interface import Account, Receipt, Status, hide
+from connect.redact import Secret
+
+JSON = "application/json"
+FORM = "application/x-www-form-urlencoded"
+
+
+class Api:
+    """One account's way to its provider. Never raises for what a provider says or does."""
+
+    def __init__(self, account: Account, *, http2: bool = False, ca_file: Path | None = None) -> None:
+        """`ca_file`: certificates to trust besides the usual ones."""
+        self._options = Options(account.timeout, account.concurrency, ca_file=ca_file, http2=http2)
+        self._client: Client | None = None
+
+    async def ask(
+        self, url: str, body: bytes, headers: Mapping[str, str], *, method: str = "POST", deadline: float | None = None
+    ) -> Reply | Receipt:
+        """The reply to one call; or the receipt of everything in it, where there is none."""
+        if self._client is None:
+            self._client = Client(self._options)
+        try:
+            return await self._client.request(method, url, body, headers, deadline=deadline)
+        except Unanswered as failure:
+            return http_replies.unanswered(failure)
+
+    async def close(self) -> None:
+        """Let go of connections. Safe to call twice."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()
+
+
+_decode = json.JSONDecoder().decode
+
+
+def json_of(reply: Reply) -> Any:
+    """The body as JSON; None where it is not."""
+    try:
+        return _decode(reply.body.decode())
+    except ValueError:
+        return None
+
+
+def json_bytes(value: object) -> bytes:
+    """Compact, in UTF-8; characters that UTF-8 does not have (lone surrogates) are replaced."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
+
+
+def refused(reply: Reply, meaning: Meaning, words: str, outgoing: Outgoing) -> Receipt:
+    """The receipt of a message that was answered with an error: what the reply means, with its own words hidden.
+
+    A throttle (or quota) carries the wait that the reply asks for.
+    """
+    status, reason = meaning
+    wait = None
+    if status in (Status.throttled, Status.quota, Status.transient):
+        wait = http_replies.retry_after(reply.headers, datetime.now(UTC))
+    return Receipt(status, reason, retry_after=wait, detail=hide(words, outgoing) if words else "")
+
+
+def everyone(receipt: Receipt, batch: Sequence[Outgoing]) -> list[Receipt]:
+    """The same for every message of a call."""
+    return [receipt] * len(batch)
+
+
+def basic(username: str, password: Secret) -> str:
+    """The value of an Authorization header."""
+    return "Basic " + base64.b64encode(f"{username}:{password.reveal()}".encode()).decode()
+
+
+def trouble(code: str, message: str, hint: str) -> RunTrouble:
+    """What a person must mend before anything is sent."""
+    return RunTrouble(Disposition.pause, Problem(code, message, hint))

@@ -1,0 +1,31 @@
+"""Remembers signatures that do not cover the body they came with, for as long as they are accepted."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+
+_MOST = 200_000
+"""Five minutes at six hundred webhooks a second; the oldest are forgotten first."""
+
+
+class Remembered:
+    """In this process, in bounded memory: hashes only."""
+
+    def __init__(self, most: int = _MOST) -> None:
+        self._most = most
+        self._bodies: OrderedDict[bytes, bytes] = OrderedDict()
+
+    def is_new(self, token: str, body: bytes) -> bool:
+        """False where this token has come with another body. The same again is a provider that tries again."""
+        name, digest = _digest(token.encode()), _digest(body)
+        if name in self._bodies:
+            return self._bodies[name] == digest
+        self._bodies[name] = digest
+        if len(self._bodies) > self._most:
+            self._bodies.popitem(last=False)
+        return True
+
+
+def _digest(data: bytes) -> bytes:
+    return hashlib.blake2b(data, digest_size=16).digest()
