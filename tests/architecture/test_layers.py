@@ -113,7 +113,7 @@ def test_adapters_see_only_their_interface(kind: str) -> None:
             part = name.removeprefix("connect.")
             own = f"{kind}.{file.stem.split('_')[0]}"  # smtp may be smtp.py, smtp_replies.py, ...
             allowed = part.split(".")[0] in FOUNDATION | {"channels"} or part.startswith(
-                (f"{kind}.interface", f"{kind}.http", own)
+                (f"{kind}.interface", f"{kind}.http", *(f"{kind}.{name}" for name in SHARED), own)
             )
             assert allowed, f"{kind}/{file.name} imports {name}: an adapter sees its interface and the foundation"
 

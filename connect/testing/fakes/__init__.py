@@ -1,0 +1,1 @@
+"""Fakes of providers: each checks what it is asked, and answers as the provider does."""
