@@ -125,6 +125,20 @@ class Reason(StrEnum):
     gone = "gone"  # in doubt, and no longer in the audience
 
 
+_SEGMENTS = "_segments"
+
+
+def segments_reason(segments: int) -> str:
+    """The reason of a text message that was sent in so many parts: blank for one, else such as `2_segments`."""
+    return f"{segments}{_SEGMENTS}" if segments > 1 else ""
+
+
+def segments_of(reason: str) -> int:
+    """The other way round; 1 for every other reason."""
+    number = reason.removesuffix(_SEGMENTS)
+    return int(number) if number != reason and number.isdigit() else 1
+
+
 class RunState(StrEnum):
     queued = "queued"  # its fire time has come, and it waits for its turn
     running = "running"

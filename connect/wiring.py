@@ -69,18 +69,29 @@ def open_warehouse(project: Project, source: str) -> Warehouse:
     return adapter(Source(entry.name, entry.settings, project.root))  # type: ignore[arg-type]
 
 
-def open_accounts(project: Project, names: Iterable[str]) -> dict[str, tuple[Provider, Account]]:
-    """Provider accounts by name, not yet connected."""
+def open_accounts(
+    project: Project, names: Iterable[str], *, sandbox: bool = False
+) -> dict[str, tuple[Provider, Account]]:
+    """Provider accounts by name, not yet connected. In their sandboxes they check messages, and send none.
+
+    Raises UserError where an account that reaches people has no sandbox.
+    """
     found: dict[str, tuple[Provider, Account]] = {}
     for name in sorted(set(names)):
         entry = project.providers[name]
         adapter = providers.load(entry.type)
+        if sandbox and adapter.capabilities.reaches_people and not adapter.capabilities.sandbox:
+            said = f"`{entry.type}` has no mode in which it checks messages and sends none (`{name}`)"
+            raise UserError.of(
+                "no-sandbox", said, "leave out `--sandbox`: test mode sends one copy to `test_recipient`"
+            )
         account = Account(
             name,
             entry.settings,  # type: ignore[arg-type]
             project.root,
             entry.concurrency or adapter.capabilities.default_concurrency,
             entry.timeout,
+            sandbox=sandbox,
         )
         found[name] = (adapter(account), account)
     return found

@@ -191,6 +191,8 @@ class Request:
     """Of this content; the account's where it is None."""
     allow_private: bool | None = None
     """Whether the endpoint may be in a private network; as the account says where it is None."""
+    personal: bool = False
+    """The URL is this person's: what is wrong with it is nobody else's trouble."""
 
     @property
     def address(self) -> str:

@@ -25,6 +25,8 @@ Since = Annotated[
 ]
 Until = Annotated[str | None, typer.Option(metavar="TIME", help="With --since: ISO 8601, local to the trigger's zone.")]
 
+Sandbox = Annotated[bool, typer.Option("--sandbox", help="With --mode test: providers check the copies and send none.")]
+
 
 def run(
     name: Annotated[str, typer.Argument(help="The campaign.")],
@@ -34,6 +36,7 @@ def run(
     yes: Yes = False,
     again: Again = False,
     workers: Workers = None,
+    sandbox: Sandbox = False,
     since: Since = None,
     until: Until = None,
     lease: Lease = 30.0,
@@ -58,9 +61,10 @@ def run(
         yes=yes,
         again=again,
         json=json,
-        goes_on=f"connect run {name}{typed(target, mode)}",
+        goes_on=f"connect run {name}{typed(target, mode)}{' --sandbox' if sandbox else ''}",
         lease=held,
         workers=workers,
+        sandbox=sandbox,
         window=from_options(loaded.campaign, since, until, SystemClock().now()),
     )
     raise typer.Exit(ended)

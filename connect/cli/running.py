@@ -58,15 +58,20 @@ def run_campaign(
     lease: timedelta = LEASE,
     workers: int | None = None,
     window: Window | None = None,
+    sandbox: bool = False,
 ) -> int:
     """Run, show, and return the exit code: 0, or 1 when deliveries failed or are in doubt.
 
     workers: how many processes compose and send; None decides by cores and audience.
     goes_on: the command that goes on with this run when it is interrupted; blank where none can.
     window: of an event trigger, the events that are meant.
+    sandbox: providers check messages and send none; only in test mode.
     """
     raise_errors(loaded.problems)
     assert loaded.campaign is not None
+    if sandbox and project.mode is not Mode.test:
+        said = f"`--sandbox` is for test mode, and this run is {project.mode}"
+        raise UserError.of("sandbox-needs-test", said, "add `--mode test`")
     texts = templates(project.root)
     warehouse = wiring.open_warehouse(project, loaded.campaign.audience.source)
     with ledger_of(project) as ledger:
@@ -74,7 +79,7 @@ def run_campaign(
             if not goes_on:
                 _end_interrupted(ledger, project, loaded.campaign.name)
             check_window(loaded.campaign, window, ledger, project.mode, goes_on, SystemClock().now())
-            accounts = wiring.open_accounts(project, providers_of(loaded.campaign))
+            accounts = wiring.open_accounts(project, providers_of(loaded.campaign), sandbox=sandbox)
             plan = plan_run(
                 project,
                 loaded,
@@ -121,8 +126,14 @@ def announce(plan: Plan, accounts: Accounts) -> None:
     if campaign.message.transactional:
         lines.append(("note", "[bold yellow]transactional[/]: marketing opt-outs do not count"))
     if project.mode is Mode.test:
-        to = ", ".join(safe_recipients(project).values()) or "nobody: `test_recipient` is not set"
+        recipients = safe_recipients(project).values()
+        to = (
+            ", ".join(each if isinstance(each, str) else each.address for each in recipients)
+            or "nobody: `test_recipient` is not set"
+        )
         lines.append(("test", escape(f"one copy per channel, to {to}")))
+    if any(account.sandbox for _, account in accounts.values()):
+        lines.append(("sandbox", "providers check the copies, and send none"))
     if project.mode is Mode.offline:
         lines.append(("offline", "everything is done, and nothing is sent"))
     for provider, account in accounts.values():

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from connect.cli.options import Debug, Json, ModeOption, ProjectFolder, Target
-from connect.cli.run import Yes
+from connect.cli.run import Sandbox, Yes
 
 if TYPE_CHECKING:
     from connect.project.campaigns import Loaded
@@ -37,6 +37,7 @@ def send(
     project: ProjectFolder = Path(),
     target: Target = None,
     mode: ModeOption = None,
+    sandbox: Sandbox = False,
     yes: Yes = False,
     json: Json = False,
     debug: Debug = False,
@@ -48,7 +49,7 @@ def send(
     rows = _people(person or [], people)
     opened = open_project(project, target, mode)
     loaded = _as_campaign(opened, message, rows)
-    raise typer.Exit(run_campaign(opened, loaded, yes=yes, again=True, json=json, goes_on=""))
+    raise typer.Exit(run_campaign(opened, loaded, yes=yes, again=True, json=json, goes_on="", sandbox=sandbox))
 
 
 def _people(pairs: list[str], source: str | None) -> People:
@@ -136,4 +137,8 @@ def _as_campaign(project: Project, name: str, rows: People) -> Loaded:
 
 
 def _key(rows: People) -> tuple[str, ...]:
-    return ("id",) if all("id" in row for row in rows) else ("email",)
+    """What tells people apart: the first of these that all of them have."""
+    return next(((name,) for name in _KEYS if all(name in row for row in rows)), _KEYS[:1])
+
+
+_KEYS = ("id", "email", "phone_number", "device_token")

@@ -10,7 +10,7 @@ from connect.pipeline.books import Settlement
 from connect.pipeline.deliveries import Ended
 from connect.pipeline.packing import Packed
 from connect.pipeline.recovery import IN_DOUBT
-from connect.pipeline.verdicts import Ticket, Verdict, Verdicts
+from connect.pipeline.verdicts import Elsewhere, Ticket, Verdict, Verdicts
 from connect.providers.interface import Receipt, Status
 from connect.vocabulary import InDoubt, Outcome, Reason
 
@@ -26,6 +26,8 @@ class Answer:
     """These are certainly not in the air any more."""
     again: list[tuple[float, Packed]] = field(default_factory=list)
     """What goes round again, and in how many seconds."""
+    elsewhere: list[Ticket] = field(default_factory=list)
+    """What another account takes over."""
     places: int = 1
     """Of the released window, free again when this is durable."""
 
@@ -69,6 +71,14 @@ class Answers:
         """It was not made, by this worker."""
         return Answer(untaken=_not_in_doubt(call.tickets))
 
+    def passed_on(self, call: Packed, goes: Callable[[Ticket], bool]) -> Answer:
+        """It was not made: another account takes over what may go, the rest goes round again."""
+        if call.exact or self._is_exact(call):
+            return self._together(call, 0.0)
+        again = [(0.0, Packed([ticket])) for ticket in call.tickets if not goes(ticket)]
+        going = [ticket for ticket in call.tickets if goes(ticket)]
+        return Answer(untaken=_not_in_doubt(call.tickets), again=again, elsewhere=going)
+
     def put_off(self, call: Packed) -> Answer:
         """It was not made, and goes round again."""
         if call.exact or self._is_exact(call):
@@ -97,6 +107,8 @@ class Answers:
             answer.untaken.append(ticket.outgoing.key)
         if isinstance(verdict, RunTrouble):
             self._halt(verdict)
+        elif isinstance(verdict, Elsewhere):
+            answer.elsewhere.append(ticket)
         else:
             answer.again.append((verdict, Packed([ticket])))
 

@@ -26,7 +26,9 @@ from connect.pipeline.rates import limits_of
 from connect.pipeline.waves import Timing
 from connect.project.campaign import Campaign
 from connect.project.project import Project
+from connect.project.secret_text import secrets_of
 from connect.project.trigger import Immediate, Recurring, Scheduled
+from connect.redact import Secret
 from connect.vocabulary import RunState
 
 
@@ -89,7 +91,7 @@ def begin(plan: Plan, ledger: Ledger, clock: Clock, random: RandomBytes, account
     facts = RunFacts(record.id, campaign.name, project.target, record.mode, record.fire_time, secret)
     rates = {name: project.providers[name].rate for name in accounts}
     buckets = limits_of(accounts, rates, campaign, project.mode)
-    return Job(record, sweep, _kit(plan, facts), accounts, timing, partial(_places, plan, timing), buckets)
+    return Job(record, sweep, _kit(plan, facts, accounts), accounts, timing, partial(_places, plan, timing), buckets)
 
 
 def _begun(plan: Plan, timing: Timing, ledger: Ledger, clock: Clock, random: RandomBytes) -> RunRecord:
@@ -129,7 +131,7 @@ def _places(plan: Plan, timing: Timing) -> set[Place]:
     return places_of(plan.warehouse, plan.wrapping, timing.phone, plan.campaign.audience.timeout)
 
 
-def _kit(plan: Plan, facts: RunFacts) -> Kit:
+def _kit(plan: Plan, facts: RunFacts, accounts: Accounts) -> Kit:
     project = plan.project
     return Kit(
         bundle=plan.bundle,
@@ -138,4 +140,6 @@ def _kit(plan: Plan, facts: RunFacts) -> Kit:
         base_url=project.serve_base_url,
         mailto=project.unsubscribe.mailto if project.unsubscribe else None,
         test_recipient=safe_recipients(project),
+        secrets={text: Secret(project.reveal(text)) for text in secrets_of(plan.campaign)},
+        platforms={name: provider.capabilities.platforms for name, (provider, _) in accounts.items()},
     )

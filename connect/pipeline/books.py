@@ -41,6 +41,8 @@ class Composed:
     """Message keys of the intents from before a crash whose people were met again."""
     problems: Counter[str] = field(default_factory=Counter)
     """What was wrong with templates, without a word about people."""
+    more: int = 0
+    """How many deliveries they make beyond one for each channel: people have several devices."""
     elsewhere: int = 0
     """How many deliveries of these rows belong to another wave, and are not settled here."""
 

@@ -82,5 +82,14 @@ def down_trouble(account: str, reason: str) -> RunTrouble:
     )
 
 
+def devices_trouble(account: str, reason: str) -> RunTrouble:
+    """So many devices in a row are not of this app that the settings must be wrong: no token is to be thrown away."""
+    return _pause(
+        "devices-refused",
+        f"{account} takes none of the devices, lately `{reason}`: are these tokens of another app or environment?",
+        f"`connect doctor` tests {account}; compare its app and environment with where the tokens come from",
+    )
+
+
 def _pause(code: str, message: str, hint: str) -> RunTrouble:
     return RunTrouble(Disposition.pause, Problem(code, message, hint))

@@ -6,37 +6,49 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from operator import methodcaller
+from types import MappingProxyType
 from typing import NamedTuple
 
 from connect.channels.addresses import normal
 from connect.channels.email import Bad
-from connect.channels.message import Mailbox, Outgoing
+from connect.channels.message import Device, Outgoing
 from connect.channels.zones import Place
 from connect.identity import correlation_id, message_key, person_mark
 from connect.liquid.library import Library
 from connect.liquid.template import Template
 from connect.liquid.trouble import Refusal, Skip
 from connect.pipeline import gates
-from connect.pipeline.contents import Asked, Bound, Columns, EmailTemplates, Scope, SmsTemplates, Templates
+from connect.pipeline.contents.bound import Asked, Bound, Columns, Scope, Templates, Where
+from connect.pipeline.contents.email import EmailTemplates
+from connect.pipeline.contents.http import HttpTemplates, Secrets
+from connect.pipeline.contents.push import PushTemplates
+from connect.pipeline.contents.sms import SmsTemplates
 from connect.pipeline.deliveries import Delivery, Ended, Person, RunFacts
 from connect.pipeline.links import Link, UnsubscribeLinks, Urls
 from connect.pipeline.places import Places
 from connect.pipeline.recovery import Recovered
 from connect.pipeline.waves import EXPIRED, Turn
 from connect.project.campaign import Campaign
-from connect.project.message import EmailContent, SmsContent
+from connect.project.message import EmailContent, HttpContent, PushContent, SmsContent
 from connect.project.text import Text
 from connect.project.trigger import Event
-from connect.vocabulary import Channel, Mode, Outcome, Reach, Reason
+from connect.vocabulary import Channel, Mode, Outcome, Platform, Reach, Reason
+
+Recipients = Mapping[Channel, str | Device]
+"""Where test mode sends."""
+Platforms = Mapping[str, frozenset[Platform]]
+"""Account → the devices that it can carry messages to; all where it is not in here."""
+_ALL = frozenset(Platform)
 
 
 class _Addressed(NamedTuple):
-    """One channel of a person: the content that fits them, and their address or why there is none."""
+    """One address of a person on a channel, or why there is none; and the content that fits them."""
 
     channel: Channel
-    account: str
     content: Bound
-    address: Mailbox | str | Ended
+    address: Where | Ended
+    route: tuple[str, ...] = ()
+    """The accounts that carry it, in the order in which one takes over from another."""
 
 
 class Composer:
@@ -49,27 +61,33 @@ class Composer:
         facts: RunFacts,
         links: UnsubscribeLinks,
         *,
-        test_recipient: Mapping[Channel, str],
+        test_recipient: Recipients,
         copied: set[Channel],
         recovered: Recovered | None = None,
         turn: Turn | None = None,
+        secrets: Secrets = MappingProxyType({}),
+        platforms: Platforms = MappingProxyType({}),
     ) -> None:
-        """`turn` says which deliveries are settled now; None is all of them."""
+        """`turn` says which deliveries are settled now; None is all of them. `secrets` are those of the content."""
         self.facts, self.links = facts, links
         self.recovered = recovered or Recovered()
         self.reach = campaign.policy.reach
         self.turn = turn
         self.places = Places(turn.timing.phone) if turn else None
         self.mode = gates.ModeGate(facts.mode, test_recipient, copied)
-        self.redirects = test_recipient if facts.mode is Mode.test else {}
+        self.redirects: Recipients = test_recipient if facts.mode is Mode.test else {}
+        self.platforms = platforms
         self.scope: Scope = {
             "campaign": {"name": campaign.name, "description": campaign.description},
             "run": {"id": facts.run_id, "fire_time": facts.fire_time},
             "params": campaign.audience.params,
             "now": facts.fire_time,
         }
-        self.templates = _compile(campaign, library, self.scope, links.mailto, real=facts.mode is Mode.live)
+        real = facts.mode is Mode.live
+        self.templates = _compile(campaign, library, self.scope, links.mailto, secrets, real=real)
         self.channels: tuple[Channel, ...] = tuple(self.templates)
+        self.several = Channel.push in self.channels
+        """A person may have several addresses on a channel."""
         self.problems: Counter[str] = Counter()
         """What was wrong with templates for some people, without a word about them."""
 
@@ -116,24 +134,26 @@ class Composing:
         self._place = composer.places.over(columns) if composer.places else None
         self._link: Link = composer.links.over(columns, composer.scope)
         self._channels = [
-            (channel, {locale: (one.account, one.over(columns, composer.scope)) for locale, one in contents.items()})
+            (channel, {locale: one.over(columns, composer.scope) for locale, one in contents.items()})
             for channel, contents in composer.templates.items()
         ]
 
     def deliveries(self, row: int) -> list[Delivery]:
-        """One delivery for each channel of the message, in its order; in a turn, those that are settled in it."""
+        """One delivery for each channel of the message, in its order, or for each address on it; in a turn, those that
+        are settled in it."""
         if self._turn is not None:
             return self._in_turn(self._turn, row)
         if len(self._channels) == 1:
-            one = self._address(*self._channels[0], row)
-            result = one.address if isinstance(one.address, Ended) else self._result(one, row)
-            return [Delivery(one.channel, one.account, result)]
-        addressed = [self._address(channel, contents, row) for channel, contents in self._channels]
+            channel, contents = self._channels[0]
+            return [self._delivery(one, row) for one in self._address(channel, contents, row)]
+        addressed = [one for channel, contents in self._channels for one in self._address(channel, contents, row)]
         chosen = self._chosen(addressed, row)
-        return [
-            Delivery(one.channel, one.account, self._result(one, row) if one in chosen else _unchosen(one))
-            for one in addressed
-        ]
+        return [self._delivery(one, row) if one in chosen else _unchosen(one) for one in addressed]
+
+    def _delivery(self, one: _Addressed, row: int, end: Ended | None = None) -> Delivery:
+        if isinstance(one.address, Ended):
+            return Delivery(one.channel, one.address)
+        return Delivery(one.channel, end or self._result(one, row), one.route)
 
     def _in_turn(self, turn: Turn, row: int) -> list[Delivery]:
         """Opt-outs do not say whose turn it is: they may change from one sweep to the next."""
@@ -142,27 +162,24 @@ class Composing:
         late = EXPIRED if self._now and turn.timing.is_late(place, self._now()) else None
         if self._composer.reach is Reach.first and len(self._channels) > 1:
             return self._first_in_turn(turn, place, late, row)
-        found = []
+        found: list[Delivery] = []
         for channel, contents in self._channels:
             decided = turn.decide((channel,), place)
             if decided is not False:
-                one = self._address(channel, contents, row)
-                end = one.address if isinstance(one.address, Ended) else late
-                if end is None and isinstance(decided, Ended):
-                    end = decided
-                found.append(Delivery(channel, one.account, end or self._result(one, row)))
+                end = late or (decided if isinstance(decided, Ended) else None)
+                found += [self._delivery(one, row, end) for one in self._address(channel, contents, row)]
         return found
 
     def _first_in_turn(self, turn: Turn, place: Place, late: Ended | None, row: int) -> list[Delivery]:
         """All channels of a person in one turn: which of them it is to be is decided once."""
         problems, self._composer.problems = self._composer.problems, Counter()
-        addressed = [self._addressed(channel, contents, row) for channel, contents in self._channels]
+        addressed = [one for channel, contents in self._channels for one in self._addressed(channel, contents, row)]
         timely = [turn.timing.together((one.channel,), place) for one in addressed]
-        reachable = [
+        reachable = dict.fromkeys(
             one.channel
             for one, window in zip(addressed, timely, strict=True)
             if not isinstance(one.address, Ended) and not isinstance(window, Ended)
-        ]
+        )
         decided = turn.decide(tuple(reachable), place) if reachable else turn.is_first
         if decided is False:
             self._composer.problems = problems
@@ -176,34 +193,43 @@ class Composing:
         ]
         chosen = self._chosen(settled, row)
         end = late or (decided if isinstance(decided, Ended) else None)
-        return [
-            Delivery(one.channel, one.account, (end or self._result(one, row)) if one in chosen else _unchosen(one))
-            for one in settled
-        ]
+        return [self._delivery(one, row, end) if one in chosen else _unchosen(one) for one in settled]
 
-    def _address(self, channel: Channel, contents: Mapping[str | None, tuple[str, Bound]], row: int) -> _Addressed:
+    def _address(self, channel: Channel, contents: Mapping[str | None, Bound], row: int) -> Sequence[_Addressed]:
         if (optout := self._opted_out(channel, row)) is not None:
-            account, content = self._content(contents, row)
-            return _Addressed(channel, account, content, optout)
+            return (_Addressed(channel, self._content(contents, row), optout),)
         return self._addressed(channel, contents, row)
 
     def _opted_out(self, channel: Channel, row: int) -> Ended | None:
         flags = self._optouts.get(channel)
         return gates.opted_out(flags[row]) if flags is not None else None
 
-    def _addressed(self, channel: Channel, contents: Mapping[str | None, tuple[str, Bound]], row: int) -> _Addressed:
+    def _addressed(self, channel: Channel, contents: Mapping[str | None, Bound], row: int) -> Sequence[_Addressed]:
         """Whoever has opted out."""
-        account, content = self._content(contents, row)
+        content = self._content(contents, row)
         try:
-            rendered = content.to(row)
+            found = content.addresses(row)
         except (Skip, Refusal) as stop:
-            return _Addressed(channel, account, content, self._stopped(stop))
-        return _Addressed(channel, account, content, gates.address(channel, rendered))
+            found = (self._stopped(stop),)
+        return [self._routed(channel, content, address) for address in found]
 
-    def _content(self, contents: Mapping[str | None, tuple[str, Bound]], row: int) -> tuple[str, Bound]:
+    def _routed(self, channel: Channel, content: Bound, address: Where | Ended) -> _Addressed:
+        """With the accounts that can carry it. In test mode all goes to the device of the test recipient."""
+        route = content.route.accounts
+        if isinstance(address, Device):
+            to = self._composer.redirects.get(channel, address)
+            platform = to.platform if isinstance(to, Device) else None
+            able = self._composer.platforms
+            route = tuple(
+                name for name in content.route.to(platform) if not platform or platform in able.get(name, _ALL)
+            )
+            address = address if route else gates.NO_PROVIDER
+        return _Addressed(channel, content, address, route)
+
+    def _content(self, contents: Mapping[str | None, Bound], row: int) -> Bound:
         return contents[None] if len(contents) == 1 else self._for_locale(contents, row)
 
-    def _for_locale(self, contents: Mapping[str | None, tuple[str, Bound]], row: int) -> tuple[str, Bound]:
+    def _for_locale(self, contents: Mapping[str | None, Bound], row: int) -> Bound:
         """`fr-CA` → `fr` → the content without a locale."""
         locale = self._locales[row] if self._locales is not None else None
         if isinstance(locale, str):
@@ -214,7 +240,7 @@ class Composing:
         return contents[None]
 
     def _chosen(self, addressed: Sequence[_Addressed], row: int) -> Sequence[_Addressed]:
-        """The channels that this person is written to on."""
+        """The addresses that this person is written to at."""
         reachable = [one for one in addressed if not isinstance(one.address, Ended)]
         if self._composer.reach is Reach.all:
             return reachable
@@ -222,7 +248,7 @@ class Composing:
         before = recovered.channels_of(self._composer.mark(self._keys[row])) if recovered else set()
         if before:  # a recovered person stays with the channel that their intent names
             return [one for one in reachable if one.channel in before]
-        return reachable[:1]
+        return [one for one in reachable if one.channel is reachable[0].channel]
 
     def _result(self, one: _Addressed, row: int) -> Ended | Outgoing:
         assert not isinstance(one.address, Ended)
@@ -239,14 +265,16 @@ class Composing:
             return withheld
         return Outgoing(asked.key, asked.correlation, one.channel, message)
 
-    def _asked(self, channel: Channel, to: Mailbox | str, row: int) -> Asked:
+    def _asked(self, channel: Channel, to: Where, row: int) -> Asked:
         facts = self._facts
-        address = to.address if isinstance(to, Mailbox) else to
+        address = to if isinstance(to, str) else to.address
         key = message_key(facts.secret, self._keys[row], channel, normal(channel, address))
         person = str(self._ids[row]) if self._ids is not None else ""
         urls = Urls(self._link, row, key, person=person, channel=channel, address=address)
         redirect = self._composer.redirects.get(channel)
-        return Asked(row, key, correlation_id(facts.run_id, key), urls, redirect or address, redirect or to)
+        if redirect is not None:
+            to, address = redirect, redirect if isinstance(redirect, str) else redirect.address
+        return Asked(row, key, correlation_id(facts.run_id, key), urls, address, to)
 
     def _stopped(self, stop: Skip | Refusal) -> Ended:
         if isinstance(stop, Skip):
@@ -255,12 +283,12 @@ class Composing:
         return Ended(Outcome.refused, stop.reason)
 
 
-def _unchosen(one: _Addressed) -> Ended:
-    return one.address if isinstance(one.address, Ended) else gates.REACHED_ELSEWHERE
+def _unchosen(one: _Addressed) -> Delivery:
+    return Delivery(one.channel, one.address if isinstance(one.address, Ended) else gates.REACHED_ELSEWHERE)
 
 
 def _compile(
-    campaign: Campaign, library: Library, scope: Scope, mailto: str | None, *, real: bool
+    campaign: Campaign, library: Library, scope: Scope, mailto: str | None, secrets: Secrets, *, real: bool
 ) -> dict[Channel, dict[str | None, Templates]]:
     """Every content of the message, compiled, by channel (in the message's order) and locale."""
     message = campaign.message
@@ -273,11 +301,15 @@ def _compile(
     compiled: dict[Channel, dict[str | None, Templates]] = {}
     for content in message.content:
         templates: Templates
-        if isinstance(content, EmailContent):
-            templates = EmailTemplates(content, library, compile_text, scope, unsubscribe=unsubscribe, real=real)
-        else:
-            assert isinstance(content, SmsContent)
-            templates = SmsTemplates(content, library, compile_text)
+        match content:
+            case EmailContent():
+                templates = EmailTemplates(content, library, compile_text, scope, unsubscribe=unsubscribe, real=real)
+            case SmsContent():
+                templates = SmsTemplates(content, library, compile_text)
+            case PushContent():
+                templates = PushTemplates(content, compile_text)
+            case HttpContent():
+                templates = HttpTemplates(content, library, compile_text, secrets)
         compiled.setdefault(content.channel, {})[_locale(content.locale)] = templates
     return compiled
 

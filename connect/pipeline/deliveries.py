@@ -44,5 +44,6 @@ class Delivery:
     """One row × one channel × one address: ended already, or on its way to an account."""
 
     channel: Channel
-    account: str
     result: Ended | Outgoing
+    route: tuple[str, ...] = ()
+    """The accounts that carry it, in the order in which one takes over from another."""

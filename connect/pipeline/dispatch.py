@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import islice
@@ -29,6 +29,7 @@ from connect.pipeline.books import Books
 from connect.pipeline.breaker import Breaker
 from connect.pipeline.deliveries import Ended
 from connect.pipeline.exact import Gathering
+from connect.pipeline.failover import Taker
 from connect.pipeline.gate import Closed as Closed
 from connect.pipeline.gate import Gate, Passing
 from connect.pipeline.lineup import Lineup
@@ -96,9 +97,11 @@ class Lane:
         whole: Mapping[int, Sequence[bytes]] | None = None,
         breaker: Breaker | None = None,
         limits: Sequence[Limit] = (),
+        successor: Callable[[Ticket], Taker | None] = lambda ticket: None,
     ) -> None:
         self._provider, self._account, self._books = provider, account, books
         self._terms, self._clock = terms, terms.clock
+        self._successor = successor
         account.margin.holds = terms.hold.fresh
         self._keyed = provider.capabilities.idempotency is Idempotency.request_key
         self._gathering = Gathering(whole if whole and self._keyed else {})
@@ -110,6 +113,7 @@ class Lane:
             repeats=may_repeat(provider, terms.in_doubt),
             halt=self.halt,
             throttled=self._throttled,
+            successor=successor,
         )
         self._read = Answers(self._verdicts, keyed=self._keyed, in_doubt=terms.in_doubt, halt=self.halt)
         self._stirred = asyncio.Event()
@@ -247,6 +251,11 @@ class Lane:
             await self._changed.wait()
 
     @property
+    def is_out(self) -> bool:
+        """The account takes nothing for a while: others may take over."""
+        return self._verdicts.is_out
+
+    @property
     def idle(self) -> bool:
         """Nothing waits, is in the air, or is to be tried again."""
         return not (self._lineup or self._gathering or self._flying)
@@ -343,9 +352,20 @@ class Lane:
         for answer in answers:
             for wait, call in answer.again:
                 self._again(call, wait)
+            self._pass_on(answer.elsewhere)
+        if answers and self._verdicts.is_out:
+            self._pass_on(self._lineup.leave(lambda ticket: self._successor(ticket) is not None))
         self._changed.set()
         if answers and not self._gate.is_open:
             self._stirred.set()
+
+    def _pass_on(self, tickets: Iterable[Ticket]) -> None:
+        """To whoever takes over now; what nobody does goes round again."""
+        for ticket in () if self._halted.is_set() else tickets:
+            if (taker := self._successor(ticket)) is not None:
+                taker.add(ticket)
+            else:
+                self._again(Packed([ticket]), 0.0)
 
     def _leaving(self) -> list[Packed]:
         """Take the calls that may be released now."""
@@ -440,6 +460,8 @@ class Lane:
             return self._read.expired(call)
         if passing is Passing.late:
             return self._read.put_off(call)
+        if passing is Passing.elsewhere:
+            return self._read.passed_on(call, lambda ticket: self._successor(ticket) is not None)
         if passing is Passing.closed:
             self.halt(Closed())
         return self._read.given_back(call)

@@ -32,6 +32,7 @@ class Passing(Enum):
 
     leaves = auto()
     late = auto()  # its slot is too old: it takes another one
+    elsewhere = auto()  # the account is out, and another one takes over
     expired = auto()
     closed = auto()
     halted = auto()
@@ -159,6 +160,8 @@ class Gate:
             return Passing.expired
         if self.has_closed:
             return Passing.closed
+        if self._verdicts.is_out and self._verdicts.has_successor(call.tickets):
+            return Passing.elsewhere
         if call.slot is not None and self._clock.monotonic() > call.slot.latest:
             return Passing.late
         return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 
 from connect.channels.addresses import email_address, mailboxes, phone_number
+from connect.channels.http import http_url
 from connect.channels.message import Mailbox
 from connect.pipeline.deliveries import Ended
 from connect.vocabulary import Channel, Mode, Outcome, Reason
@@ -19,6 +20,8 @@ NO_ADDRESS = Ended(Outcome.skipped, Reason.no_address)
 REACHED_ELSEWHERE = Ended(Outcome.skipped, Reason.reached_elsewhere)
 DUPLICATE = Ended(Outcome.skipped, Reason.duplicate)
 MISSING_KEY = Ended(Outcome.refused, Reason.missing_key)
+INVALID_DEVICE = Ended(Outcome.refused, Reason.invalid_device)
+NO_PROVIDER = Ended(Outcome.refused, Reason.no_provider)
 NOT_IN_THIS_MODE = Ended(Outcome.skipped, Reason.mode)
 
 
@@ -28,7 +31,7 @@ def opted_out(flag: int) -> Ended | None:
 
 
 def address(channel: Channel, rendered: str) -> Mailbox | str | Ended:
-    """The checked address of a delivery, or why there is none: a mailbox of e-mail, a number of a text message."""
+    """The checked address of a delivery, or why there is none: a mailbox, a number, or the URL of a request."""
     if not rendered.strip():
         return NO_ADDRESS
     return _CHECK[channel](rendered)
@@ -55,7 +58,15 @@ def _phone(rendered: str) -> str | Ended:
     return Ended(Outcome.refused, Reason.too_many_recipients if too_many else Reason.invalid_phone)
 
 
-_CHECK: dict[Channel, Callable[[str], Mailbox | str | Ended]] = {Channel.email: _email, Channel.sms: _phone}
+def _url(rendered: str) -> str | Ended:
+    return http_url(rendered) or Ended(Outcome.refused, Reason.invalid_url)
+
+
+_CHECK: dict[Channel, Callable[[str], Mailbox | str | Ended]] = {
+    Channel.email: _email,
+    Channel.sms: _phone,
+    Channel.http: _url,
+}
 
 
 class ModeGate:

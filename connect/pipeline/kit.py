@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from connect.identity import KeyRing
 from connect.liquid.library import Library
 from connect.pipeline.bundle import Bundle
-from connect.pipeline.compose import Composer
+from connect.pipeline.compose import Composer, Platforms, Recipients
+from connect.pipeline.contents.http import Secrets
 from connect.pipeline.deliveries import RunFacts
 from connect.pipeline.links import UnsubscribeLinks
 from connect.pipeline.recovery import Recovered
@@ -25,9 +26,12 @@ class Kit:
     ring: KeyRing = field(repr=False)
     base_url: str | None
     mailto: str | None
-    test_recipient: Mapping[Channel, str] = field(repr=False)
+    test_recipient: Recipients = field(repr=False)
     turn: Turn | None = None
     """Which deliveries this slice of the run settles; None where it settles all."""
+    secrets: Secrets = field(default_factory=dict, repr=False)
+    """Those of the campaign's content."""
+    platforms: Platforms = field(default_factory=dict)
 
     def composer(self, recovered: Recovered, copied: Collection[Channel]) -> Composer:
         """`copied` are the channels of which a test run has sent its one copy."""
@@ -49,4 +53,6 @@ class Kit:
             copied=set(copied),
             recovered=recovered,
             turn=self.turn,
+            secrets=self.secrets,
+            platforms=self.platforms,
         )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
+from operator import attrgetter
 
 from connect.clock import Clock
 from connect.pipeline.packing import Packed, Packer, Retries
@@ -63,6 +64,30 @@ class Lineup:
         while due := self._later.take(now):
             self._due.append(due)
         return self._later.next_due if self._later else math.inf
+
+    def leave(self, goes: Callable[[Ticket], bool]) -> list[Ticket]:
+        """Take out the deliveries that go elsewhere, in their order. Calls that must stay as they were do."""
+        left: list[Ticket] = []
+
+        def staying(call: Packed) -> list[Packed]:
+            if call.exact:
+                return [call]
+            left.extend(ticket for ticket in call.tickets if goes(ticket))
+            kept = [ticket for ticket in call.tickets if not goes(ticket)]
+            return [Packed(kept)] if kept else []
+
+        self.flush()
+        first = staying(self.first) if self.first else []
+        self.first = None
+        for waiting in (self._due, self._queue):
+            kept = [call for each in waiting for call in staying(each)]
+            waiting.clear()
+            waiting.extend(kept)
+        self._due.extendleft(first)
+        for call, due in self._later.all():
+            for kept_call in staying(call):
+                self._later.add(kept_call, due)
+        return sorted(left, key=attrgetter("sequence"))
 
     # How many
 

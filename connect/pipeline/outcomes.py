@@ -66,6 +66,8 @@ class Outcomes:
         """What this process counted, passed by the cursor or not."""
         self.met: set[bytes] = set()
         """Intents from before a crash whose people were met again."""
+        self.more = 0
+        """Deliveries beyond one for each row and channel."""
         self.elsewhere = 0
         """Deliveries of rows that were read, and that another wave settles."""
         self.problems: Counter[str] = Counter()
@@ -85,6 +87,7 @@ class Outcomes:
             batch.keys.setdefault(row, []).append(key)
         for row, channel, end, times in composed.ended:
             self._count(batch, row, (channel, _NO_ARM, end.outcome, end.reason), times)
+        self.more += composed.more
         self.elsewhere += composed.elsewhere
         self.met.update(composed.met)
         self.problems.update(composed.problems)

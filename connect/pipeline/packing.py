@@ -100,6 +100,12 @@ class Retries:
     def clear(self) -> None:
         self._heap.clear()
 
+    def all(self) -> list[tuple[Packed, float]]:
+        """Take out everything, with the seconds at which each is due."""
+        found = [(later.call, later.due) for later in sorted(self._heap)]
+        self._heap.clear()
+        return found
+
     def take(self, now: float) -> Packed | None:
         """One call of what is due: as many as fit into one, or one that must stay as it was."""
         if self._is_due(now) and self._heap[0].call.exact:

@@ -26,7 +26,7 @@ from connect.pipeline.outcomes import Outcomes
 from connect.pipeline.recovery import Recovered
 from connect.pipeline.waves import Turn
 from connect.pipeline.worker import Dealt, Sending, split
-from connect.vocabulary import Mode, Outcome, Reason, RunState
+from connect.vocabulary import Channel, Mode, Outcome, Reason, RunState
 
 DRAIN = timedelta(seconds=45)
 """How long a run that stops waits for what is in the air; the rest is in doubt."""
@@ -56,12 +56,11 @@ class Part:
         ledger, run_id = self._tools.ledger, self._claimed.run_id
         self._recovered = Recovered(await asyncio.to_thread(ledger.intents, self._claimed.id))
         counted = await asyncio.to_thread(ledger.tallies, run_id)
-        swept = sum(tally.count for tally in counted if tally.reason != Reason.missing_key)
         self._slices = await asyncio.to_thread(ledger.slices, run_id)
         # The sweeps of several waves read the same people: how many of them this one has read before, nobody knows.
         waves = {slice.wave for slice in self._slices}
-        self._rows_before = 0 if len(waves) > 1 else swept // len(self._channels)
         self._share = _Share.of(self._slices, self._claimed)
+        self._rows_before = 0 if len(waves) > 1 else self._swept(counted)
         async with AsyncExitStack() as stack:
             crew = self._tools.crew(self._orders(counted), self._outcomes, self._lease)
             self._crew = await stack.enter_async_context(crew)
@@ -78,6 +77,14 @@ class Part:
             await self._settle_the_rest()
         self._show()
         self._must_add_up()
+
+    def _swept(self, counted: Sequence[Tally]) -> int:
+        """Rows that are behind the cursor. Push messages do not tell, of which one makes several: the way done does."""
+        exact = next((channel for channel in self._channels if channel is not Channel.push), None)
+        if exact is None:
+            return round(self._share.at(self._claimed.cursor) * (self._job.record.audience_rows or 0))
+        mine = (tally for tally in counted if tally.channel is exact and tally.reason != Reason.missing_key)
+        return sum(tally.count for tally in mine)
 
     def _orders(self, counted: list[Tally]) -> Orders:
         copied = {tally.channel for tally in counted if tally.outcome in _LEFT_US} | self._recovered.channels()
@@ -187,9 +194,10 @@ class Part:
         await self._outcomes.flush()
 
     def _must_add_up(self) -> None:
-        expected = self._rows * len(self._channels) + self._gone - self._outcomes.elsewhere
-        counted = sum(self._outcomes.totals.values())
-        if counted != expected or self._outcomes.ahead:
+        outcomes = self._outcomes
+        expected = self._rows * len(self._channels) + outcomes.more + self._gone - outcomes.elsewhere
+        counted = sum(outcomes.totals.values())
+        if counted != expected or outcomes.ahead:
             raise RuntimeError(f"the run does not add up: {expected} deliveries, {counted} outcomes")
 
     def _show(self) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from connect.channels.message import Device
 from connect.clock import Clock
 from connect.errors import Problem, Severity, UserError, raise_errors
 from connect.identity import SealBroken
@@ -227,7 +228,14 @@ def open_seals(project: Project, run: RunRecord) -> tuple[str, bytes]:
         ) from None
 
 
-def safe_recipients(project: Project) -> dict[Channel, str]:
+def safe_recipients(project: Project) -> dict[Channel, str | Device]:
     """Where test mode sends, for the channels that have somewhere."""
-    found = {Channel.email: project.test_recipient.email, Channel.sms: project.test_recipient.phone_number}
+    given = project.test_recipient
+    device = Device(given.device_token, given.platform) if given.device_token else None
+    found = {
+        Channel.email: given.email,
+        Channel.sms: given.phone_number,
+        Channel.push: device,
+        Channel.http: given.http,
+    }
     return {channel: address for channel, address in found.items() if address}

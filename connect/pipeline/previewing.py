@@ -13,6 +13,8 @@ from connect.pipeline.compose import Composer
 from connect.pipeline.deliveries import Ended, Person, RunFacts
 from connect.pipeline.links import InertLinks
 from connect.project.campaign import Campaign
+from connect.project.secret_text import secrets_of
+from connect.redact import HIDDEN, Secret
 from connect.vocabulary import Channel, Mode
 
 _RUN = "preview000000000"
@@ -34,9 +36,10 @@ def previews(
     """What each row would get. Opt-outs and duplicates are not looked at: they are the warehouse's to know."""
     facts = RunFacts(_RUN, campaign.name, "preview", Mode.live, now, b"preview")
     links = InertLinks(KeyRing(()), None, None, None, campaign.message.topic)
+    secrets = dict.fromkeys(secrets_of(campaign), Secret(HIDDEN))
     found: list[Preview] = []
     for number, row in enumerate(rows, start=1):
-        composer = Composer(campaign, library, facts, links, test_recipient={}, copied=set())
+        composer = Composer(campaign, library, facts, links, test_recipient={}, copied=set(), secrets=secrets)
         for delivery in composer.deliveries(Person(_key(campaign, row), row, {})):
             result = delivery.result if isinstance(delivery.result, Ended) else delivery.result.message
             found.append(Preview(number, delivery.channel, result, tuple(composer.problems)))

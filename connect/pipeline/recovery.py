@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from connect.identity import mark_of
 from connect.ledger.records import Intent
@@ -25,10 +25,14 @@ class Recovered:
     def __bool__(self) -> bool:
         return bool(self._people)
 
-    def take(self, mark: bytes, channel: Channel, key: bytes | None) -> Intent | None:
-        """The intent of this person on this channel: with this key, else with one of an address they had before."""
+    def take(self, mark: bytes, channel: Channel, key: bytes | None, others: Collection[bytes] = ()) -> Intent | None:
+        """The intent of this person on this channel: with this key, else with one of an address they had before.
+
+        `others` are the keys of their other deliveries, whose intents are not anybody else's.
+        """
         mine = [intent for intent in self._people.get(mark, ()) if intent.channel is channel]
-        found = next((intent for intent in mine if intent.key == key), mine[0] if mine else None)
+        before = (intent for intent in mine if intent.key not in others)
+        found = next((intent for intent in mine if intent.key == key), None) or next(before, None)
         if found is not None:
             self._people[mark].remove(found)
             if not self._people[mark]:

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from random import Random
 
-from connect.channels.message import Outgoing
+from connect.channels.message import Outgoing, Sms
 from connect.clock import Clock
 from connect.errors import Disposition, Problem, RunTrouble
 from connect.ledger.records import Intent
 from connect.pipeline.books import Settlement
-from connect.pipeline.breaker import Breaker, down_trouble, provider_trouble
+from connect.pipeline.breaker import Breaker, devices_trouble, down_trouble, provider_trouble
 from connect.pipeline.deliveries import Ended
 from connect.pipeline.recovery import IN_DOUBT
 from connect.pipeline.tempo import Tempo
 from connect.providers.interface import LEASE_OVER, Receipt, Status
-from connect.vocabulary import Outcome, Reason
+from connect.vocabulary import Channel, Outcome, Reason, segments_reason
 
 RETRY_FOR = timedelta(minutes=10)
 """How long one delivery is tried. An account that throttles does not count: it makes everyone wait."""
@@ -43,8 +43,22 @@ _PAUSES = {
 _SLOWER = 6
 """Times in a row that an account throttles, and takes nothing, before slowing down is not enough: then all wait."""
 
-Verdict = Ended | RunTrouble | float
-"""How a delivery ended; or the trouble that pauses the run; or the seconds until it goes round again."""
+
+class Elsewhere:
+    """The verdict on a delivery that another account takes over: this one surely did not accept it."""
+
+
+ELSEWHERE = Elsewhere()
+Verdict = Ended | RunTrouble | float | Elsewhere
+"""How a delivery ended; or the trouble that pauses the run; or the seconds until it goes round again; or elsewhere."""
+
+_OUT_FOR, _LONG = 300.0, 60.0
+"""Seconds after which an account that was out is tried again, unless it says when; and how long a wait puts it out."""
+_DOWN_FOR = 30.0
+"""Seconds for which nobody gets through before an account that has a successor is out."""
+
+_BURST = 50
+"""Devices in a row whose address the provider does not take, and none that it takes: the settings must be wrong."""
 
 
 @dataclass(slots=True)
@@ -56,6 +70,8 @@ class Ticket:
     row: int
     sequence: int
     """The place of the delivery in the run's work."""
+    route: tuple[str, ...] = ()
+    """The accounts that may carry it, in the order in which one takes over from another."""
     before: Intent | None = None
     """What a worker that died left of it: it is in doubt."""
     in_doubt: bool = False
@@ -65,8 +81,10 @@ class Ticket:
     """Monotonic seconds after which it is not tried again; starts with the first failure."""
 
     def ended(self, end: Ended) -> Settlement:
-        outgoing = self.outgoing
-        return Settlement(self.batch, self.row, outgoing.channel, outgoing.key, end.outcome, end.reason)
+        outgoing, reason = self.outgoing, end.reason
+        if not reason and isinstance(outgoing.message, Sms):
+            reason = segments_reason(outgoing.message.segments)
+        return Settlement(self.batch, self.row, outgoing.channel, outgoing.key, end.outcome, reason)
 
 
 class Verdicts:
@@ -86,9 +104,11 @@ class Verdicts:
         repeats: bool,
         halt: Callable[[RunTrouble], None],
         throttled: Callable[[timedelta, str], None],
+        successor: Callable[[Ticket], object | None] = lambda ticket: None,
     ) -> None:
         self._account, self._clock, self._random, self._breaker = account, clock, random, breaker
         self._repeats, self._halt, self._throttled = repeats, halt, throttled
+        self._successor = successor
         self._unwell: set[bytes] = set()
         self._down_since: float | None = None
         self._throttles = self._fails = 0
@@ -98,6 +118,9 @@ class Verdicts:
         self.tempo = Tempo(clock)
         self.open_at = 0.0
         """Monotonic seconds before which nothing is offered to the account."""
+        self._out_until = 0.0
+        self._bad_devices = 0
+        """In a row."""
         self.free = True
         """Nobody has had to wait, or to slow down, until now."""
 
@@ -106,9 +129,19 @@ class Verdicts:
         """Many deliveries in a row are in trouble, and nobody gets through."""
         return self._down_since is not None
 
+    @property
+    def is_out(self) -> bool:
+        """It takes nothing for a while, and others may take over."""
+        return self._out_until > self._clock.monotonic()
+
+    def has_successor(self, tickets: Iterable[Ticket]) -> bool:
+        """Whether another account takes over any of these."""
+        return any(self._successor(ticket) is not None for ticket in tickets)
+
     def accepted(self) -> Ended:
         """As of an accepted message, which nearly all of them are."""
         self._well()
+        self._bad_devices = 0
         self._breaker.trips(False)
         return _SENT
 
@@ -120,13 +153,18 @@ class Verdicts:
         status = receipt.status
         if status in _ENDS:
             self._well()
+            self._watch_devices(ticket, receipt)
             return self._ended_as(_ENDS[status], receipt)
+        if status is Status.quota and self._successor(ticket):
+            self._goes_out(receipt.retry_after)
+            return ELSEWHERE
         if status is Status.quota and receipt.retry_after is not None:
             return self._everyone_waits(receipt.retry_after, "quota until")
         if status in _PAUSES:
             return self._trouble(status, receipt)
         if status is Status.throttled:
-            return self._slow_down(receipt, began)
+            wait = self._slow_down(receipt, began)
+            return ELSEWHERE if wait > _LONG and self._passes_on(ticket, wait) else wait
         if receipt.reason == LEASE_OVER:  # nobody's trouble: the lane makes sure of its lease before the next try
             return 0.0
         down = self._is_down(ticket, receipt)
@@ -134,9 +172,35 @@ class Verdicts:
             ticket.in_doubt = True
             if not self._repeats:
                 return self._ended_as(Outcome.unknown, Receipt(status, Reason.in_doubt))
+        if down and self._is_long_down and self._passes_on(ticket, _OUT_FOR):
+            return ELSEWHERE
         if down:  # everyone waits for the account, and nobody's ten minutes run
             return self._remaining()
         return self._retry(ticket)
+
+    def _passes_on(self, ticket: Ticket, seconds: float) -> bool:
+        """Whether another account takes it; then this one is out for so long."""
+        if self._successor(ticket) is None:
+            return False
+        self._goes_out(timedelta(seconds=seconds))
+        return True
+
+    def _goes_out(self, wait: timedelta | None) -> None:
+        seconds = wait.total_seconds() if wait else _OUT_FOR
+        self._out_until = max(self._out_until, self._clock.monotonic() + seconds)
+        self.free = False
+
+    @property
+    def _is_long_down(self) -> bool:
+        return self._down_since is not None and self._clock.monotonic() - self._down_since > _DOWN_FOR
+
+    def _watch_devices(self, ticket: Ticket, receipt: Receipt) -> None:
+        """Dead tokens are nobody's fault; addresses that are no tokens of this app, one after the other, are."""
+        if ticket.outgoing.channel is not Channel.push or receipt.reason == Reason.unregistered:
+            return
+        self._bad_devices = self._bad_devices + 1 if receipt.status is Status.rejected_recipient else 0
+        if self._bad_devices >= _BURST:
+            self._halt(devices_trouble(self._account, receipt.reason))
 
     def _well(self) -> None:
         """Somebody got through."""
@@ -149,7 +213,7 @@ class Verdicts:
         if outcome is Outcome.sent:
             return self.accepted()
         reason = receipt.reason or receipt.status.value
-        if self._breaker.trips(True):
+        if self._breaker.trips(reason != Reason.unregistered):
             self._halt(provider_trouble(self._account, reason))
         return Ended(outcome, reason)
 
@@ -164,7 +228,7 @@ class Verdicts:
             self._fails += 1
             self._everyone_waits(receipt.retry_after or self._growing_wait(self._fails), "is down, next try at")
         self._unwell = set(itertools.islice(self._unwell, _MANY))  # no more is to be remembered than decides
-        if now - self._down_since > RETRY_FOR.total_seconds():
+        if now - self._down_since > RETRY_FOR.total_seconds() and self._successor(ticket) is None:
             self._halt(down_trouble(self._account, receipt.reason or receipt.status.value))
         return True
 
@@ -215,6 +279,8 @@ class Verdicts:
         """Another worker was throttled, and perhaps told to wait for so long."""
         self.free = False
         self.tempo.told()
+        if wait.total_seconds() > _LONG:
+            self._goes_out(wait)
         if wait:
             self.wait(wait)
             self.tempo.paused(self.open_at)

@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from random import Random
+from typing import NamedTuple
 
 from connect.clock import Clock
 from connect.ledger.records import Intent
@@ -21,6 +22,7 @@ from connect.pipeline.breaker import Breaker, template_trouble
 from connect.pipeline.compose import Composer, Composing
 from connect.pipeline.deliveries import Delivery, Ended
 from connect.pipeline.dispatch import Hold, Lane, Terms
+from connect.pipeline.failover import Failover, Taker
 from connect.pipeline.rates import Limit
 from connect.pipeline.recovery import IN_DOUBT, Recovered, how_it_ended
 from connect.pipeline.verdicts import Ticket
@@ -42,6 +44,15 @@ class Dealt:
     first: int
     """The place of the first row's first delivery in the run's work."""
     rows: Rows
+
+
+class Row(NamedTuple):
+    """One row of a batch, with the deliveries that it makes now."""
+
+    batch: int
+    row: int
+    key: str
+    settled: Sequence[Delivery]
 
 
 @dataclass(frozen=True)
@@ -83,8 +94,10 @@ class Worker:
         self._sending, self._clock = sending, clock
         self._accounts = accounts
         self._content = Breaker(off=sending.breakers_off)
+        self._sequence = 0
         calls = itertools.count(sending.last_call + 1 + sending.worker, sending.of)
         terms = Terms(sending.in_doubt, clock, random, hold, calls, sending.closes_at, sending.expires_at)
+        self._failover = Failover()
         self.lanes = {
             name: Lane(
                 provider,
@@ -94,9 +107,11 @@ class Worker:
                 whole=recovered.whole_calls(name),
                 breaker=Breaker(off=sending.breakers_off),
                 limits=sending.buckets.get(name, ()),
+                successor=self._failover.successor(name),
             )
             for name, (provider, account) in accounts.items()
         }
+        self._failover.lanes.update(self.lanes)
 
     async def open(self, stack: AsyncExitStack) -> None:
         """Connect the accounts; they are closed with the stack. Raises RunTrouble."""
@@ -123,9 +138,12 @@ class Worker:
             lane.flush()
 
     async def drain(self) -> None:
-        """Wait until every delivery has ended."""
-        for lane in self.lanes.values():
-            await lane.drain()
+        """Wait until every delivery has ended. One lane may hand over to another that was idle."""
+        while True:
+            for lane in self.lanes.values():
+                await lane.drain()
+            if all(lane.idle for lane in self.lanes.values()):
+                return
 
     async def stop(self) -> None:
         """Finish what is in the air, start nothing new."""
@@ -152,48 +170,56 @@ class Worker:
 
     # Composing
 
-    def _compose(self, dealt: Dealt, composing: Composing, places: range) -> list[tuple[Lane, Ticket]]:
+    def _compose(self, dealt: Dealt, composing: Composing, places: range) -> list[tuple[Taker, Ticket]]:
         """Tell the books what became of these rows, and return what is to be sent."""
         composed = Composed(dealt.number, places.start)
-        going: list[tuple[Lane, Ticket]] = []
-        rows, channels = dealt.rows, self._composer.channels
-        sequence = dealt.first + places.start * len(channels)
+        going: list[tuple[Taker, Ticket]] = []
+        rows, width = dealt.rows, len(self._composer.channels)
+        # Several devices make a row wider than that: places of the next rows move on.
+        sequence = max(self._sequence, dealt.first + places.start * width)
         for row in places:
             pending, others = 0, rows.duplicates[row]
             settled = composing.deliveries(row)
+            mine = Row(dealt.number, row, rows.keys[row], settled)
             for delivery in settled:
                 sequence += 1
-                ticket = self._ticket(composed, dealt.number, row, rows.keys[row], delivery, sequence)
+                ticket = self._ticket(composed, mine, delivery, sequence)
                 if ticket is not None:
                     pending += 1
-                    going.append((self.lanes[delivery.account], ticket))
+                    going.append((self._taker(ticket), ticket))
             composed.pending.append(pending)
-            composed.elsewhere += (len(channels) - len(settled)) * (1 + others)
-            if others:
-                composed.ended += [(row, one.channel, gates.DUPLICATE, others) for one in settled]
+            if len(settled) != width or others or self._composer.several:
+                channels = dict.fromkeys(delivery.channel for delivery in settled)
+                composed.more += len(settled) - len(channels)
+                composed.elsewhere += (width - len(channels)) * (1 + others)
+                if others:
+                    composed.ended += [(row, channel, gates.DUPLICATE, others) for channel in channels]
+        self._sequence = sequence
         composed.problems, self._composer.problems = self._composer.problems, Counter()
         self._books.composed(composed)
         return going
 
-    def _ticket(
-        self, composed: Composed, batch: int, row: int, key: str, delivery: Delivery, sequence: int
-    ) -> Ticket | None:
+    def _taker(self, ticket: Ticket) -> Taker:
+        """The lane of the account that it is in doubt with, or the first that takes it now."""
+        return self.lanes[ticket.before.account] if ticket.before else self._failover.first(ticket.route)
+
+    def _ticket(self, composed: Composed, mine: Row, delivery: Delivery, sequence: int) -> Ticket | None:
         """The delivery's place in its lane; None for what ended at a gate or before a crash, which is counted."""
         result = delivery.result
         self._watch_content(result)
-        before = self._before(composed, key, delivery) if self._recovered else None
+        before = self._before(composed, mine, delivery) if self._recovered else None
         if before is None:
             if not isinstance(result, Ended):
-                return Ticket(result, batch, row, sequence)
+                return Ticket(result, mine.batch, mine.row, sequence, delivery.route)
             end = result
         else:
             found = self._since_before(delivery, before)
             if found is None:
                 assert not isinstance(result, Ended)
-                return Ticket(result, batch, row, sequence, before, in_doubt=True)
+                return Ticket(result, mine.batch, mine.row, sequence, delivery.route, before, in_doubt=True)
             end = found
-            composed.known.append((row, before.key))
-        composed.ended.append((row, delivery.channel, end, 1))
+            composed.known.append((mine.row, before.key))
+        composed.ended.append((mine.row, delivery.channel, end, 1))
         return None
 
     def _watch_content(self, result: object) -> None:
@@ -204,17 +230,20 @@ class Worker:
 
     # What a worker that died left behind
 
-    def _before(self, composed: Composed, key_text: str, delivery: Delivery) -> Intent | None:
+    def _before(self, composed: Composed, mine: Row, delivery: Delivery) -> Intent | None:
         """What became of this person on this channel before a crash, under whatever address."""
         key = None if isinstance(delivery.result, Ended) else delivery.result.key
-        before = self._recovered.take(self._composer.mark(key_text), delivery.channel, key)
+        others = {one.result.key for one in mine.settled if not isinstance(one.result, Ended)} - {key}
+        before = self._recovered.take(self._composer.mark(mine.key), delivery.channel, key, others)
         if before is not None:
             composed.met.append(before.key)
         return before
 
     def _since_before(self, delivery: Delivery, before: Intent) -> Ended | None:
         """How a delivery ended that was near the air before a crash; None when it is to be sent again."""
-        lane = self.lanes[delivery.account]
+        lane = self.lanes.get(before.account)
+        if lane is None:  # an account that the project does not have any more
+            return how_it_ended(before) or IN_DOUBT
         if isinstance(delivery.result, Ended) or delivery.result.key != before.key:
             lane.incomplete(before)
             return how_it_ended(before) or IN_DOUBT  # nobody hears twice because their address has changed

@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from connect.providers import http_request
+from connect.providers import http_guard, http_request
 from connect.providers.http_connection import Connection
 from connect.providers.http_exchange import CONNECTING, NotWritten, Options, Reply
 from connect.providers.http_request import Origin
+
+
+class PrivateAddress(Exception):
+    """The host has an address that is not the internet's."""
 
 
 class Connections:
@@ -69,6 +73,8 @@ class Connections:
             self._idle.pop(0).cut()
         try:
             connection = await self._made(origin, deadline)
+        except PrivateAddress:
+            reason = "private_address"
         except ssl.SSLCertVerificationError:
             reason = "untrusted_certificate"
         except (OSError, UnicodeError):  # TimeoutError and every other error of TLS are OSErrors
@@ -81,10 +87,29 @@ class Connections:
         loop = asyncio.get_running_loop()
         secure = self._trusted() if origin.secure else None
         async with asyncio.timeout_at(min(deadline, loop.time() + self._connecting)):
-            _transport, connection = await loop.create_connection(
-                lambda: Connection(origin, self._options.largest_answer), origin.host, origin.port, ssl=secure
-            )
-        return connection
+            hosts = await self._hosts(origin)
+            for last, host in enumerate(hosts, 1 - len(hosts)):
+                try:
+                    _transport, connection = await loop.create_connection(
+                        lambda: Connection(origin, self._options.largest_answer),
+                        host,
+                        origin.port,
+                        ssl=secure,
+                        server_hostname=origin.host if secure else None,
+                    )
+                    return connection
+                except OSError:
+                    if last == 0:
+                        raise
+        raise OSError("there is no address")
+
+    async def _hosts(self, origin: Origin) -> Sequence[str]:
+        """What to connect to: the name, or its addresses where they must be public."""
+        if not self._options.public_only:
+            return (origin.host,)
+        if addresses := await http_guard.public_addresses(origin.host, origin.port):
+            return addresses
+        raise PrivateAddress
 
     def _welcome(self, connection: Connection) -> Connection:
         if self._closed:

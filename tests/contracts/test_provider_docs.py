@@ -39,7 +39,8 @@ def test_every_reason_is_explained(name: str) -> None:
 @pytest.mark.parametrize("name", catalog.names())
 def test_run_trouble_is_explained(name: str) -> None:
     """Codes of run-level trouble are written `provider-what` in the adapters."""
-    sources = Path(catalog.__file__).parent.glob(f"{name}*.py")
+    module = catalog.providers[name].partition(":")[0].rpartition(".")[2]
+    sources = Path(catalog.__file__).parent.glob(f"{module}*.py")
     codes = {code for source in sources for code in re.findall(rf'"({name}-[a-z-]+)"', source.read_text())}
     assert codes or name.startswith("memory")
     assert {code for code in codes if f"`{code}`" not in page(name)} == set()
