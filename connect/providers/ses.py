@@ -1,31 +1,24 @@
 """Amazon SES, API v2: up to 50 individually rendered messages in one call.
 
 SES has no idempotency key, so nothing is repeated, and a call that was written and not answered is `ambiguous`.
-Region, endpoint and credentials are found by boto3; calls that send are signed here and go through the one HTTP client,
-because botocore spends 2 ms on each (and repeats it on time-outs and 500s, which sends twice).
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from itertools import chain, islice, zip_longest
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-import boto3
 import botocore.exceptions as aws
-from botocore.config import Config
-from pydantic import model_validator
 
 from connect.channels.message import Email, Outgoing
-from connect.errors import Disposition, Problem, RunTrouble
-from connect.providers import http_replies, ses_replies
-from connect.providers.http import Client, NotWritten, Options, Unanswered
+from connect.providers import aws_replies, http_replies, ses_replies
+from connect.providers.api import JSON
+from connect.providers.aws import AwsSettings, Door, NoKeys, Service, Topics, Way, opened
+from connect.providers.aws_replies import Refusal
+from connect.providers.http import NotWritten, Unanswered
 from connect.providers.http_turns import Turns
 from connect.providers.interface import (
     Account,
@@ -35,32 +28,33 @@ from connect.providers.interface import (
     Status,
 )
 from connect.providers.ses_calls import MOST_BYTES, MOST_ENTRIES, PATHS, Call, calls, single
-from connect.providers.ses_credentials import NoKeys, Renewing
-from connect.providers.ses_replies import Refusal
-from connect.providers.ses_signing import Place, Signer
-from connect.redact import Secret
+from connect.providers.ses_events import parse_events
 from connect.vocabulary import Channel
 
 if TYPE_CHECKING:
     from mypy_boto3_sesv2.client import SESV2Client
 
+SERVICE = Service(
+    "Amazon SES",
+    "sesv2",
+    {"content-type": JSON},
+    (
+        "ses-credentials",
+        "give `access_key_id` and `secret_access_key` as references (or let boto3 find them: environment, profile, "
+        "role), and `region`; they need ses:SendEmail, ses:SendRawEmail and ses:SendBulkEmail",
+    ),
+)
+_UNREACHABLE = ("ses-unreachable", "check `region`, and whether a firewall lets this machine out on port 443")
+_PAUSED = ("ses-paused", "open the SES console of this region: Account dashboard says why, and how to appeal")
 
-class Settings(ProviderSettings):
-    region: str | None = None
-    """E.g. `eu-west-1`; boto3's own (AWS_REGION, the profile) if not given."""
-    access_key_id: Secret | None = None
-    secret_access_key: Secret | None = None
-    session_token: Secret | None = None
+
+class Settings(AwsSettings):
     configuration_set: str | None = None
-    endpoint_url: str | None = None
+    """Through which SES publishes events."""
     bulk: bool = True
     """False sends every message in a call of its own."""
-
-    @model_validator(mode="after")
-    def _whole_key(self) -> Self:
-        if (self.access_key_id is None) != (self.secret_access_key is None):
-            raise ValueError("`access_key_id` and `secret_access_key` come together, or neither for boto3's own chain")
-        return self
+    webhook_topic_arn: Topics = ()
+    """The SNS topics, one or several, whose notifications are believed."""
 
 
 class Ses:
@@ -80,16 +74,15 @@ class Ses:
         self._account = account
         self._settings = account.settings
         self._turns = Turns(account.concurrency)
-        self._door: _Door | None = None
+        self._door: Door | None = None
+        self._ways: dict[str, Way] = {}
+        """Operation → where it is asked for."""
+
+    parse_events = staticmethod(parse_events)
 
     async def open(self) -> None:
-        _keep_quiet()
-        try:
-            self._door = await asyncio.to_thread(_opened, self._account, self._settings)
-            await self._door.credentials.keys()
-        except (aws.BotoCoreError, NoKeys, ValueError, OSError) as error:
-            await self.close()
-            raise _trouble(_CREDENTIALS, str(error)) from None
+        self._door = door = await opened(self._account, self._settings, SERVICE)
+        self._ways = {operation: door.way(path) for operation, path in PATHS.items()}
 
     async def send(self, batch: Sequence[Outgoing]) -> list[Receipt]:
         sending = _Sending(batch, asyncio.get_running_loop().time() + self._account.timeout.total_seconds())
@@ -107,17 +100,16 @@ class Ses:
             await self.open()
         assert self._door is not None
         try:
-            return _standing(await asyncio.to_thread(self._door.boto.get_account))
+            return _standing(await asyncio.to_thread(cast("SESV2Client", self._door.boto).get_account))
         except aws.ClientError as error:
             return _unable_to_say(error)
         except aws.BotoCoreError as error:
-            raise _trouble(_UNREACHABLE, type(error).__name__) from None
+            raise SERVICE.trouble(_UNREACHABLE, type(error).__name__) from None
 
     async def close(self) -> None:
         door, self._door = self._door, None
         if door is not None:
-            door.boto.close()
-            await door.client.close()
+            await door.close()
 
     async def _all(self, planned: Iterator[Call], sending: _Sending) -> None:
         """Several calls, as many at a time as the account allows."""
@@ -149,7 +141,7 @@ class Ses:
         except Unanswered as failure:
             sending.settle(call, http_replies.unanswered(failure))
         except NoKeys as error:
-            sending.settle(call, ses_replies.unsigned(str(error)))
+            sending.settle(call, aws_replies.unsigned(str(error)))
         else:
             if not isinstance(answer, Refusal):
                 _accepted(call, answer, sending)
@@ -169,9 +161,7 @@ class Ses:
         door = self._door
         if door is None:
             raise NotWritten("client_closed")
-        path, url = door.ways[call.operation]
-        headers = door.signer.headers(path, call.body, await door.credentials.keys(), datetime.now(UTC))
-        return ses_replies.read(await door.client.post(url, call.body, headers, deadline=deadline))
+        return aws_replies.read(await door.post(self._ways[call.operation], call.body, deadline))
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,19 +176,6 @@ class _Sending:
     def settle(self, call: Call, receipt: Receipt) -> None:
         """The same for everything that the call carried."""
         self.receipts.update(dict.fromkeys(call.members, receipt))
-
-
-@dataclass(frozen=True, slots=True)
-class _Door:
-    """An open account."""
-
-    client: Client
-    signer: Signer
-    credentials: Renewing
-    ways: dict[str, tuple[str, str]]
-    """Operation → (path, URL)."""
-    boto: SESV2Client
-    """For what is asked rarely."""
 
 
 def _accepted(call: Call, answer: dict[str, Any], sending: _Sending) -> None:
@@ -223,72 +200,10 @@ def _ascii_addresses(outgoing: Outgoing) -> bool:
     return True
 
 
-def _opened(account: Account, settings: Settings) -> _Door:
-    """Everything that is needed to send. Raises when there is no region or no credentials."""
-    source = boto3.Session(
-        aws_access_key_id=_revealed(settings.access_key_id),
-        aws_secret_access_key=_revealed(settings.secret_access_key),
-        aws_session_token=_revealed(settings.session_token),
-        region_name=settings.region,
-    )
-    credentials = source.get_credentials()
-    if credentials is None:
-        raise aws.NoCredentialsError
-    seconds = account.timeout.total_seconds()
-    config = Config(
-        retries={"total_max_attempts": 1},
-        connect_timeout=min(seconds, 10),
-        read_timeout=seconds,
-        user_agent_extra="connect-campaigns",
-    )
-    boto = source.client("sesv2", endpoint_url=settings.endpoint_url, config=config)
-    url = urlsplit(boto.meta.endpoint_url)
-    prefix = url.path.rstrip("/")  # of every path, where the endpoint has one
-    place = Place.of(boto.meta.endpoint_url, boto.meta.region_name, _SERVICE)
-    bundle = source._session.get_config_variable("ca_bundle")  # AWS_CA_BUNDLE, or the profile's
-    return _Door(
-        Client(Options(account.timeout, account.concurrency, ca_file=Path(bundle) if bundle else None)),
-        Signer(place),
-        Renewing(credentials),
-        {operation: (prefix + path, f"{url.scheme}://{url.netloc}{prefix}{path}") for operation, path in PATHS.items()},
-        boto,
-    )
-
-
-_SERVICE = "ses"
-"""The name that signatures for the API `sesv2` bear."""
-
-
-def _revealed(secret: Secret | None) -> str | None:
-    return secret.reveal() if secret else None
-
-
-def _keep_quiet() -> None:
-    """Botocore logs whole requests, addresses included, at DEBUG: a root logger at DEBUG must not pull them out."""
-    for name in ("botocore", "boto3", "urllib3"):
-        logger = logging.getLogger(name)
-        if logger.getEffectiveLevel() < logging.INFO:
-            logger.setLevel(logging.INFO)
-
-
-_CREDENTIALS = (
-    "ses-credentials",
-    "give `access_key_id` and `secret_access_key` as references (or let boto3 find them: environment, profile, role), "
-    "and `region`; they need ses:SendEmail, ses:SendRawEmail and ses:SendBulkEmail",
-)
-_UNREACHABLE = ("ses-unreachable", "check `region`, and whether a firewall lets this machine out on port 443")
-_PAUSED = ("ses-paused", "open the SES console of this region: Account dashboard says why, and how to appeal")
-
-
-def _trouble(problem: tuple[str, str], words: str) -> RunTrouble:
-    code, hint = problem
-    return RunTrouble(Disposition.pause, Problem(code, f"Amazon SES: {words}", hint))
-
-
 def _standing(account: Any) -> str:
     """What GetAccount says, in one line."""
     if not account.get("SendingEnabled", True):
-        raise _trouble(_PAUSED, "sending is paused for this account")
+        raise SERVICE.trouble(_PAUSED, "sending is paused for this account")
     quota = account.get("SendQuota", {})
     allowed = f"{quota.get('MaxSendRate', 0):g}/s, {quota.get('SentLast24Hours', 0):g} of " + (
         f"{quota.get('Max24HourSend', 0):g} in 24 hours"
@@ -303,5 +218,5 @@ def _unable_to_say(error: aws.ClientError) -> str:
     code = error.response.get("Error", {}).get("Code", "")
     status, reason = ses_replies.ERRORS.get(code, (Status.accepted, ""))
     if status is Status.config and reason != "access_denied" and code != "NotFoundException":
-        raise _trouble(_CREDENTIALS, code) from None
+        raise SERVICE.trouble(SERVICE.credentials, code) from None
     return "reachable; these credentials may not ask for quota and sandbox (ses:GetAccount)"

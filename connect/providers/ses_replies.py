@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import re
-from dataclasses import dataclass, field
-from typing import Any
 
 from connect.channels.message import Outgoing
-from connect.providers.http import Reply
+from connect.providers import aws_replies
+from connect.providers.aws_replies import HTTP_STATUSES, IN_DOUBT, Refusal
+from connect.providers.http_replies import Meaning
 from connect.providers.interface import Receipt, Status, hide
 
-Meaning = tuple[Status, str]
+__all__ = ["ERRORS", "HTTP_STATUSES", "STATUSES", "answered", "refused", "refuses_one"]
 
 STATUSES: dict[str, Meaning] = {
     "SUCCESS": (Status.accepted, ""),
@@ -32,9 +31,8 @@ STATUSES: dict[str, Meaning] = {
 """BulkEmailStatus of SendBulkEmail, one for each entry."""
 
 ERRORS: dict[str, Meaning] = {
+    **aws_replies.ERRORS,
     "TooManyRequestsException": (Status.throttled, "slow_down"),
-    "Throttling": (Status.throttled, "slow_down"),
-    "ThrottlingException": (Status.throttled, "slow_down"),
     "LimitExceededException": (Status.quota, "limit_exceeded"),
     "MessageRejected": (Status.rejected_content, "message_rejected"),
     "BadRequestException": (Status.rejected_content, "bad_request"),
@@ -43,32 +41,8 @@ ERRORS: dict[str, Meaning] = {
     "SendingPausedException": (Status.config, "sending_paused"),
     "MailFromDomainNotVerifiedException": (Status.config, "sender_not_verified"),
     "NotFoundException": (Status.config, "configuration_set_not_found"),
-    "AccessDeniedException": (Status.config, "access_denied"),
-    "AccessDenied": (Status.config, "access_denied"),
-    "NotAuthorized": (Status.config, "access_denied"),
-    "OptInRequired": (Status.config, "access_denied"),
-    "UnrecognizedClientException": (Status.config, "authentication_failed"),
-    "InvalidClientTokenId": (Status.config, "authentication_failed"),
-    "InvalidSignatureException": (Status.config, "authentication_failed"),
-    "SignatureDoesNotMatch": (Status.config, "authentication_failed"),
-    "IncompleteSignature": (Status.config, "authentication_failed"),
-    "MissingAuthenticationToken": (Status.config, "authentication_failed"),
-    "MissingAuthenticationTokenException": (Status.config, "authentication_failed"),
-    "ExpiredToken": (Status.config, "credentials_expired"),
-    "ExpiredTokenException": (Status.config, "credentials_expired"),
-    "RequestExpired": (Status.config, "clock_is_wrong"),
 }
 """Error codes of a whole call."""
-
-HTTP_STATUSES: dict[int, Meaning] = {
-    401: (Status.config, "authentication_failed"),
-    403: (Status.config, "access_denied"),
-    413: (Status.rejected_content, "message_too_large"),
-    429: (Status.throttled, "slow_down"),
-    500: (Status.transient, "provider_failed"),
-    503: (Status.transient, "provider_failed"),
-}
-"""For codes that are in no table. A 502 or 504 is a gateway that gave up waiting: in doubt, like anything else."""
 
 _BY_WORDS: list[tuple[re.Pattern[str], set[Status], Meaning]] = [
     # One code for both, told apart by the words only (docs.aws.amazon.com/ses, "Errors related to sending quotas").
@@ -91,41 +65,6 @@ _BY_WORDS: list[tuple[re.Pattern[str], set[Status], Meaning]] = [
     ),
 ]
 
-_IN_DOUBT: Meaning = (Status.ambiguous, "unrecognised_answer")
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """An error that SES answered a whole call with."""
-
-    code: str
-    words: str = field(repr=False)
-    http_status: int
-
-
-def read(reply: Reply) -> dict[str, Any] | Refusal:
-    """The output of an operation, or why there is none."""
-    answer = _object(reply.body)
-    if 200 <= reply.status < 300 and answer is not None:
-        return answer
-    answer = answer or {}
-    # In the header with a link behind it, in the body with a namespace before it (AWS's REST-JSON protocol).
-    code = str(reply.headers.get("x-amzn-errortype") or answer.get("code") or answer.get("__type") or "")
-    words = str(answer.get("message") or answer.get("Message") or "")
-    return Refusal(code.partition(":")[0].rpartition("#")[2], words, reply.status)
-
-
-_decode = json.JSONDecoder().decode
-"""`json.loads` of bytes first guesses which Unicode they are."""
-
-
-def _object(body: bytes) -> dict[str, Any] | None:
-    try:
-        answer = _decode(body.decode())
-    except ValueError:
-        return None
-    return answer if isinstance(answer, dict) else None
-
 
 def answered(entry: object, outgoing: Outgoing) -> Receipt:
     """The receipt of one entry of a bulk call."""
@@ -133,7 +72,7 @@ def answered(entry: object, outgoing: Outgoing) -> Receipt:
     if said.get("Status") == "SUCCESS":
         return Receipt(Status.accepted, provider_id=str(said.get("MessageId") or ""))
     words = str(said.get("Error") or "")
-    status, reason = _told_apart(STATUSES.get(str(said.get("Status", "")), _IN_DOUBT), words)
+    status, reason = _told_apart(STATUSES.get(str(said.get("Status", "")), IN_DOUBT), words)
     return Receipt(
         status, reason, provider_id=str(said.get("MessageId") or ""), detail=hide(words, outgoing) if words else ""
     )
@@ -142,24 +81,19 @@ def answered(entry: object, outgoing: Outgoing) -> Receipt:
 def refused(refusal: Refusal, outgoing: Outgoing) -> Receipt:
     """The receipt of a message whose call was answered with an error."""
     known = ERRORS.get(refusal.code) or HTTP_STATUSES.get(refusal.http_status)
-    status, reason = _told_apart(known or _unknown(refusal.http_status), refusal.words)
-    return Receipt(status, reason, detail=hide(f"{refusal.code}: {refusal.words}", outgoing))
-
-
-def unsigned(error: str) -> Receipt:
-    """The receipt of a message whose call could not be signed, so that nothing was written."""
-    return Receipt(Status.config, "authentication_failed", detail=error)
+    meaning = _told_apart(known or _unknown(refusal.http_status), refusal.words)
+    return aws_replies.receipt(meaning, refusal, outgoing)
 
 
 def refuses_one(refusal: Refusal) -> bool:
     """Whether the error may be about one entry of a bulk call, whose others are innocent: nothing was accepted."""
-    status, _reason = _told_apart(ERRORS.get(refusal.code, _IN_DOUBT), refusal.words)
+    status, _reason = _told_apart(ERRORS.get(refusal.code, IN_DOUBT), refusal.words)
     return status in (Status.rejected_content, Status.rejected_recipient)
 
 
 def _unknown(http_status: int) -> Meaning:
     """A refusal (4xx) that no table knows is about this call; anything else is in doubt."""
-    return (Status.rejected_content, "refused") if 400 <= http_status < 500 else _IN_DOUBT
+    return (Status.rejected_content, "refused") if 400 <= http_status < 500 else IN_DOUBT
 
 
 def _told_apart(meaning: Meaning, words: str) -> Meaning:

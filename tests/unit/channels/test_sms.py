@@ -25,5 +25,17 @@ def test_why_there_is_no_text_message(body: str, sender: str, bad: Bad) -> None:
     assert build_sms("+61412345678", body, sender) == bad
 
 
+@pytest.mark.parametrize(("body", "parts"), [("Hi", 1), ("a" * 161, 2), ("it’s " + "a" * 66, 2)])
+def test_its_parts_are_counted(body: str, parts: int) -> None:
+    made = build_sms("+61412345678", body, "", parts)
+    assert isinstance(made, Sms)
+    assert made.segments == parts
+    assert build_sms("+61412345678", body, "", parts - 1) == Bad(Reason.too_many_segments, "body")
+
+
+def test_half_a_character_is_replaced() -> None:
+    assert build_sms("+61412345678", "é \ud83c!", "") == Sms("+61412345678", "é \ufffd!")
+
+
 def test_the_longest_body() -> None:
     assert isinstance(build_sms("+61412345678", "é" * MAX_CHARACTERS, ""), Sms)

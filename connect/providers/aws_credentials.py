@@ -7,7 +7,7 @@ import asyncio
 import botocore.exceptions as aws
 from botocore.credentials import Credentials, RefreshableCredentials
 
-from connect.providers.ses_signing import Keys
+from connect.providers.aws_signing import Keys
 from connect.redact import Secret
 
 

@@ -16,18 +16,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connect.providers import ses_calls
-from connect.providers.ses_credentials import NoKeys, Renewing
-from connect.providers.ses_signing import Keys, Place, Signer
+from connect.providers.aws_credentials import NoKeys, Renewing
+from connect.providers.aws_signing import Keys, Place, Signer
 from connect.redact import Secret
 
 NOW = datetime(2026, 11, 22, 4, 5, 6, tzinfo=UTC)
+JSON = {"content-type": "application/json"}
+PROTOCOLS = {
+    "REST-JSON": JSON,
+    "Query": {"content-type": "application/x-www-form-urlencoded"},
+    "JSON 1.0": {"content-type": "application/x-amz-json-1.0", "x-amz-target": "PinpointSMSVoiceV2.SendTextMessage"},
+}
 PLACE = Place.of("https://email.eu-west-1.amazonaws.com", "eu-west-1", "ses")
 
 
-def botocores(url: str, body: bytes, keys: Keys, now: datetime) -> dict[str, str]:
+def botocores(url: str, body: bytes, keys: Keys, now: datetime, fields: dict[str, str]) -> dict[str, str]:
     token = keys.token.reveal() if keys.token else None
     credentials = Credentials(keys.access_key_id, keys.secret.reveal(), token)
-    request = AWSRequest("POST", url, headers={"Content-Type": "application/json"}, data=body)
+    request = AWSRequest("POST", url, headers=fields, data=body)
     with patch("botocore.auth.get_current_datetime", lambda: now.replace(tzinfo=None)):
         SigV4Auth(credentials, "ses", "eu-west-1").add_auth(request)
     return {name.lower(): value for name, value in request.headers.items()}
@@ -48,21 +54,23 @@ def botocores(url: str, body: bytes, keys: Keys, now: datetime) -> dict[str, str
             "http://[::1]:4566",
         ]
     ),
+    protocol=st.sampled_from(list(PROTOCOLS)),
 )
 def test_the_signature_is_botocores(
-    body: bytes, access: str, secret: str, token: str | None, now: datetime, endpoint: str
+    body: bytes, access: str, secret: str, token: str | None, now: datetime, endpoint: str, protocol: str
 ) -> None:
     keys = Keys(access, Secret(secret), Secret(token) if token else None)
     path = ("/aws~mail" if endpoint.endswith("mail") else "") + ses_calls.PATHS["SendEmail"]
     url = endpoint.removesuffix("/aws~mail") + path
-    ours = Signer(Place.of(endpoint, "eu-west-1", "ses")).headers(path, body, keys, now.replace(tzinfo=UTC))
-    theirs = botocores(url, body, keys, now)
+    signer = Signer(Place.of(endpoint, "eu-west-1", "ses"), PROTOCOLS[protocol])
+    ours = signer.headers(path, body, keys, now.replace(tzinfo=UTC))
+    theirs = botocores(url, body, keys, now, PROTOCOLS[protocol])
     assert ours == {name: theirs[name] for name in ours}
     assert set(theirs) - set(ours) <= {"host"}
 
 
 def test_the_key_of_a_day_is_made_once_and_again_for_another() -> None:
-    signer, keys = Signer(PLACE), Keys("AKIA", Secret("one"))
+    signer, keys = Signer(PLACE, JSON), Keys("AKIA", Secret("one"))
     days = [signer.headers("/", b"", keys, NOW + timedelta(days=day))["authorization"] for day in (0, 1, 0)]
     assert days[0] == days[2] != days[1]
     other = signer.headers("/", b"", Keys("AKIA", Secret("two")), NOW)["authorization"]
