@@ -24,9 +24,8 @@ from connect.pipeline.places import places_of
 from connect.pipeline.plan import SALT, SECRET, Plan, open_seals, safe_recipients
 from connect.pipeline.rates import limits_of
 from connect.pipeline.waves import Timing
-from connect.project.campaign import Campaign
+from connect.project.campaign import Campaign, secrets_of
 from connect.project.project import Project
-from connect.project.secret_text import secrets_of
 from connect.project.trigger import Immediate, Recurring, Scheduled
 from connect.redact import Secret
 from connect.vocabulary import RunState

@@ -12,8 +12,7 @@ from connect.liquid.library import Library
 from connect.pipeline.compose import Composer
 from connect.pipeline.deliveries import Ended, Person, RunFacts
 from connect.pipeline.links import InertLinks
-from connect.project.campaign import Campaign
-from connect.project.secret_text import secrets_of
+from connect.project.campaign import Campaign, secrets_of
 from connect.redact import HIDDEN, Secret
 from connect.vocabulary import Channel, Mode
 

@@ -21,6 +21,7 @@ from connect.ledger.records import Intent, NewRun, Slice
 from connect.ledger.store import Ledger
 from connect.pipeline.books import Composed
 from connect.pipeline.dispatch import Lane, Terms
+from connect.pipeline.failover import Taker
 from connect.pipeline.outcomes import Outcomes
 from connect.pipeline.rates import Limit
 from connect.pipeline.verdicts import Ticket
@@ -84,10 +85,12 @@ class Bench:
         limits: Sequence[Limit] = (),
         closes_at: datetime | None = None,
         expires_at: datetime | None = None,
+        name: str = ACCOUNT,
+        successor: Callable[[Ticket], Taker | None] = lambda ticket: None,
         **capabilities: Any,
     ) -> Lane:
         """A lane of an account that answers like this; None accepts."""
-        memory.script(ACCOUNT, answer)
+        memory.script(name, answer)
         kind = memory.MemoryIdempotent if idempotent else memory.Memory
         offered = self.offered
 
@@ -99,17 +102,19 @@ class Bench:
                 return await super().send(batch)
 
         Told.capabilities = replace(kind.capabilities, **{"max_batch": 1, **capabilities})
-        account = Account(ACCOUNT, memory.Settings(), self._root, concurrency)
+        account = Account(name, memory.Settings(), self._root, concurrency)
         self._terms = Terms(in_doubt, self.clock, Random(7), Held(held), self._calls, closes_at, expires_at)
-        self._lane = Lane(Told(account), account, self.outcomes, self._terms, whole=whole, limits=limits)
+        self._lane = Lane(
+            Told(account), account, self.outcomes, self._terms, whole=whole, limits=limits, successor=successor
+        )
         self.lanes.append(self._lane)
         return self._lane
 
-    def ticket(self, number: int, before: Intent | None = None) -> Ticket:
+    def ticket(self, number: int, before: Intent | None = None, route: tuple[str, ...] = (ACCOUNT,)) -> Ticket:
         """Person `number`, whose row is number `number` of the sweep."""
         self.outcomes.begin(number, [f"{number:032x}"])
         self.outcomes.composed(Composed(number, 0, [1]))
-        return Ticket(an_email(number), number, 0, number, before, in_doubt=before is not None)
+        return Ticket(an_email(number), number, 0, number, route, before, in_doubt=before is not None)
 
     async def send(self, lane: Lane, *numbers: int) -> None:
         """Put these people and wait for all of them; time passes whenever everybody waits for it."""
@@ -140,8 +145,8 @@ class Bench:
         cursor = self.ledger.slice(self.run.id).cursor
         return int(cursor, 16) if cursor else None
 
-    def delivered(self) -> list[int]:
-        return [number_of(outgoing) for outgoing in memory.sent(ACCOUNT)]
+    def delivered(self, account: str = ACCOUNT) -> list[int]:
+        return [number_of(outgoing) for outgoing in memory.sent(account)]
 
 
 def number_of(outgoing: Any) -> int:
