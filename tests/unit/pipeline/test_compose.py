@@ -87,7 +87,7 @@ def refused(reason):
 
 def test_one_delivery_for_each_channel_in_order_through_its_account(compose):
     deliveries = compose().deliveries(person())
-    assert [(one.channel, one.account) for one in deliveries] == [(EMAIL, "mail"), (SMS, "texts")]
+    assert [(one.channel, one.route) for one in deliveries] == [(EMAIL, ("mail",)), (SMS, ("texts",))]
     email, sms = (one.result for one in deliveries)
     assert isinstance(email, Outgoing)
     assert isinstance(sms, Outgoing)

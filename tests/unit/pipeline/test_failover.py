@@ -118,10 +118,10 @@ async def test_an_account_that_is_down_is_left_after_half_a_minute(bench, pair, 
 
 async def test_what_may_have_been_taken_never_goes_elsewhere(bench, pair):
     """Answers that are lost, then a quota: the lost ones stay unknown, also where they may be repeated."""
-    both = pair(lambda outgoing, attempt: AMBIGUOUS if outgoing.message.message_id.startswith("2.") else QUOTA)
+    both = pair(lambda outgoing, attempt: AMBIGUOUS if outgoing.message.message_id.startswith("1.") else QUOTA)
     await both.send(1, 2, 3)
     assert bench.counted() == {"sent": 2, "unknown: in_doubt": 1}
-    assert both.delivered == ([], [1, 3])
+    assert both.delivered == ([], [2, 3])
 
 
 async def test_a_repeat_that_meets_a_used_up_quota_stays_with_the_account(bench, pair):
@@ -157,7 +157,7 @@ async def test_the_first_account_is_tried_again_after_a_while(bench, pair, clock
     both = pair(lambda outgoing, attempt: QUOTA if clock.monotonic() < 10 else None)
     await both.send(1, 2, 3)
     assert both.delivered == ([], [1, 2, 3])
-    clock.advance(timedelta(minutes=6))
+    clock.advance(360)
     await both.send(4, 5)
     assert both.delivered == ([4, 5], [1, 2, 3])
 
