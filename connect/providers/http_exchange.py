@@ -21,7 +21,7 @@ class Options:
     ca_file: Path | None = None
     """PEM certificates to trust besides the usual ones."""
     http2: bool = False
-    """Offer HTTP/2 over TLS, for a provider that wants it (APNs). A request costs three times as much that way."""
+    """Speak HTTP/2 over TLS, with a provider that wants it (APNs). A request costs three times as much that way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Unanswered(Exception):
 
 
 class NotWritten(Unanswered):
-    """`unreachable`, `untrusted_certificate`, `no_free_connection`, `client_closed` or `not_a_request`."""
+    """`unreachable`, `untrusted_certificate`, `no_free_connection`, `turned_away`, `client_closed` or `not_a_request`."""
 
 
 class NoAnswer(Unanswered):
