@@ -40,6 +40,11 @@ class Campaign(Written):
     """SHA-256 over everything that has an effect; neither places nor people nor examples."""
 
 
+def secrets_of(campaign: Campaign) -> set[str]:
+    """The texts of a campaign's contents that hold references to secrets, for `Project.reveal`."""
+    return {secret.references for content in campaign.message.content for secret in content.secrets()}
+
+
 STORED_WITHOUT: dict[str, Any] = {"audience": {"people"}, "examples": True}
 """What a stored campaign leaves out."""
 

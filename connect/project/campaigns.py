@@ -11,10 +11,10 @@ from pathlib import Path
 from connect.errors import Location, Problem, UserError
 from connect.project import files, inherit, suggest
 from connect.project.campaign import Campaign, digest
-from connect.project.load import in_order, project_scalar, read_file
-from connect.project.message import CampaignMessage
-from connect.project.nodes import Block, Node, Scalar, block, is_null, scalar
-from connect.project.project import Project
+from connect.project.load import hidden, in_order, project_scalar, read_file
+from connect.project.message import CampaignMessage, PushContent
+from connect.project.nodes import Block, Items, Node, Scalar, block, is_null, scalar
+from connect.project.project import NO_TEST_PLATFORM, Project
 from connect.project.reading import Reading
 from connect.project.text import Text, TextKind
 
@@ -80,14 +80,33 @@ def load_message(project: Project, name: str) -> LoadedMessage:
     reading = _reading(project)
     tree = _message(project, _read(project, names[name], reading), reading)
     message = reading.model(CampaignMessage, tree)
+    _check_test_device(project, message, tree, reading)
     made = message.model_copy(update={"name": name}) if message and not reading.problems else None
-    return LoadedMessage(
-        made, in_order(reading.problems), tuple(reading.texts), names[name], dict(inherit.origins(tree))
-    )
+    return LoadedMessage(made, _problems(reading), _texts(reading), names[name], dict(inherit.origins(tree)))
+
+
+def _problems(reading: Reading) -> tuple[Problem, ...]:
+    return in_order(hidden(reading.problems))
+
+
+def _texts(reading: Reading) -> tuple[tuple[TextKind, Text], ...]:
+    """The texts of a file. Where a secret is written out in it, errors do not show its lines."""
+    if not any(problem.code == "literal-secret" for problem in reading.problems):
+        return tuple(reading.texts)
+    return tuple((kind, text.showing(())) for kind, text in reading.texts)
+
+
+def _check_test_device(project: Project, message: CampaignMessage | None, tree: Block, reading: Reading) -> None:
+    """Contents may have other accounts than their channel, which was looked at with connect.yml."""
+    items = tree.get("content")
+    for number, content in enumerate(message.content if message else ()):
+        if isinstance(content, PushContent) and project.test_recipient.lacks_platform(content.provider):
+            item = items[number] if isinstance(items, Items) and number < len(items) else tree
+            reading.report(*NO_TEST_PLATFORM, node=block(item).get("provider", item))
 
 
 def _reading(project: Project) -> Reading:
-    return Reading(project.root, tuple(project.providers), tuple(project.sources))
+    return Reading(project.root, tuple(project.providers), tuple(project.sources), project.vault)
 
 
 def _files(project: Project, folder: str) -> list[str]:
@@ -114,18 +133,19 @@ def _load(project: Project, path: str, others: list[str]) -> Loaded:
     reading = _reading(project)
     top = _read(project, path, reading)
     if not top and reading.problems:  # not YAML: nothing else can be said of it
-        return Loaded(None, in_order(reading.problems), (), path)
+        return Loaded(None, _problems(reading), (), path)
     if others:
         _report_twin(top, path, others, reading)
     tree, name = _effective(project, path, top, reading)
     read = reading.model(Campaign, tree)
+    _check_test_device(project, read.message if read else None, block(tree.get("message")), reading)
     campaign = None
     if read is not None and not reading.problems:
         message = read.message.model_copy(update={"name": name})
         campaign = read.model_copy(update={"message": message, "file": path})
         campaign = campaign.model_copy(update={"digest": digest(campaign)})
     origins, places = dict(inherit.origins(tree)), _places(tree)
-    return Loaded(campaign, in_order(reading.problems), tuple(reading.texts), path, origins, places)
+    return Loaded(campaign, _problems(reading), _texts(reading), path, origins, places)
 
 
 def _places(tree: Block) -> dict[str, Location]:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, ValidationInfo, WithJsonSchema
 
 from connect.project import files, suggest
-from connect.project.nodes import Block, Items, Scalar, SqlFile
+from connect.project.nodes import Block, Items, Scalar, SqlFile, is_null
 from connect.project.reading import Reading, reading, refuse
 from connect.project.text import Text, TextKind
 from connect.project.types import WORD_SCHEMA
@@ -101,9 +101,20 @@ _FILE = {
     "required": ["file"],
     "additionalProperties": False,
 }
-CONTENT_SCHEMA = {"anyOf": [WORD_SCHEMA, _FILE]}
+CONTENT_SCHEMA: dict[str, Any] = {"anyOf": [WORD_SCHEMA, _FILE]}
+BY_NAME_SCHEMA = {"type": "object", "additionalProperties": {"anyOf": [WORD_SCHEMA, _FILE, {"type": "null"}]}}
+
+
+def given(value: Any) -> Any:
+    """A mapping without the keys that a null unsets."""
+    if not isinstance(value, Block):
+        return value
+    return value.without(*(key for key, node in value.items() if is_null(node)))
+
 
 Liquid = Annotated[Text, BeforeValidator(_reader(TextKind.liquid)), WithJsonSchema(CONTENT_SCHEMA)]
+Liquids = Annotated[dict[str, Liquid], BeforeValidator(given), WithJsonSchema(BY_NAME_SCHEMA)]
+"""Texts by name."""
 FileName = Annotated[Text, BeforeValidator(_reader(TextKind.liquid, names_a_file=True)), WithJsonSchema(WORD_SCHEMA)]
 Html = Annotated[Text, BeforeValidator(_reader(TextKind.liquid_html)), WithJsonSchema(CONTENT_SCHEMA)]
 Sql = Annotated[Text, BeforeValidator(_reader(TextKind.sql)), WithJsonSchema({"type": "string"})]

@@ -49,8 +49,8 @@ def filled(tree: Block, key: str, value: Node | None) -> Block:
     return made
 
 
-_BODIES = frozenset({"html", "text"})
-"""Of an e-mail."""
+_BODIES = {Channel.email: frozenset({"html", "text"}), Channel.http: frozenset({"body"})}
+"""What stands alone: a French `html` must not go out with an English `text`, nor a JSON body with strings of both."""
 
 
 def message(tree: Block, defaults: Block, channels: Block, reading: Reading) -> Block:
@@ -69,11 +69,11 @@ def message(tree: Block, defaults: Block, channels: Block, reading: Reading) -> 
 
 def _content(item: Block, defaults: Block, fallbacks: dict[str, Block], channels: Block, reading: Reading) -> Block:
     channel = str(scalar(item.get("channel")) or "")
-    made = _below(item, block(defaults.get(channel)))
+    made = _below(item, block(defaults.get(channel)), channel)
     fallback = fallbacks.get(channel)
     if fallback is not None and fallback is not item:
-        made = _below(item, merge(_below(fallback, block(defaults.get(channel))), Block()))
-    made = filled(made, "provider", channels.get(channel))
+        made = _below(item, merge(_below(fallback, block(defaults.get(channel)), channel), Block()), channel)
+    made = _routed(made, channels.get(channel))
     provider = made.get("provider")
     if channel in tuple(Channel) and (provider is None or is_null(provider)):
         hint = f"name one under `channels.{channel}` in connect.yml"
@@ -81,9 +81,20 @@ def _content(item: Block, defaults: Block, fallbacks: dict[str, Block], channels
     return made
 
 
-def _below(item: Block, under: Block) -> Block:
-    """The content over another. Its own body stands alone: a French `html` must not go out with an English `text`."""
-    return merge(under.without(*_BODIES) if _BODIES & item.keys() else under, item)
+def _routed(item: Block, channel: Node | None) -> Block:
+    """The content over its channel's accounts: a mapping by platform merges with one, everything else replaces."""
+    own = item.get("provider")
+    if not (isinstance(own, Block) and isinstance(channel, Block)):
+        return filled(item, "provider", channel)
+    made = item.without()
+    made.put("provider", merge(channel, own), item.key_places.get("provider"))
+    return made
+
+
+def _below(item: Block, under: Block, channel: str) -> Block:
+    """The content over another. Its own body stands alone."""
+    bodies = _BODIES.get(Channel(channel), frozenset()) if channel in tuple(Channel) else frozenset()
+    return merge(under.without(*bodies) if bodies & item.keys() else under, item)
 
 
 def _fallbacks(items: Items, reading: Reading) -> dict[str, Block]:

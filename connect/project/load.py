@@ -10,10 +10,11 @@ from connect.errors import Problem, UserError
 from connect.identity import KeyRing
 from connect.project import inherit, secrets, settings, targets, yaml
 from connect.project.files import templates
-from connect.project.message import EmailContent, SmsContent
+from connect.project.message import EmailContent, HttpContent, PushContent, SmsContent
 from connect.project.nodes import Block, Items, Node, Scalar, block, is_null, scalar
-from connect.project.project import Project, ProjectFile, absolute_state
+from connect.project.project import NO_TEST_PLATFORM, Project, ProjectFile, absolute_state
 from connect.project.reading import Reading, Written
+from connect.project.vault import Vault
 from connect.redact import Redactor, Secret
 from connect.vocabulary import Channel, Mode
 
@@ -68,11 +69,11 @@ def load_project(
     name = targets.chosen(read.top, target, known, reading)
     project = _project(read.top, name, known, adapters, reading)
     if reading.problems or project is None:
-        raise UserError(*in_order(_hidden(reading.problems)))
+        raise UserError(*in_order(hidden(reading.problems)))
     return replace(project, mode=targets.safer(project.mode, mode, project.target, project.tree))
 
 
-def _hidden(problems: Iterable[Problem]) -> list[Problem]:
+def hidden(problems: Iterable[Problem]) -> list[Problem]:
     """The problems, none of which shows a line that holds a literal secret."""
     kept = list(problems)
     lines = {problem.location.line for problem in kept if problem.code == "literal-secret" and problem.location}
@@ -91,14 +92,16 @@ def _project(
     secrets.check_literals(top, reading)
     tree = targets.seen_by(top, target)
     defaults = block(tree.get("defaults"))
-    secrets.check_no_references(defaults, reading)
-    references = secrets.References(reading.root, environment, reading)
+    secrets.check_no_references(_without_secrets(defaults), reading)
+    vault = Vault(reading.root, environment)
+    references = secrets.References(vault, reading)
     put_in = block(references.put_in(tree.without("defaults")))
     sources = settings.sources(put_in.get("sources"), adapters.sources, reading)
     providers = settings.providers(put_in.get("providers"), adapters.providers, reading)
     reading.sources, reading.providers = _names(tree, "sources"), _names(tree, "providers")
     ring = _ring(put_in, reading)
     file = reading.model(ProjectFile, _with_sources(put_in, tree))
+    _check_test_device(file, tree, reading)
     _check_defaults(defaults, reading)
     if file is None:
         return None
@@ -119,9 +122,22 @@ def _project(
         unsubscribe=file.unsubscribe,
         serve_base_url=file.serve.base_url,
         redactor=Redactor(references.values),
+        vault=vault,
         origins=dict(inherit.origins(tree)),
         tree=tree,
     )
+
+
+def _without_secrets(defaults: Block) -> Block:
+    """What campaigns inherit, without the fields of an HTTP content that take references."""
+    made = defaults.without()
+    message = block(defaults.get("message"))
+    http = message.get("http")
+    if isinstance(http, Block):
+        message = message.without("http")
+        message.put("http", http.without("headers", "signing_secret"), None)
+        made.put("message", message, defaults.key_places.get("message"))
+    return made
 
 
 def _names(tree: Block, key: str) -> list[str]:
@@ -158,9 +174,17 @@ def _ring(tree: Block, reading: Reading) -> KeyRing:
     return KeyRing(tuple(kept))
 
 
+def _check_test_device(file: ProjectFile | None, tree: Block, reading: Reading) -> None:
+    push = file.channels.push if file else None
+    if file and push and file.test_recipient.lacks_platform(push):
+        reading.report(*NO_TEST_PLATFORM, node=block(tree.get("test_recipient")))
+
+
 _STAND_INS: dict[str, tuple[type[Written], tuple[str, ...]]] = {
     "email": (EmailContent, ("from", "subject", "text")),
     "sms": (SmsContent, ("body",)),
+    "push": (PushContent, ("title", "body")),
+    "http": (HttpContent, ("body",)),
 }
 
 

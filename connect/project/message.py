@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
-from connect.project.content import FileBytes, FileName, Html, Liquid
-from connect.project.nodes import Block
+from connect.project import endpoint
+from connect.project.content import FileBytes, FileName, Html, Liquid, Liquids
+from connect.project.nodes import Block, scalar
 from connect.project.reading import Reading, Written, refuse
-from connect.project.route import Route, RouteField
-from connect.project.secret_text import HeaderField, SecretField
+from connect.project.route import AccountsField, Route, RouteField
+from connect.project.secret_text import HeadersField, SecretField, SecretText
 from connect.project.text import Text
 from connect.project.tree import BodyField, TreeField
-from connect.project.types import Boolean, Count, Duration, Locale, Word
+from connect.project.types import Boolean, Duration, Locale, Natural, Word, between
 from connect.vocabulary import Channel
 
 
@@ -37,7 +39,7 @@ class _Content(Written):
     locale: Locale | None = Field(
         None, description="for people of this locale; the content without one is the fallback"
     )
-    provider: RouteField = Field(
+    provider: AccountsField = Field(
         Route(), description="a provider of connect.yml, or several in failover order; the channel's where left out"
     )
 
@@ -48,6 +50,10 @@ class _Content(Written):
 
     def liquid(self) -> Iterator[tuple[Text, bool]]:
         """Every template of the content, and whether it is HTML."""
+        return iter(())
+
+    def secrets(self) -> Iterator[SecretText]:
+        """Every text with references to secrets in it."""
         return iter(())
 
 
@@ -68,7 +74,7 @@ class EmailContent(_Content):
     preheader: Liquid | None = Field(None, description="what a mailbox shows beside the subject")
     html: Html | None = Field(None, description="auto-escaped Liquid, or {file: name}")
     text: Liquid | None = Field(None, description="made from `html` where it is left out")
-    headers: dict[str, Liquid] = Field({}, description="further headers")
+    headers: Liquids = Field({}, description="further headers")
     attachments: tuple[Attachment, ...] = ()
 
     @classmethod
@@ -97,7 +103,7 @@ class SmsContent(_Content):
     to: Liquid = Field(Text(source="{{ user.phone_number }}"), description="default {{ user.phone_number }}")
     body: Liquid
     sender: Liquid | None = Field(None, alias="from", description="the number or name it comes from")
-    max_segments: Count | None = Field(None, description="a longer message is refused: too_many_segments")
+    max_segments: Natural | None = Field(None, description="a message of more parts is refused: too_many_segments")
 
     @property
     def addressed(self) -> Text | None:
@@ -111,14 +117,20 @@ class PushContent(_Content):
     section: ClassVar[str] = "push"
 
     channel: Literal[Channel.push]
+    provider: RouteField = Field(
+        Route(),
+        description="a provider of connect.yml, several in failover order, or by platform; the channel's where left out",
+    )
     title: Liquid
     body: Liquid
-    data: dict[str, Liquid] = Field({}, description="for the app, not shown")
+    data: Liquids = Field({}, description="for the app, not shown")
     image: Liquid | None = Field(None, description="the URL of a picture")
     badge: Liquid | None = Field(None, description="the number on the app's icon")
     sound: Liquid | None = None
     url: Liquid | None = Field(None, description="what a tap opens")
-    ttl: Duration | None = Field(None, description="how long it is kept for a device that can not be reached")
+    ttl: Annotated[Duration, between(timedelta(0), timedelta(days=28))] | None = Field(
+        None, description="how long it is kept for a device that can not be reached; at most 28d"
+    )
     collapse_key: Liquid | None = Field(None, description="of several with one key, a device shows the last")
     ios: TreeField | None = Field(None, description="merged into the APNs payload, as it is")
     android: TreeField | None = Field(None, description="merged into FCM's `android` block, as it is")
@@ -136,10 +148,16 @@ class HttpContent(_Content):
     channel: Literal[Channel.http]
     url: Liquid | None = Field(None, description="the provider's own endpoint where it is left out")
     method: Literal["POST", "PUT", "PATCH", "DELETE"] = "POST"
-    headers: dict[str, HeaderField] = Field({}, description="Liquid, or text with secrets: ${NAME}")
+    headers: HeadersField = Field({}, description="Liquid, or text with secrets: ${NAME}")
     body: BodyField = Field(description="JSON with Liquid in its strings, or one template")
     signing_secret: SecretField | None = Field(None, description="signs each request (Standard Webhooks): ${NAME}")
     allow_private: Boolean | None = Field(None, description="whether the endpoint may be in a private network")
+
+    @classmethod
+    def shaped(cls, tree: Block, reading: Reading) -> Block:
+        endpoint.check_url(scalar(tree.get("url")), "url", reading)
+        endpoint.check_headers(tree.get("headers"), reading)
+        return tree
 
     @property
     def addressed(self) -> Text | None:
@@ -149,7 +167,18 @@ class HttpContent(_Content):
         yield from _plain(self.url, *(value for value in self.headers.values() if isinstance(value, Text)))
         yield from _plain(*((self.body,) if isinstance(self.body, Text) else self.body.texts))
 
+    def secrets(self) -> Iterator[SecretText]:
+        yield from (value for value in self.headers.values() if isinstance(value, SecretText))
+        if self.signing_secret is not None:
+            yield self.signing_secret
 
+
+CONTENTS: dict[Channel, type[Written]] = {
+    Channel.email: EmailContent,
+    Channel.sms: SmsContent,
+    Channel.push: PushContent,
+    Channel.http: HttpContent,
+}
 Content = Annotated[EmailContent | SmsContent | PushContent | HttpContent, Field(discriminator="channel")]
 
 

@@ -11,16 +11,18 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from connect.identity import KeyRing
+from connect.project import endpoint
 from connect.project.audience import SourceName, with_sql_file
 from connect.project.content import Liquid, Sql
 from connect.project.message import Wording
-from connect.project.nodes import Block, Scalar
+from connect.project.nodes import Block, Scalar, scalar
 from connect.project.policy import Policy
 from connect.project.reading import Reading, Written, refuse
-from connect.project.route import Route, RouteField
+from connect.project.route import AccountsField, Route, RouteField
 from connect.project.settings import ProviderEntry, SourceEntry
 from connect.project.text import Text
 from connect.project.types import Name, Word, Words, Zone
+from connect.project.vault import Vault
 from connect.redact import Redactor
 from connect.vocabulary import Channel, Mode, Platform
 
@@ -36,6 +38,22 @@ class TestRecipient(Written):
     device_token: Word | None = None
     platform: Platform | None = Field(None, description="of the device")
     http: Word | None = Field(None, description="a URL")
+
+    @classmethod
+    def shaped(cls, tree: Block, reading: Reading) -> Block:
+        endpoint.check_url(scalar(tree.get("http")), "http", reading)
+        return tree
+
+    def lacks_platform(self, route: Route) -> bool:
+        """Whether nobody could tell by which of these accounts the test device is reached."""
+        return bool(self.device_token) and self.platform is None and route.by_platform
+
+
+NO_TEST_PLATFORM = (
+    "missing-key",
+    "`test_recipient.platform` is missing",
+    "the accounts of `push` differ by platform: say what the test device is (ios, android or web)",
+)
 
 
 class Subscriptions(Written):
@@ -67,10 +85,10 @@ class Channels(Written):
 
     section: ClassVar[str] = "channels"
 
-    email: RouteField | None = None
-    sms: RouteField | None = None
+    email: AccountsField | None = None
+    sms: AccountsField | None = None
     push: RouteField | None = None
-    http: RouteField | None = None
+    http: AccountsField | None = None
 
 
 def _base_url(value: object) -> object:
@@ -118,7 +136,7 @@ _NOT_DEFAULTS = {
     "content": (
         "unknown-key",
         "`defaults.message.content`: a list would replace, not merge",
-        "put what e-mails inherit under `defaults.message.email`, and `defaults.message.sms` likewise",
+        "put what e-mails inherit under `defaults.message.email`, and those of other channels likewise",
     ),
 }
 
@@ -183,6 +201,7 @@ class Project:
     unsubscribe: Unsubscribe | None = field(repr=False)
     serve_base_url: str | None
     redactor: Redactor = field(repr=False, compare=False)
+    vault: Vault = field(repr=False, compare=False)
     origins: Mapping[str, str] = field(repr=False)
     """Dotted path → `file:line`."""
     tree: Block = field(repr=False, compare=False)
@@ -193,6 +212,13 @@ class Project:
         """The project's own Liquid and SQL."""
         own = (self.subscriptions and self.subscriptions.sql, self.unsubscribe and self.unsubscribe.url)
         return tuple(text for text in own if text)
+
+    def reveal(self, text: str) -> str:
+        """A text of an HTTP content with the values of its references (`${NAME}`) put in, for the request alone.
+
+        The redactor knows them from then on. Raises UserError `missing-secret`, which names the reference.
+        """
+        return self.vault.put_in(text, self.redactor)
 
 
 def absolute_state(state: str, root: Path) -> str:

@@ -18,6 +18,7 @@ from connect.errors import Location, Problem
 from connect.project import later, suggest
 from connect.project.nodes import Block, Items, Node, Scalar, is_null
 from connect.project.text import Text, TextKind
+from connect.project.vault import Vault
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -29,6 +30,8 @@ class Reading:
     root: Path
     providers: Collection[str] = ()
     sources: Collection[str] = ()
+    vault: Vault | None = None
+    """Where the secrets of contents are looked for; None where they are not."""
     problems: list[Problem] = field(default_factory=list)
     texts: dict[tuple[TextKind, Text], None] = field(default_factory=dict)
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationInfo, WithJsonSchema, model_validator
 
 from connect.project import suggest
-from connect.project.nodes import Block, Items, Node, Scalar
+from connect.project.nodes import Block, Items, Node, Scalar, is_null
 from connect.project.reading import Reading, reading, refuse
 from connect.project.types import NAME_SCHEMA
 from connect.vocabulary import Platform
@@ -44,23 +44,49 @@ class Route(BaseModel):
     def by_platform(self) -> bool:
         return bool(self.platforms)
 
+    @property
+    def written(self) -> str | list[str] | dict[str, str | list[str]]:
+        """As people write it: one name, a list, or a mapping by platform."""
+        if not self.platforms:
+            return _written(self.accounts)
+        routes = {platform.value: names for platform, names in self.platforms.items()}
+        return {key: _written(names) for key, names in {**routes, DEFAULT: self.accounts}.items() if names}
 
-def _route(value: Any, info: ValidationInfo) -> Any:
+
+def _written(names: tuple[str, ...]) -> str | list[str]:
+    return names[0] if len(names) == 1 else list(names)
+
+
+def _accounts_only(value: Any, info: ValidationInfo) -> Any:
     context = reading(info)
     if context is None or not isinstance(value, Scalar | Items | Block):
         return value
-    if not isinstance(value, Block):
-        return Route(accounts=_accounts(value, context))
+    if isinstance(value, Block):
+        said = "this must be the name of a provider, or a list of them"
+        raise refuse("wrong-type", said, "only `push` differs by platform")
+    return Route(accounts=_accounts(value, context))
+
+
+def _route(value: Any, info: ValidationInfo) -> Any:
+    context = reading(info)
+    if context is None or not isinstance(value, Block):
+        return _accounts_only(value, info)
+    given = {key: node for key, node in value.items() if not is_null(node)}
     known = [*(platform.value for platform in Platform), DEFAULT]
-    for key, node in value.items():
+    for key, node in given.items():
         if key not in known:
             hint = suggest.hint(key, known)
             raise refuse("unknown-key", f"unknown key `{value.key_path(key)}`", hint, value.key_places.get(key))
         if isinstance(node, Block):
             raise refuse("wrong-type", "this must be the name of a provider, or a list of them", at=node.place)
-    accounts = {key: _accounts(node, context) for key, node in value.items()}
+    if not given:
+        raise refuse("bad-value", "no provider is named", _NAME_ONE)
+    accounts = {key: _accounts(node, context) for key, node in given.items()}
     default = accounts.pop(DEFAULT, ())
     return Route(accounts=default, platforms={Platform(key): names for key, names in accounts.items()})
+
+
+_NAME_ONE = "name one, or several in failover order"
 
 
 def _accounts(value: Node, context: Reading) -> tuple[str, ...]:
@@ -77,14 +103,19 @@ def _accounts(value: Node, context: Reading) -> tuple[str, ...]:
             raise refuse("bad-value", f"`{node.written}` is named twice", "once is enough", node.place)
         names.append(str(node))
     if not names:
-        raise refuse("bad-value", "no provider is named", "name one, or several in failover order")
+        raise refuse("bad-value", "no provider is named", _NAME_ONE, value.place)
     return tuple(names)
 
 
 _NAMES = {"anyOf": [NAME_SCHEMA, {"type": "array", "items": NAME_SCHEMA, "minItems": 1}]}
+_OR_UNSET = {"anyOf": [*_NAMES["anyOf"], {"type": "null"}]}
 _BY_PLATFORM = {
     "type": "object",
-    "properties": dict.fromkeys((*(platform.value for platform in Platform), DEFAULT), _NAMES),
+    "properties": dict.fromkeys((*(platform.value for platform in Platform), DEFAULT), _OR_UNSET),
     "additionalProperties": False,
+    "minProperties": 1,
 }
+AccountsField = Annotated[Route, BeforeValidator(_accounts_only), WithJsonSchema(_NAMES)]
+"""One account, or several in failover order."""
 RouteField = Annotated[Route, BeforeValidator(_route), WithJsonSchema({"anyOf": [*_NAMES["anyOf"], _BY_PLATFORM]})]
+"""The same, and for push others for each platform."""

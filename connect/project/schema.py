@@ -6,15 +6,17 @@ from copy import deepcopy
 from datetime import timedelta
 from typing import Any, Final
 
+from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from connect.project.audience import Audience
 from connect.project.campaign import Campaign
 from connect.project.countries import COUNTRIES
-from connect.project.message import Attachment, CampaignMessage, EmailContent, SmsContent
+from connect.project.message import CONTENTS, Attachment, CampaignMessage
 from connect.project.policy import Batches, Hours, QuietHours
 from connect.project.project import ProjectFile, Subscriptions
 from connect.project.reading import Written
+from connect.project.text import Text
 from connect.project.trigger import Event
 from connect.project.types import DURATION_SCHEMA, WORD_SCHEMA, written_duration
 from connect.vocabulary import Overlap
@@ -59,6 +61,10 @@ def _as_written(model: type[Written], made: Schema) -> None:
         value.pop("title", None)
         if isinstance(defaults.get(key), timedelta):
             value["default"] = written_duration(defaults[key])
+        if isinstance(defaults.get(key), Text):
+            value["default"] = defaults[key].source
+        elif isinstance(defaults.get(key), BaseModel):
+            value.pop("default", None)
         if key not in made.get("required", ()):
             properties[key] = _or_null(value)
 
@@ -85,7 +91,7 @@ def _shape(defs: dict[str, Schema]) -> None:
     subscriptions.pop("required")
     subscriptions.update(_exactly_one("sql", "sql_file"))
     defs[Attachment.__name__].update(_exactly_one("file", "content"))
-    for content in (EmailContent, SmsContent):
+    for content in CONTENTS.values():
         defs[content.__name__]["required"] = ["channel"]
     message = defs[Campaign.__name__]["properties"]["message"]
     by_name = {"type": "string", "description": "the name of a file in messages/"}
@@ -113,12 +119,12 @@ def _shape_project(defs: dict[str, Schema]) -> None:
         {"required": ["type"], "properties": {"type": {"type": "string"}, **_PROVIDER}}, project["providers"]
     )
     defaults = defs["MessageDefaults"]["properties"]
-    for channel, model in (("email", EmailContent), ("sms", SmsContent)):
+    for channel, model in CONTENTS.items():
         partial = _partial(defs[model.__name__])
         for key in ("channel", "locale"):
             partial["properties"].pop(key)
         defs[f"{model.__name__}Defaults"] = partial
-        defaults[channel] = {"anyOf": [{"$ref": f"#/$defs/{model.__name__}Defaults"}, _NULL]}
+        defaults[channel.value] = {"anyOf": [{"$ref": f"#/$defs/{model.__name__}Defaults"}, _NULL]}
     _add_targets(defs)
 
 

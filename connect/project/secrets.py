@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
 from urllib.parse import quote
 
 from connect.project.nodes import Block, Items, Node, Scalar
 from connect.project.reading import Reading
+from connect.project.vault import FORMS, MALFORMED, REFERENCE, Vault
 
-REFERENCE: Final = re.compile(r"\$\{([A-Za-z_]\w*|file:[^{}]+|keyring:[^{}/]+/[^{}]+)\}")
-_MALFORMED = re.compile(r"\$\{(?!\{)[^{}]*\}?")
 _URL_PASSWORD = re.compile(r"://[^/@\s:]*:[^/@\s]+@")
 _URL_KEYS = frozenset({"url", "state"})
-FORMS: Final = "${NAME}, ${file:path} or ${keyring:service/name}"
 
 
 def read_dotenv(root: Path, reading: Reading) -> dict[str, str]:
@@ -44,8 +40,8 @@ def _unquoted(value: str) -> str:
 class References:
     """Puts the values of references in. What is missing is reported at its place."""
 
-    def __init__(self, root: Path, environment: Mapping[str, str], reading: Reading) -> None:
-        self.root, self.environment, self.reading = root, environment, reading
+    def __init__(self, vault: Vault, reading: Reading) -> None:
+        self.vault, self.reading = vault, reading
         self.values: set[str] = set()
         """Every secret that was put in, as it is and as it stands in a URL."""
 
@@ -63,7 +59,7 @@ class References:
         return self._scalar(node, key) if "${" in node else node
 
     def _scalar(self, node: Scalar, key: str) -> Scalar:
-        if wrong := _MALFORMED.search(REFERENCE.sub("", node)):
+        if wrong := MALFORMED.search(REFERENCE.sub("", node)):
             said = f"`{wrong[0]}` is not a reference"
             self.reading.report("bad-reference", said, f"write {FORMS}", node=node)
         names = REFERENCE.findall(node)
@@ -78,38 +74,10 @@ class References:
         return node.resolved(REFERENCE.sub(lambda match: put[match[1]], node)) if names else node
 
     def _value(self, name: str, node: Scalar) -> str | None:
-        kind, _, rest = name.partition(":")
-        if not rest:
-            value, hint = self.environment.get(name), f"set {name} in the environment, or in .env beside connect.yml"
-        elif kind == "file":
-            value, hint = self._file(rest), f"write the file {rest}"
-        else:
-            value, hint = _keyring(rest)
-        if not value:
-            self.reading.report("missing-secret", f"there is no value for ${{{name}}}", hint, node=node)
-        return value or None
-
-    def _file(self, name: str) -> str | None:
-        try:
-            return (self.root / name).expanduser().read_text("utf-8").rstrip("\r\n")
-        except (OSError, ValueError):
-            return None
-
-
-def _keyring(name: str) -> tuple[str | None, str]:
-    """(the value, what to do where there is none)."""
-    try:
-        import keyring
-        from keyring.errors import KeyringError
-    except ModuleNotFoundError:
-        return None, 'reading the keyring needs: pip install "connect-campaigns[keyring]"'
-
-    service, _, user = name.partition("/")
-    hint = f"store it: keyring set {service} {user}"
-    try:
-        return keyring.get_password(service, user), hint
-    except KeyringError:
-        return None, hint
+        value = self.vault.value(name)
+        if value is None:
+            self.reading.report("missing-secret", *self.vault.missing(name), node=node)
+        return value
 
 
 def check_literals(node: Node, reading: Reading, key: str = "") -> None:

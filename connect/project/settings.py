@@ -14,8 +14,9 @@ from connect.errors import Location, Problem
 from connect.project import suggest
 from connect.project.nodes import Block, Items, Node, Scalar, is_null, scalar
 from connect.project.reading import Reading, problems_of
-from connect.project.secrets import REFERENCE, report_literal
+from connect.project.secrets import report_literal
 from connect.project.types import Rate, duration, name_problem, rate
+from connect.project.vault import REFERENCE
 from connect.redact import Secret
 
 Models = Mapping[str, Callable[[], type[BaseModel]]]

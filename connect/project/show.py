@@ -11,7 +11,10 @@ from typing import Any
 from pydantic import BaseModel
 
 from connect.project.campaigns import Loaded
+from connect.project.route import Route
+from connect.project.secret_text import SecretText
 from connect.project.text import Text
+from connect.project.tree import Tree
 from connect.project.types import stored, written_duration, written_share
 from connect.redact import HIDDEN, Secret
 
@@ -34,7 +37,10 @@ def _origin(path: str, origins: Mapping[str, str]) -> str:
 def _leaves(value: Any, path: str) -> Iterator[tuple[str, object]]:
     if path in _ROWS:
         yield path, None if value is None else f"{len(value)} rows"
-    elif isinstance(value, BaseModel) and not isinstance(value, Text):
+    elif isinstance(value, Route | Tree):
+        written = value.written if isinstance(value, Route) else value.filled(lambda text: text.source)
+        yield from _as_it_stands(written, path)
+    elif isinstance(value, BaseModel) and not isinstance(value, Text | SecretText):
         for name, info in type(value).model_fields.items():
             if name not in getattr(value, "made", ()):
                 key = info.alias or name
@@ -49,6 +55,14 @@ def _leaves(value: Any, path: str) -> Iterator[tuple[str, object]]:
         yield path, _shown(value)
 
 
+def _as_it_stands(value: Any, path: str) -> Iterator[tuple[str, object]]:
+    if isinstance(value, dict) and value:
+        for key, inner in value.items():
+            yield from _as_it_stands(inner, f"{path}.{key}")
+    else:
+        yield path, value
+
+
 def _as_written(name: str, value: Any) -> Any:
     if name == "clock_warehouse":
         return "warehouse" if value else None
@@ -60,6 +74,8 @@ def _as_written(name: str, value: Any) -> Any:
 def _shown(value: Any) -> object:
     if isinstance(value, Text):
         return value.source
+    if isinstance(value, SecretText):
+        return value.references
     if isinstance(value, Secret):
         return HIDDEN
     if isinstance(value, timedelta):

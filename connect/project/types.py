@@ -61,6 +61,20 @@ Count = Annotated[
     WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": "^(0|[1-9][0-9]*)$"}]}),
 ]
 
+
+def _natural(text: Scalar) -> int:
+    if text == "0":
+        raise refuse("bad-value", "this must be at least 1")
+    return _integer(text)
+
+
+Natural = Annotated[
+    int,
+    _scalars(_natural, "a whole number"),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, {"type": "string", "pattern": "^[1-9][0-9]*$"}]}),
+]
+"""From 1 on."""
+
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 

@@ -31,7 +31,7 @@ from connect.redact import Secret
 if TYPE_CHECKING:
     from botocore.client import BaseClient
 
-__all__ = ["AwsSettings", "Door", "NoKeys", "Service", "Topics", "Way", "opened"]
+__all__ = ["AwsSettings", "Door", "NoKeys", "ReportingSettings", "Service", "Way", "opened"]
 
 
 class AwsSettings(ProviderSettings):
@@ -59,8 +59,11 @@ def _several(value: Any) -> Any:
     return (str(value),) if isinstance(value, str) else value
 
 
-Topics = Annotated[tuple[str, ...], BeforeValidator(_several)]
-"""ARNs of SNS topics, of which one may stand alone."""
+class ReportingSettings(AwsSettings):
+    """Of a service that reports through SNS."""
+
+    webhook_topic_arn: Annotated[tuple[str, ...], BeforeValidator(_several)] = ()
+    """The SNS topics, one or several, whose notifications are believed."""
 
 
 @dataclass(frozen=True, slots=True)

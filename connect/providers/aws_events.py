@@ -94,10 +94,10 @@ def _envelope(webhook: Webhook) -> dict[str, str]:
     names = needed | {"SignatureVersion", "Signature", "SigningCertURL"}
     if given.get("Subject") is not None and "Token" not in needed:
         names |= {"Subject"}
-    envelope = {name: given.get(name) for name in names}
+    envelope = {name: text for name in names if isinstance(text := given.get(name), str)}
     # In what is signed a field ends with its line: one that holds a line break could pass for two. The message is
     # first, so that where it ends is where the next field's name stands, and those after it have one line each.
-    if any(not isinstance(text, str) or ("\n" in text and name != "Message") for name, text in envelope.items()):
+    if len(envelope) < len(names) or any("\n" in text for name, text in envelope.items() if name != "Message"):
         raise EventsRefused("unreadable")
     return envelope
 

@@ -1,7 +1,11 @@
-"""HTTP/2, where a provider wants it: pyreqwest (hyper and rustls), which speaks HTTP/1.1 to servers that do not."""
+"""HTTP/2 over TLS, where a provider wants it: pyreqwest (hyper and rustls). In the clear it speaks HTTP/1.1.
+
+All requests share one connection; those beyond the streams that the server allows wait in line.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Mapping
 from datetime import timedelta
@@ -18,6 +22,13 @@ if TYPE_CHECKING:
     from pyreqwest.response import ResponseBodyReader
 
 _CHUNK = 1 << 16
+_KEPT = timedelta(minutes=5)
+"""A connection that nobody uses. APNs takes one that comes and goes for an attack; a server that gives one up says from
+which stream on it has read nothing, so that keeping it puts no request in doubt."""
+_PING = timedelta(seconds=30)
+"""A connection is asked this often whether it is still there, also while nobody uses it…"""
+_PONG = timedelta(seconds=10)
+"""…and is given up when it does not answer within this."""
 
 
 class Library:
@@ -26,24 +37,62 @@ class Library:
     def __init__(self, options: Options) -> None:
         """Raises OSError where the `ca_file` can not be read, ValueError where it holds no certificate."""
         self._largest = options.largest_answer
-        self._client: Client | None = _built(options)
+        self._clients: dict[str, Client] = {"https": _secure(options), "http": _clear(options)}
+        self._door = asyncio.Lock()
+        self._through = False
+        """A connection works, as far as is known."""
 
     async def ask(self, method: str, url: str, body: bytes, headers: Mapping[str, str], deadline: float) -> Reply:
-        seconds = deadline - time.monotonic()  # the library's own timers go on while the process is stopped, too
-        return await self._answer(self._prepared(method, url, body, headers, seconds))
+        if self._through:
+            return await self._asked(method, url, body, headers, deadline)
+        return await self._first(method, url, body, headers, deadline)
 
     async def close(self) -> None:
-        client, self._client = self._client, None
-        if client is not None:
+        clients, self._clients = self._clients, {}
+        for client in clients.values():
             await client.close()
+
+    async def _first(self, method: str, url: str, body: bytes, headers: Mapping[str, str], deadline: float) -> Reply:
+        """One request goes alone while it is not known that there is a connection, and the others wait for it.
+
+        The library would let them wait without telling, later, that they were never written. APNs, too, takes one
+        request alone on a connection before it takes many (documented in "Sending notification requests to APNs").
+        """
+        if not url.startswith("https:"):
+            return await self._asked(method, url, body, headers, deadline)
+        try:
+            async with asyncio.timeout_at(deadline):
+                await self._door.acquire()
+        except TimeoutError:
+            raise NotWritten("unreachable") from None
+        try:
+            if not self._through:
+                return await self._asked(method, url, body, headers, deadline)
+        finally:
+            self._door.release()
+        return await self._asked(method, url, body, headers, deadline)
+
+    async def _asked(self, method: str, url: str, body: bytes, headers: Mapping[str, str], deadline: float) -> Reply:
+        seconds = deadline - time.monotonic()  # the library's own timers go on while the process is stopped, too
+        if seconds <= 0:
+            raise NotWritten("unreachable")
+        request = self._prepared(method, url, body, headers, seconds)
+        try:
+            reply = await self._answer(request)
+        except Unanswered as failure:
+            self._through = self._through and failure.reason in _SAYS_NOTHING_OF_CONNECTIONS
+            raise
+        self._through = True
+        return reply
 
     def _prepared(
         self, method: str, url: str, body: bytes, headers: Mapping[str, str], seconds: float
     ) -> StreamRequest:
-        if self._client is None:
-            raise NotWritten("client_closed")
+        client = self._clients.get(url.partition(":")[0].lower())
+        if client is None:
+            raise NotWritten("not_a_request" if self._clients else "client_closed")
         try:
-            request = self._client.request(method, url).headers(headers).timeout(timedelta(seconds=seconds))
+            request = client.request(method, url).headers(headers).timeout(timedelta(seconds=seconds))
             return request.body_bytes(body).build_streamed()
         except ValueError:
             pass
@@ -72,8 +121,28 @@ class Library:
         return b"".join(chunks)
 
 
-def _built(options: Options) -> Client:
+def _secure(options: Options) -> Client:
+    """HTTP/2 alone: where a server might also choose HTTP/1.1, the library makes a connection for each request that
+    comes before it knows, and most of them for nothing."""
     builder = (
+        _builder(options)
+        .http2_prior_knowledge()
+        .pool_idle_timeout(_KEPT)
+        .http2_keep_alive_interval(_PING)
+        .http2_keep_alive_timeout(_PONG)
+        .http2_keep_alive_while_idle(True)
+    )
+    if options.ca_file is not None:
+        builder = builder.add_root_certificate_pem(options.ca_file.read_bytes())
+    return builder.build()
+
+
+def _clear(options: Options) -> Client:
+    return _builder(options).pool_idle_timeout(IDLE).pool_max_idle_per_host(options.connections).build()
+
+
+def _builder(options: Options) -> ClientBuilder:
+    return (
         ClientBuilder()
         .user_agent(AGENT)
         .follow_redirects(False)
@@ -83,21 +152,25 @@ def _built(options: Options) -> Client:
         .brotli(False)
         .zstd(False)
         .deflate(False)
-        .http2(True)
         .timeout(options.timeout)
         .connect_timeout(min(CONNECTING, options.timeout / 2))
-        .pool_idle_timeout(IDLE)
-        .pool_max_idle_per_host(options.connections)
     )
-    if options.ca_file is not None:
-        builder = builder.add_root_certificate_pem(options.ca_file.read_bytes())
-    return builder.build()
 
+
+_SAYS_NOTHING_OF_CONNECTIONS = {"timed_out_after_write", "not_a_request", "answer_too_large"}
+"""Reasons after which a connection may well be as good as before."""
 
 _BEFORE_WRITING = "client error (Connect)"
 """What hyper says of a connection that was never made. The classes do not tell: pyreqwest 0.15 raises ConnectError also
 for a connection that broke after the request, and ConnectTimeoutError for an answer that did not come in time."""
 _UNTRUSTED = "invalid peer certificate"
+_TURNED_AWAY = (
+    "connection error received: ",  # GOAWAY, of streams after the last one that the server has looked at
+    "stream error received: refused stream before processing",  # RST_STREAM with REFUSED_STREAM
+)
+"""What h2 says of a request that the server promises not to have processed (RFC 9113, 6.8 and 8.7). By then the library
+has asked twice more, where the server said that it only wants another connection. Streams that a GOAWAY leaves open end
+with other words."""
 
 
 def _unanswered(error: wire.PyreqwestError) -> Unanswered:
@@ -106,6 +179,8 @@ def _unanswered(error: wire.PyreqwestError) -> Unanswered:
     if _BEFORE_WRITING in causes:
         untrusted = any(cause.startswith(_UNTRUSTED) for cause in causes)
         return NotWritten("untrusted_certificate" if untrusted else "unreachable")
+    if any(cause.startswith(_TURNED_AWAY) for cause in causes):
+        return NotWritten("turned_away")
     if isinstance(error, wire.BuilderError):
         return NotWritten("not_a_request")
     if isinstance(error, wire.RequestTimeoutError):

@@ -23,7 +23,7 @@ class Options:
     public_only: bool = False
     """Connect to no address of this machine or of a private network, whatever name it hides behind. Over HTTP/1.1."""
     http2: bool = False
-    """Offer HTTP/2 over TLS, for a provider that wants it (APNs). A request costs three times as much that way."""
+    """Speak HTTP/2 over TLS, with a provider that wants it (APNs). A request costs three times as much that way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +45,8 @@ class Unanswered(Exception):
 
 
 class NotWritten(Unanswered):
-    """`unreachable`, `untrusted_certificate`, `private_address`, `no_free_connection`, `client_closed` or
-    `not_a_request`."""
+    """`unreachable`, `untrusted_certificate`, `private_address`, `no_free_connection`, `turned_away`, `client_closed`
+    or `not_a_request`."""
 
 
 class NoAnswer(Unanswered):

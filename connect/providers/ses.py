@@ -16,7 +16,7 @@ import botocore.exceptions as aws
 from connect.channels.message import Email, Outgoing
 from connect.providers import aws_replies, http_replies, ses_replies
 from connect.providers.api import JSON
-from connect.providers.aws import AwsSettings, Door, NoKeys, Service, Topics, Way, opened
+from connect.providers.aws import Door, NoKeys, ReportingSettings, Service, Way, opened
 from connect.providers.aws_replies import Refusal
 from connect.providers.http import NotWritten, Unanswered
 from connect.providers.http_turns import Turns
@@ -48,13 +48,11 @@ _UNREACHABLE = ("ses-unreachable", "check `region`, and whether a firewall lets 
 _PAUSED = ("ses-paused", "open the SES console of this region: Account dashboard says why, and how to appeal")
 
 
-class Settings(AwsSettings):
+class Settings(ReportingSettings):
     configuration_set: str | None = None
     """Through which SES publishes events."""
     bulk: bool = True
     """False sends every message in a call of its own."""
-    webhook_topic_arn: Topics = ()
-    """The SNS topics, one or several, whose notifications are believed."""
 
 
 class Ses:

@@ -5,13 +5,12 @@
         server.answer("person-3@mail.example", "MESSAGE_REJECTED", "…")    # one entry of a bulk call
         server.break_off()                                                 # take the request, then hang up
 
-Every request is checked against the operation's input shape: types and required members, and also the lengths,
-patterns and enums that botocore itself does not enforce. What does not fit is answered as SES would, with a 400.
+Every request is checked against the operation's input shape (`connect.testing.aws`). What does not fit is answered as
+SES would, with a 400.
 """
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 import socket
@@ -23,9 +22,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
 
-import botocore.session
-from botocore.model import OperationModel, Shape
-from botocore.validate import ParamValidator
+from botocore.model import OperationModel
+
+from connect.testing import aws
 
 
 @dataclass(frozen=True)
@@ -136,10 +135,9 @@ class SesServer:
         self._state.silence = None
 
 
-_model = botocore.session.get_session().get_service_model("sesv2")
 _operations: dict[tuple[str, str], OperationModel] = {
     (operation.http["method"], operation.http["requestUri"]): operation
-    for operation in map(_model.operation_model, ("SendEmail", "SendBulkEmail", "GetAccount"))
+    for operation in (aws.operation(name, of="sesv2") for name in ("SendEmail", "SendBulkEmail", "GetAccount"))
 }
 
 
@@ -199,61 +197,14 @@ def _answer(state: _State, method: str, path: str, content: bytes) -> Answer:
     if operation.name == "GetAccount":
         denied = (403, "AccessDeniedException", {"message": "not authorized to perform: ses:GetAccount"})
         return denied if state.account is None else (200, "", state.account)
-    body = _decoded(operation.input_shape, json.loads(content))
+    body = aws.decoded(operation.input_shape, json.loads(content))
     state.requests.append(Request(operation.name, body))
-    if misfits := list(_misfits(operation.input_shape, body)):
+    if misfits := list(aws.misfits(operation.input_shape, body)):
         state.misfits += misfits
         return 400, "BadRequestException", {"message": f"{len(misfits)} validation errors: {misfits[0]}"}
     if refusal := _refusal(state, body):
         return refusal.http_status, refusal.code, {"message": refusal.words}
     return 200, "", _send_one(state, body) if operation.name == "SendEmail" else _send_many(state, body)
-
-
-def _decoded(shape: Shape | None, value: Any) -> Any:
-    """JSON as the model means it: blobs are base64."""
-    kind = getattr(shape, "type_name", "")
-    if kind == "structure" and isinstance(value, dict):
-        members: dict[str, Shape] = shape.members  # type: ignore[union-attr]
-        return {name: _decoded(members.get(name), inner) for name, inner in value.items()}
-    if kind == "list" and isinstance(value, list):
-        return [_decoded(shape.member, inner) for inner in value]  # type: ignore[union-attr]
-    return base64.b64decode(value) if kind == "blob" else value
-
-
-def _misfits(shape: Shape | None, body: dict[str, Any]) -> Iterator[str]:
-    assert shape is not None
-    report = ParamValidator().validate(body, shape)
-    if report.has_errors():
-        yield "types or required members: " + ", ".join(sorted({kind for kind, _, _ in report._errors}))
-    yield from _outside(shape, body, "")
-
-
-def _outside(shape: Any, value: Any, path: str) -> Iterator[str]:
-    """Lengths, patterns, enums and unknown members, all the way down."""
-    kind = shape.type_name
-    if kind == "structure":
-        for name, inner in value.items():
-            if name not in shape.members:
-                yield f"{path}.{name}: unknown member"
-            else:
-                yield from _outside(shape.members[name], inner, f"{path}.{name}")
-        return
-    if kind == "list":
-        for inner in value:
-            yield from _outside(shape.member, inner, f"{path}[]")
-    yield from _beyond(shape.metadata, value, path)
-
-
-def _beyond(rules: dict[str, Any], value: Any, path: str) -> Iterator[str]:
-    size = len(value) if isinstance(value, str | bytes | list) else value
-    if "max" in rules and size > rules["max"]:
-        yield f"{path}: longer than {rules['max']}"
-    if "min" in rules and size < rules["min"]:
-        yield f"{path}: shorter than {rules['min']}"
-    if "pattern" in rules and isinstance(value, str) and not re.fullmatch(rules["pattern"], value):
-        yield f"{path}: does not match {rules['pattern']}"
-    if "enum" in rules and value not in rules["enum"]:
-        yield f"{path}: not one of {rules['enum']}"
 
 
 # Rules that AWS documents and the model does not carry (API reference of SendBulkEmail and MessageTag, 2026-11).

@@ -222,7 +222,7 @@ def test_content(full):
         "refuse",
     )
     email, french, sms = message.content
-    assert (email.provider, french.provider, sms.provider) == ("relay", "relay", "box")
+    assert [content.provider.written for content in (email, french, sms)] == ["relay", "relay", "box"]
     assert email.subject.source == "You owe ${{ user.total }}"
     assert email.html == Text(source="<p>Bill</p>\n", file="templates/mails/bill.html")
     assert email.text.at(email.text.source.index("{{")).line == FULL.split("\n").index("        {{ user.total }}")
@@ -319,7 +319,7 @@ def test_a_message_of_its_own_file(folder):
     loaded = folder.campaign("trigger: {type: immediate}\naudience: {sql: select 1}\nmessage: greeting\n")
     assert loaded.problems == ()
     message = loaded.campaign.message
-    assert (message.name, message.topic, message.content[0].provider) == ("greeting", "news", "box")
+    assert (message.name, message.topic, message.content[0].provider.to()) == ("greeting", "news", ("box",))
     assert message.content[0].body.file == "messages/greeting.yml"
     assert load_message(folder.project(), "greeting").message == message
 

@@ -9,10 +9,12 @@ import pytest
 from connect.errors import UserError
 from connect.project.files import templates
 from connect.project.load import find_root
+from connect.project.route import Route
 from connect.project.types import Rate
 from connect.vocabulary import Channel, Mode
 
 HEAD = "name: shop\n"
+BOXES = "providers: {a: {type: outbox}, b: {type: outbox}}\n"
 FULL = """
 name: shop
 timezone: Australia/Sydney
@@ -53,7 +55,7 @@ def test_everything_that_may_be_written(full):
     assert (full.test_recipient.email, full.test_recipient.phone_number) == ("me@example.com", "+61400000000")
     assert full.state == f"sqlite:///{full.root}/.connect/state.db"
     assert [secret.reveal() for secret in full.secret.secrets] == ["0123456789abcdef", "an-old-key-that-is-long"]
-    assert full.channels == {Channel.email: "relay"}
+    assert full.channels == {Channel.email: Route(accounts=("relay",))}
     assert full.subscriptions.source == "shop"
     assert full.subscriptions.sql.source == "select id from unsubscribes"
     assert full.subscriptions.subscribed_values == ("subscribed", "1")
@@ -146,9 +148,9 @@ targets:
 def test_a_target_is_put_over_the_rest(folder):
     folder.write("connect.yml", TARGETS)
     dev = folder.project()
-    assert (dev.target, dev.mode, dev.channels) == ("dev", Mode.test, {Channel.email: "box"})
+    assert (dev.target, dev.mode, dev.channels[Channel.email].to()) == ("dev", Mode.test, ("box",))
     prod = folder.project(target="prod", environment={"PROD_PASSWORD": "secret"})
-    assert (prod.target, prod.mode, prod.channels) == ("prod", Mode.live, {Channel.email: "relay"})
+    assert (prod.target, prod.mode, prod.channels[Channel.email].to()) == ("prod", Mode.live, ("relay",))
     settings = prod.providers["relay"].settings
     assert (settings.host, settings.username, settings.password.reveal()) == ("smtp.example", None, "secret")
 
@@ -203,9 +205,23 @@ def test_a_mode_can_only_be_made_safer(folder, asked):
         ("profile: {}\n", "not-yet-supported", 2, ""),
         ("serve: {listen: x}\n", "not-yet-supported", 2, ""),
         ("serve: {base_url: acme.example}\n", "bad-value", 2, "https"),
-        ("test_recipient: {http: x}\n", "not-yet-supported", 2, ""),
-        ("channels: {push: x}\n", "not-yet-supported", 2, ""),
-        ("channels: {email: [a, b]}\n", "not-yet-supported", 2, ""),
+        ("test_recipient: {http: acme.example}\n", "bad-url", 2, "https://"),
+        ("test_recipient: {http: 'https://me:pw@acme.example'}\n", "literal-secret", 2, ""),
+        ("test_recipient: {platform: symbian}\n", "bad-value", 2, "`android`"),
+        (
+            BOXES + "test_recipient: {device_token: t}\nchannels: {push: {ios: a}}\n",
+            "missing-key",
+            3,
+            "ios, android or web",
+        ),
+        (BOXES + "channels: {email: []}\n", "bad-value", 3, "failover order"),
+        (BOXES + "channels: {email: [a, c]}\n", "unknown-provider", 3, "`a`"),
+        (BOXES + "channels: {email: [a, b, a]}\n", "bad-value", 3, "once"),
+        (BOXES + "channels: {email: {ios: a}}\n", "wrong-type", 3, "only `push`"),
+        (BOXES + "channels: {push: {ios: a, window: b}}\n", "unknown-key", 3, "`default`"),
+        (BOXES + "channels: {push: {ios: {a: b}}}\n", "wrong-type", 3, ""),
+        (BOXES + "channels: {push: {ios: ~}}\n", "bad-value", 3, "name one"),
+        (BOXES + "channels: {push: {ios: [a, ~]}}\n", "wrong-type", 3, ""),
         ("channels: {email: relya}\nproviders: {relay: {type: outbox}}\n", "unknown-provider", 2, "relay"),
         ("providers: {x: {type: smpt}}\n", "unknown-type", 2, "smtp"),
         ("providers: {x: {}}\n", "missing-key", 2, "outbox"),
@@ -230,7 +246,13 @@ def test_a_mode_can_only_be_made_safer(folder, asked):
         ("subscriptions: {}\nsources: {a: {type: duckdb}}\n", "missing-key", 2, ""),
         ("defaults: {message: {transactional: true}}\n", "default-transactional", 2, "opt-outs"),
         ("defaults: {message: {content: []}}\n", "unknown-key", 2, "defaults.message.email"),
-        ("defaults: {message: {push: {}}}\n", "not-yet-supported", 2, ""),
+        ("defaults: {message: {push: {tilte: x}}}\n", "unknown-key", 2, "title"),
+        ("defaults: {message: {push: {channel: push}}}\n", "unknown-key", 2, ""),
+        ("defaults: {message: {push: {body: 'Hi ${NAME}'}}}\n", "reference-in-content", 2, ""),
+        ("defaults: {message: {http: {body: 'Hi ${NAME}'}}}\n", "reference-in-content", 2, ""),
+        ("defaults: {message: {http: {signing_secret: literal}}}\n", "literal-secret", 2, "${NAME}"),
+        ("defaults: {message: {http: {headers: {X-A: '${A-B}'}}}}\n", "bad-reference", 2, "${NAME}"),
+        ("defaults: {message: {http: {url: acme.example}}}\n", "bad-url", 2, "https://"),
         ("defaults: {message: {email: {form: x}}}\n", "unknown-key", 2, "from"),
         ("defaults: {message: {email: {html: plain}}}\n", "html-without-tag", 2, ""),
         ("defaults: {message: {email: {from: '${FROM}'}}}\n", "reference-in-content", 2, "target"),

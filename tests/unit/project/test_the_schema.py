@@ -47,6 +47,13 @@ def test_nobody_is_told_of_keys_that_nobody_writes():
     assert "name" not in SCHEMAS["message"]["properties"]
     assert "clock" in SCHEMAS["campaign"]["$defs"]["Audience"]["properties"]
     assert "from" in SCHEMAS["campaign"]["$defs"]["EmailContent"]["properties"]
+    assert not {"Route", "Tree", "SecretText", "Text"} & SCHEMAS["campaign"]["$defs"].keys()
+
+
+def test_defaults_stand_in_it_as_people_write_them():
+    email = SCHEMAS["campaign"]["$defs"]["EmailContent"]["properties"]
+    assert email["to"]["default"] == "{{ user.email }}"
+    assert "default" not in email["provider"]
 
 
 CAMPAIGNS = [
@@ -106,6 +113,40 @@ CAMPAIGNS = [
     policy: {rate: ~, batches: ~, quiet_hours: {action: skip, from: ~}, expires_after: ~}
     """,
     """
+    trigger: {type: immediate}
+    audience: {sql: select 1}
+    message:
+      content:
+        - channel: push
+          provider: {ios: box, android: [box, relay], default: ~}
+          title: 1
+          body: {file: a.html}
+          data: {order: 12, gone: ~, page: {file: a.html}}
+          image: https://acme.example/a.png
+          badge: 1
+          sound: default
+          url: acme://orders
+          ttl: 1h
+          collapse_key: order
+          ios: {aps: {interruption-level: passive}}
+          android: {priority: HIGH}
+        - channel: push
+          locale: fr
+          title: Bonjour
+        - channel: http
+          provider: [box, relay]
+          url: https://acme.example/hook
+          method: PUT
+          headers: {Authorization: "Bearer ${SMTP_PASSWORD}", X-Id: 12, X-None: ~}
+          body: {text: "Hi {{ user.id }}", nested: [{a: ~}, 1.5, true]}
+          signing_secret: ${CONNECT_SECRET}
+          allow_private: true
+        - {channel: http, locale: fr, body: [a, "{{ user.id }}"]}
+        - {channel: http, locale: de, body: "{{ user.id }}"}
+        - {channel: http, locale: it, body: {file: a.html}}
+        - {channel: sms, provider: box, body: Hi, max_segments: "3"}
+    """,
+    """
     trigger: {type: scheduled, at: 2026-07-01T09:00, local_time: "true", missed: latest}
     audience: {sql: select 1}
     message: {content: [{channel: sms, body: Hi}]}
@@ -134,6 +175,8 @@ GOOD = {
     "message": "{content: [{channel: sms, body: Hi}]}",
     "policy": "{}",
 }
+PUSH = "{content: [{channel: push, provider: box, title: Hi, body: Ho, %s}]}"
+HTTP = "{content: [{channel: http, provider: box, body: {a: b}, %s}]}"
 CONTENT = "{content: [{channel: email, from: a@example.com, subject: Hi, text: Hi, %s}]}"
 
 
@@ -171,7 +214,20 @@ CONTENT = "{content: [{channel: email, from: a@example.com, subject: Hi, text: H
         ("audience", "{sql: a, limits: {max_change: 0.5}}"),
         ("audience", "{people: [1]}"),
         ("message", "{}"),
-        ("message", "{content: [{channel: push}]}"),
+        ("message", "{content: [{channel: fax}]}"),
+        ("message", PUSH % "mjml: a"),
+        ("message", "{content: [{channel: push, title: a, body: b, provider: {windows: box}}]}"),
+        ("message", "{content: [{channel: push, title: a, body: b, provider: {ios: []}}]}"),
+        ("message", PUSH % "ttl: soon"),
+        ("message", PUSH % "ios: [a]"),
+        ("message", PUSH % "data: [a]"),
+        ("message", HTTP % "method: GET"),
+        ("message", HTTP % "headers: {X-A: [1]}"),
+        ("message", HTTP % "signing_secret: literal"),
+        ("message", HTTP % "allow_private: maybe"),
+        ("message", "{content: [{channel: http, body: b, provider: {ios: box}}]}"),
+        ("message", "{content: [{channel: sms, body: Hi, max_segments: 0}]}"),
+        ("message", "{content: [{channel: sms, body: Hi, provider: {ios: box}}]}"),
         ("message", "{content: [{body: Hi}]}"),
         ("message", "{content: [{channel: sms, body: [a]}]}"),
         ("message", "{content: [{channel: sms, body: {fiel: a}}]}"),
@@ -216,16 +272,22 @@ PROJECTS = [
     timezone: Australia/Sydney
     mode: live
     default_target: prod
-    test_recipient: {email: me@example.com, phone_number: 61400}
+    test_recipient:
+      {email: me@example.com, phone_number: 61400, device_token: 12, platform: ios, http: https://acme.example/hook}
     state: sqlite:///a.db
     secret: ["${CONNECT_SECRET}"]
     sources: {shop: {url: "duckdb:///a", threads: 2}, old: ~}
     providers: {box: {type: outbox, concurrency: 2, timeout: 5s, rate: 50/s}, relay: {type: smtp, host: h}}
-    channels: {email: box, sms: ~}
+    channels: {email: [box, relay], sms: ~, push: {ios: box, android: [relay, box], web: ~, default: box}, http: box}
     subscriptions: {sql: select 1, subscribed_values: 1}
     unsubscribe: {url: https://acme.example, mailto: a@example.com}
     defaults:
-      message: {topic: a, email: {from: a@example.com, attachments: []}, sms: {from: Acme}}
+      message:
+        topic: a
+        email: {from: a@example.com, attachments: []}
+        sms: {from: Acme, max_segments: 3}
+        push: {sound: default, provider: {web: box}, ios: {aps: {badge: 1}}}
+        http: {headers: {Authorization: "Bearer ${SMTP_PASSWORD}"}, signing_secret: "${CONNECT_SECRET}"}
       policy: {reach: all, quiet_hours: {from: 21:00, to: 08:00}}
     serve: {base_url: https://acme.example}
     targets:
@@ -256,8 +318,12 @@ def test_projects_that_both_accept(folder):
         "name: shop\nproviders: {a: {type: outbox, rate: 1}}\n",
         "name: shop\nproviders: {a: {type: outbox, rate: [1/s]}}\n",
         "name: shop\nproviders: {a: {type: outbox, concurrency: 0}}\n",
-        "name: shop\nchannels: {email: [a]}\n",
-        "name: shop\nchannels: {push: a}\n",
+        "name: shop\nproviders: {a: {type: outbox}}\nchannels: {email: {ios: a}}\n",
+        "name: shop\nproviders: {a: {type: outbox}}\nchannels: {push: {window: a}}\n",
+        "name: shop\nproviders: {a: {type: outbox}}\nchannels: {push: []}\n",
+        "name: shop\ntest_recipient: {platform: windows}\n",
+        "name: shop\ndefaults: {message: {push: {tilte: a}}}\n",
+        "name: shop\ndefaults: {message: {http: {locale: fr}}}\n",
         "name: shop\nsources: {a: {type: duckdb}}\nsubscriptions: {}\n",
         "name: shop\ndefaults: {message: {transactional: true}}\n",
         "name: shop\ndefaults: {message: {email: {form: a}}}\n",

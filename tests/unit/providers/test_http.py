@@ -352,14 +352,28 @@ async def test_certificates_are_checked(tmp_path: Path) -> None:
     ca = trustme.CA()
     ca.cert_pem.write_to_path(tmp_path / "ca.pem")
     async with Server(OK, _tls(ca, "http/1.1")) as server:
-        async with client() as made:
+        async with client(http2=False) as made:
             with refused("untrusted_certificate"):
                 await ask(made, server.url)
-        async with client(ca_file=tmp_path / "ca.pem") as made:
+        async with client(http2=False, ca_file=tmp_path / "ca.pem") as made:
             assert (await ask(made, server.url)).status == 200
             with refused("untrusted_certificate"):
                 await ask(made, server.url.replace("localhost", "127.0.0.1"))
     assert len(server.requests) == 1
+
+
+async def test_http2_certificates_are_checked(tmp_path: Path) -> None:
+    ca = trustme.CA()
+    ca.cert_pem.write_to_path(tmp_path / "ca.pem")
+    async with http2_server(ca, fine) as (url, counts):
+        async with client(http2=True) as made:
+            with refused("untrusted_certificate"):
+                await ask(made, url)
+        async with client(http2=True, ca_file=tmp_path / "ca.pem") as made:
+            assert (await ask(made, url)).status == 200
+            with refused("untrusted_certificate"):
+                await ask(made, url.replace("localhost", "127.0.0.1"))
+    assert sum(counts) == 1
 
 
 async def test_a_server_that_speaks_no_tls_never_saw_the_request() -> None:
