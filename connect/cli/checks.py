@@ -11,7 +11,7 @@ from connect.clock import SystemClock
 from connect.errors import ConnectError, OutsideError
 from connect.liquid.library import Library
 from connect.pipeline import firing
-from connect.pipeline.accounts import providers_of, reaches_people
+from connect.pipeline.accounts import providers_of, reaches_people, route_problems
 from connect.pipeline.checking import Checked, check_campaign
 from connect.project.campaigns import Loaded, load_campaign, load_campaigns
 from connect.project.load import templates
@@ -43,7 +43,8 @@ def _checked(
     try:
         accounts = wiring.open_accounts(project, providers_of(loaded.campaign))
         goes_live = loaded.campaign.status is CampaignStatus.live and reaches_people(accounts)
-        return check_campaign(project, loaded, name, library, warehouse, now, goes_live=goes_live)
+        checked = check_campaign(project, loaded, name, library, warehouse, now, goes_live=goes_live)
+        return replace(checked, problems=(*checked.problems, *route_problems(loaded.campaign, accounts)))
     except ConnectError as outside:
         return Checked(
             name, loaded.campaign, (*loaded.problems, *outside.problems), outside=isinstance(outside, OutsideError)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
+from connect.errors import Location, Problem
 from connect.project.campaign import Campaign
-from connect.providers.interface import Account, Provider
+from connect.project.message import Content, EmailContent
+from connect.providers.interface import Account, Capabilities, Provider
 
 Accounts = Mapping[str, tuple[Provider, Account]]
 """By name."""
@@ -19,3 +21,30 @@ def providers_of(campaign: Campaign) -> list[str]:
 def reaches_people(accounts: Accounts) -> bool:
     """Whether anything that is handed to these accounts can reach somebody."""
     return any(provider.capabilities.reaches_people for provider, _ in accounts.values())
+
+
+def route_problems(campaign: Campaign, accounts: Accounts) -> list[Problem]:
+    """Contents that an account of theirs can not carry."""
+    found = [
+        problem
+        for content in campaign.message.content
+        for name in content.provider.names
+        for problem in _unfit(content, name, accounts[name][0].capabilities, Location(campaign.file, 1, 1))
+    ]
+    return list(dict.fromkeys(found))
+
+
+def _unfit(content: Content, name: str, can: Capabilities, place: Location) -> Iterator[Problem]:
+    if content.channel not in can.channels:
+        said = f"`{name}` does not carry {content.channel}: it is for {', '.join(sorted(can.channels))}"
+        yield Problem("provider-channel", said, f"name another one under `channels.{content.channel}`", place)
+    for platform, names in content.provider.platforms.items():
+        if name in names and platform not in can.platforms:
+            said = f"`{name}` does not reach {platform} devices"
+            yield Problem("provider-platform", said, f"name another one for `{platform}`", place)
+    if isinstance(content, EmailContent) and content.attachments and not can.attachments:
+        said = f"`{name}` does not carry attachments"
+        yield Problem("provider-attachments", said, "leave them out, or send by another account", place)
+    if isinstance(content, EmailContent) and content.headers and not can.custom_headers:
+        said = f"`{name}` does not carry headers of a content's own"
+        yield Problem("provider-headers", said, "leave them out, or send by another account", place)

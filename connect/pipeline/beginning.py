@@ -9,11 +9,12 @@ from functools import partial
 
 from connect.channels.zones import Place
 from connect.clock import Clock
+from connect.errors import raise_errors
 from connect.identity import RandomBytes, new_run_id
 from connect.ledger.records import NewRun, NewSlice, RunRecord, Slice, Tally
 from connect.ledger.store import Ledger
 from connect.pipeline import gates
-from connect.pipeline.accounts import Accounts
+from connect.pipeline.accounts import Accounts, route_problems
 from connect.pipeline.audience import Sweep
 from connect.pipeline.bundle import Bundle
 from connect.pipeline.deliveries import RunFacts
@@ -69,8 +70,12 @@ def _lasts(campaign: Campaign) -> bool:
 
 
 def begin(plan: Plan, ledger: Ledger, clock: Clock, random: RandomBytes, accounts: Accounts) -> Job:
-    """Give the plan its row in the ledger (or take up the one that it has), and everything that it runs with."""
+    """Give the plan its row in the ledger (or take up the one that it has), and everything that it runs with.
+
+    Raises UserError where its accounts can not carry its contents.
+    """
     campaign, project = plan.campaign, plan.project
+    raise_errors(route_problems(campaign, accounts))
     timing = _timing(plan, accounts)
     record = plan.resumes or _begun(plan, timing, ledger, clock, random)
     salt, secret = open_seals(project, record)
