@@ -24,6 +24,7 @@ from connect.liquid.program import Program
 from connect.liquid.reads import Reads
 from connect.liquid.runtime import for_environment, keeper
 from connect.liquid.statements import WRITERS
+from connect.liquid.tags import OutputNode
 from connect.liquid.values import Values
 from connect.liquid.wire import literals_of
 from connect.liquid.writing import Block, Constants, NotCompiled
@@ -56,15 +57,20 @@ class Compiled:
         return self._bind(*columns, *objects, user_at, scope.get("now"), again)
 
 
-def compile_template(template: BoundTemplate, reads: Reads, *, wire: bool = False) -> Compiled | None:
-    """None where the interpreter has to do it. `wire`: what it renders is WireText."""
+def compile_template(
+    template: BoundTemplate, reads: Reads, *, wire: bool = False, valued: OutputNode | None = None
+) -> Compiled | None:
+    """None where the interpreter has to do it. `wire`: what it renders is WireText.
+
+    `valued`: the only node, of which a row gives the value as JSON has it.
+    """
     try:
-        return _compiled(template, reads, wire)
+        return _compiled(template, reads, wire, valued)
     except (NotCompiled, SyntaxError, RecursionError, MemoryError):
         return None  # Python's own limits on nesting are lower than Liquid's
 
 
-def _compiled(template: BoundTemplate, reads: Reads, wire: bool) -> Compiled:
+def _compiled(template: BoundTemplate, reads: Reads, wire: bool, valued: OutputNode | None) -> Compiled:
     assert isinstance(template.env, Environment)
     constants = Constants(for_environment(template.env))
     values = Values(template.env, constants, reads.whole)
@@ -74,10 +80,14 @@ def _compiled(template: BoundTemplate, reads: Reads, wire: bool) -> Compiled:
     )
     frame = Frame(constants)
     frame.collect(template.nodes, program.static)
-    body = Block(constants)
-    write_all(program, template.nodes, body, frame)
+    if valued is None:
+        body = Block(constants)
+        write_all(program, template.nodes, body, frame)
+        lines = _text(program, frame, body)
+    else:
+        lines = [f"return valued({program.filtered(valued.expression, frame)})"]
     constants.values |= {"keep": keeper(program.kept_bytes()), "MOST_KEPT": program.kept_bytes() // 5}
-    source = _source(program, frame, body)
+    source = _source(program, lines)
     names: dict[str, Any] = dict(constants.values)
     tree = ast.parse(source)
     if wire:
@@ -107,7 +117,7 @@ class _Spelled(ast.NodeTransformer):
         return node
 
 
-def _source(program: Program, frame: Frame, body: Block) -> str:
+def _source(program: Program, made: list[str]) -> str:
     values = program.values
     rows = [values.objects[name] for name in values.environment.rows if name in values.objects]
     shared = [variable for name, variable in values.objects.items() if variable not in rows and name != "url"]
@@ -116,7 +126,7 @@ def _source(program: Program, frame: Frame, body: Block) -> str:
     lines += [f"{' = '.join(rows)} = user_at(row)"] if rows else []
     lines += [f"{values.objects['url']} = url"] if "url" in values.objects else []
     lines += ["state = State(now, seed)"] if program.draws else []
-    lines += _text(program, frame, body)
+    lines += made
     return "\n".join(
         [
             f"def bind({', '.join((*columns.values(), *shared, 'user_at', 'now', 'again'))}):",

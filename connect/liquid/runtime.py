@@ -26,6 +26,7 @@ from connect.liquid.expressions import comparable
 from connect.liquid.limits import LOOP_ITERATIONS, OUTPUT_CHARACTERS, VALUE_CHARACTERS, measure
 from connect.liquid.numbers import times
 from connect.liquid.printing import PRINTERS, printed, text_of
+from connect.liquid.structures import structure
 from connect.liquid.tags import random_limit
 from connect.liquid.trouble import GiveUp, NullMet, Skip
 from connect.liquid.undefined import Missing
@@ -190,6 +191,7 @@ def for_environment(environment: Environment) -> dict[str, object]:
         "U": undefined,
         "environment": environment,
         "text": _text(environment),
+        "valued": _valued(environment),
         "item": _item(context.get_item, undefined),
         "column": _column(undefined),
         "passes": _passes(environment.nulls == "refuse"),
@@ -218,6 +220,24 @@ def _text(environment: Environment) -> Callable[[object], str]:
         return str(printed(value, escaping))
 
     return text
+
+
+def _valued(environment: Environment) -> Callable[[object], object]:
+    refusing = environment.nulls == "refuse"
+
+    def valued(value: object) -> object:
+        """What a value is in JSON."""
+        kind = type(value)
+        if kind is str and len(value) <= OUTPUT_CHARACTERS:  # type: ignore[arg-type]
+            return value
+        if kind is int and -_BOUND < value < _BOUND:  # type: ignore[operator]
+            return value
+        if (value is None and refusing) or isinstance(value, Missing):
+            raise GiveUp
+        measure(value)
+        return structure(value)
+
+    return valued
 
 
 def _item(get_item: Callable[[Any, Any], object], undefined: Undefined) -> Callable[[object, object], object]:

@@ -22,6 +22,7 @@ from liquid.token import TOKEN_TAG
 from connect.liquid.context import Context
 from connect.liquid.numbers import integer
 from connect.liquid.printing import printed, text_of
+from connect.liquid.structures import structure
 from connect.liquid.trouble import BadValue, FilterTrouble, NameLacking, NullMet, Skip
 from connect.liquid.undefined import Missing
 
@@ -40,14 +41,29 @@ class OutputNode(PlainOutputNode):
     def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
         return _print(self.expression.evaluate(context), self.expression.token, context, buffer)
 
+    def structure(self, context: RenderContext) -> object:
+        """The value as JSON has it, where it is not printed."""
+        value, token = self.expression.evaluate(context), self.expression.token
+        _refuse_null(value, token, context)
+        if isinstance(value, Missing):
+            raise NameLacking(value.token)
+        try:
+            return structure(value)
+        except BadValue as bad:
+            raise _placed(bad, token) from None
+
 
 def _print(value: object, token: Token, context: RenderContext, buffer: TextIO) -> int:
-    if value is None and context.env.nulls == "refuse":  # type: ignore[attr-defined]
-        raise NullMet(token)
+    _refuse_null(value, token, context)
     try:
         return buffer.write(printed(value, context.autoescape))
     except BadValue as bad:
         raise _placed(bad, token) from None
+
+
+def _refuse_null(value: object, token: Token, context: RenderContext) -> None:
+    if value is None and context.env.nulls == "refuse":  # type: ignore[attr-defined]
+        raise NullMet(token)
 
 
 def _placed(bad: BadValue, token: Token) -> FilterTrouble:

@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from difflib import get_close_matches
 from functools import cache, cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from liquid import BoundTemplate, Node, Token
 from liquid.exceptions import ContextDepthError, LiquidError, LoopIterationLimitError, ResourceLimitError, StopRender
 
-from connect.errors import Problem
+from connect.errors import Location, Problem
 from connect.liquid.compiler import Compiled, Render, compile_template
 from connect.liquid.context import OBJECTS, Buffer, Context, State
 from connect.liquid.environment import Environment
@@ -19,11 +19,15 @@ from connect.liquid.limits import OUTPUT_BYTES
 from connect.liquid.names import Name
 from connect.liquid.reads import Reads
 from connect.liquid.source import place, written_name
-from connect.liquid.trouble import FilterTrouble, NameLacking, NullMet, Refusal, Skip, TooLarge
+from connect.liquid.tags import OutputNode
+from connect.liquid.trouble import FilterTrouble, NameLacking, NotJson, NullMet, Refusal, Skip, TooLarge
 from connect.liquid.wire import WireText
 from connect.project.text import Text
 from connect.vocabulary import Reason
 
+Made = TypeVar("Made")
+RenderValue = Callable[[int, bytes, object], Any]
+"""As Render."""
 RenderWire = Callable[[int, bytes, object], str | WireText]
 """As Render."""
 
@@ -61,6 +65,18 @@ class Template:
         """As `compiled`, for what is sent by e-mail."""
         return compile_template(self._bound, self._reads, wire=True)
 
+    @property
+    def alone(self) -> OutputNode | None:
+        """The node, where the text is exactly one `{{ … }}`: then it has a value besides what that prints."""
+        nodes = self._bound.nodes
+        one = nodes[0] if len(nodes) == 1 and self.text.source.startswith("{{") else None
+        return one if isinstance(one, OutputNode) else None
+
+    @cached_property
+    def valued(self) -> Compiled | None:
+        """As `compiled`, of a template that is `alone`, for its value."""
+        return compile_template(self._bound, self._reads, valued=self.alone)
+
     def over(self, columns: Mapping[str, Sequence[object]], scope: Mapping[str, object]) -> Render:
         """Bound to a batch: (row, random seed, the row's `url`) → the text, which raises as `render` does.
 
@@ -86,6 +102,16 @@ class Template:
 
         bound: RenderWire = _bound(code, columns, scope, again)
         return bound
+
+    def values(self, columns: Mapping[str, Sequence[object]], scope: Mapping[str, object]) -> RenderValue:
+        """As `over`, of a template that is `alone`: its value, as JSON has it."""
+        user_at = _rows(columns)
+
+        def again(row: int, seed: bytes, url: object) -> Any:
+            return self.interpreted_value({**scope, "user": user_at(row), "url": url}, seed)
+
+        code = self.valued
+        return again if code is None else _bound(code, columns, scope, again)
 
     def render(self, scope: Mapping[str, object], *, random_seed: bytes = b"") -> str:
         """The text for one person. Equal scope and seed give equal text. Raises Skip or Refusal, nothing else.
@@ -116,9 +142,19 @@ class Template:
 
     def interpreted(self, scope: Mapping[str, object], random_seed: bytes) -> str:
         """As `render`, by python-liquid alone, which defines what the compiled template has to be equal to."""
+        return self._told(self._render, scope, random_seed)
+
+    def interpreted_value(self, scope: Mapping[str, object], random_seed: bytes) -> object:
+        """As `interpreted`, for `values`."""
+        return self._told(self._evaluate, scope, random_seed)
+
+    def _told(self, make: Callable[[Context], Made], scope: Mapping[str, object], random_seed: bytes) -> Made:
+        """What is made in a context; whatever goes wrong becomes a Refusal."""
         scope = self._with_row(scope)
         try:
-            return self._render(scope, random_seed)
+            context = Context(self._bound, globals={name: scope[name] for name in OBJECTS if name in scope})
+            context.state = State(scope.get("now"), random_seed)
+            return make(context)
         except (Skip, Refusal, MemoryError):  # what the scope computes, such as links, may refuse; memory is the run's
             raise
         except Exception as error:  # noqa: BLE001 - one person's data must never end the run
@@ -135,17 +171,20 @@ class Template:
         others = {name: value for name, value in scope.items() if name not in rows}
         return {**others, **dict.fromkeys(rows, scope["user"])} if "user" in scope else others
 
-    def _render(self, scope: Mapping[str, object], random_seed: bytes) -> str:
-        context = Context(self._bound, globals={name: scope[name] for name in OBJECTS if name in scope})
-        context.state = State(scope.get("now"), random_seed)
+    def _render(self, context: Context) -> str:
         buffer = Buffer()
         with suppress(StopRender):  # a layout has been rendered instead of the nodes that follow
             for node in self._bound.nodes:
-                _write(node, context, buffer)
+                _within(node, node.render, context, buffer)
         text = buffer.getvalue()
         if len(text) * 4 > OUTPUT_BYTES and len(text.encode()) > OUTPUT_BYTES:
             raise TooLarge("the output is longer than 2 MB", self._bound.nodes[0].token)
         return text
+
+    def _evaluate(self, context: Context) -> object:
+        node = self.alone
+        assert node is not None
+        return _within(node, node.structure, context)
 
 
 def _bound(code: Compiled, columns: Mapping[str, Sequence[object]], scope: Mapping[str, object], again: Render) -> Any:
@@ -170,14 +209,14 @@ class _Always(Sequence[object]):
         return 0
 
 
-def _write(node: Node, context: Context, buffer: Buffer) -> None:
-    """Render one node; whatever goes wrong within it has at least the node's place."""
+def _within(node: Node, act: Callable[..., Made], *arguments: object) -> Made:
+    """What this node does; whatever goes wrong within it has at least the node's place."""
     try:
-        node.render(context, buffer)
+        return act(*arguments)
     except LiquidError as error:
         error.token = error.token or node.token
         raise
-    except (Skip, StopRender, MemoryError):
+    except (Skip, Refusal, StopRender, MemoryError):
         raise
     except Exception:  # noqa: BLE001 - python-liquid lets errors of values through; they may quote the value
         raise LiquidError("", token=node.token) from None
@@ -190,10 +229,16 @@ def _refusal(error: Exception, scope: Mapping[str, object]) -> Refusal:
     if isinstance(error, NullMet):
         message, hint = "a null is printed without a default", "add `| default: '…'`, or set `nulls: blank`"
         return Refusal(Reason.null_value, Problem("null-value", message, hint, place(token)))
+    if isinstance(error, NotJson):
+        return not_json("a number that is not finite (NaN, infinity) is to stand in JSON", place(token))
     if isinstance(error, ResourceLimitError) and not isinstance(error, ContextDepthError):
         return Refusal(Reason.content_too_large, Problem("content-too-large", _too_large(error), "", place(token)))
     message, hint = _failure(error)
     return Refusal(Reason.render_error, Problem("render-error", message, hint, place(token)))
+
+
+def not_json(message: str, at: Location | None = None) -> Refusal:
+    return Refusal(Reason.not_json, Problem("not-json", message, "JSON has no way to say it; make it text or null", at))
 
 
 def _lacking(token: Token | None, scope: Mapping[str, object]) -> Problem:

@@ -65,6 +65,13 @@ class NullMet(LiquidError):
         super().__init__("a null was printed", token=token)
 
 
+class NotJson(LiquidError):
+    """A value was to stand in JSON, which has no way to say it."""
+
+    def __init__(self, token: Token | None) -> None:
+        super().__init__("a value can not stand in JSON", token=token)
+
+
 class TooLarge(ResourceLimitError):
     """A value or an output is larger than a message could ever need."""
 

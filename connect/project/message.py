@@ -119,7 +119,7 @@ class PushContent(_Content):
     channel: Literal[Channel.push]
     provider: RouteField = Field(
         Route(),
-        description="a provider of connect.yml, several in failover order, or by platform; the channel's where left out",
+        description="a provider of connect.yml, several in failover order, or by platform; the channel's if left out",
     )
     title: Liquid
     body: Liquid

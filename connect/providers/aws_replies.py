@@ -91,7 +91,8 @@ def receipt(meaning: Meaning, refusal: Refusal, outgoing: Outgoing) -> Receipt:
     """The receipt of a message whose call was answered with an error."""
     status, reason = meaning
     said = f"{refusal.code} ({refusal.why})" if refusal.why else refusal.code
-    return Receipt(status, reason, detail=hide(f"{said}: {refusal.words}", outgoing))
+    words = ": ".join(filter(None, (said, refusal.words)))
+    return Receipt(status, reason, detail=hide(words, outgoing) if words else "")
 
 
 def unsigned(error: str) -> Receipt:

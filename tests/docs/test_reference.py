@@ -15,7 +15,14 @@ from connect.cli.main import app
 from connect.project import later
 from connect.project.audience import Audience, Limits
 from connect.project.campaign import Campaign
-from connect.project.message import Attachment, CampaignMessage, EmailContent, SmsContent
+from connect.project.message import (
+    Attachment,
+    CampaignMessage,
+    EmailContent,
+    HttpContent,
+    PushContent,
+    SmsContent,
+)
 from connect.project.policy import Batches, Hours, Policy, QuietHours
 from connect.project.project import (
     Channels,
@@ -48,6 +55,8 @@ KEYS: list[tuple[Path, str, Collection[str]]] = [
     (CAMPAIGN, "email", EmailContent.keys()),
     (CAMPAIGN, "attachments", Attachment.keys()),
     (CAMPAIGN, "sms", SmsContent.keys()),
+    (CAMPAIGN, "push", PushContent.keys()),
+    (CAMPAIGN, "http", HttpContent.keys()),
     (CAMPAIGN, "policy", Policy.keys()),
     (CAMPAIGN, "batches", Batches.keys()),
     (CAMPAIGN, "quiet_hours", QuietHours.keys()),

@@ -39,7 +39,29 @@ message:
     - channel: sms
       locale: fr
       body: Hi
-    - {channel: sms, body: Hi}
+    - {channel: sms, body: Hi, max_segments: 2}
+    - channel: push
+      provider:
+        ios: [box]
+        default: box
+      title: Hi
+      body: Ho
+      data:
+        a: b
+      badge: 1
+      ttl: 1h
+      ios:
+        aps: {a: b}
+    - channel: http
+      provider: [box]
+      url: https://acme.example
+      method: PUT
+      headers:
+        Authorization: Bearer ${SMTP_PASSWORD}
+      body:
+        a: {b: "{{ user.id }}"}
+      signing_secret: ${SMTP_PASSWORD}
+      allow_private: true
 policy: {reach: first}
 """
 
@@ -47,7 +69,11 @@ PROJECT = """\
 name: shop
 timezone: UTC
 mode: live
-test_recipient: {email: a@example.com}
+test_recipient:
+  email: a@example.com
+  device_token: a
+  platform: ios
+  http: https://acme.example
 state: sqlite:///a.db
 secret: ["${CONNECT_SECRET}"]
 sources:
@@ -61,7 +87,10 @@ providers:
     concurrency: 2
     timeout: 5s
 channels:
-  email: box
+  email: [box, relay]
+  push:
+    ios: box
+    default: [relay, box]
 subscriptions:
   sql: select 1
   subscribed_values: [a]
@@ -71,6 +100,13 @@ unsubscribe:
 defaults:
   message:
     email: {from: a@example.com}
+    push:
+      provider: {web: box}
+      ios: {a: b}
+    http:
+      headers:
+        Authorization: Bearer ${SMTP_PASSWORD}
+      signing_secret: ${SMTP_PASSWORD}
   policy: {reach: all}
 serve:
   base_url: https://acme.example
