@@ -80,6 +80,8 @@ class Recipient:
         self._template = library.compile(text, escape=False, undefined="refuse", nulls="blank")
         found = _COLUMN.fullmatch(text.source)
         self._column = found[1] if found else ""
+        self.constant = self._template.constant
+        """Everybody's is the same."""
 
     def over(self, columns: Columns, scope: Scope) -> Callable[[int], str]:
         render = self._template.over(columns, scope)

@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from connect.channels.email import Bad
 from connect.channels.http import build_request
-from connect.channels.message import Message
+from connect.channels.message import Message, Request
+from connect.errors import Problem
 from connect.liquid.library import Library
 from connect.liquid.tree import TreeTemplate, dumps
+from connect.liquid.trouble import Refusal
 from connect.pipeline import gates
 from connect.pipeline.contents.bound import Asked, Columns, Compile, Recipient, Render, Scope, Where
 from connect.pipeline.deliveries import Ended
 from connect.project.message import HttpContent
 from connect.project.secret_text import SecretText
 from connect.project.text import Text
+from connect.project.tree import Tree
 from connect.redact import Secret
-from connect.vocabulary import Channel
+from connect.vocabulary import Channel, Reason
 
 RenderBytes = Callable[[int, bytes, object], bytes]
 Secrets = Mapping[str, Secret]
 """Text with references → the same with the secrets put in."""
 
+_LIKE_JSON = re.compile(r'\s*(?:\{(?![{%])|\[|")')
+_NOT_JSON = "the `body` does not render to JSON for this person"
+_JSON_HINT = "write `body` as a mapping: what stands in its strings is quoted for you"
 _JSON, _TEXT = "application/json", "text/plain; charset=utf-8"
 
 
@@ -39,10 +48,11 @@ class HttpTemplates:
         self._headers = [(name, compile_text(value, False)) for name, value in values if isinstance(value, Text)]
         self._text = compile_text(content.body, False) if isinstance(content.body, Text) else None
         self._tree = (
-            None
-            if isinstance(content.body, Text)
-            else TreeTemplate(content.body.value, [compile_text(text, False) for text in content.body.texts])
+            TreeTemplate.of(content.body, lambda text: compile_text(text, False))
+            if isinstance(content.body, Tree)
+            else None
         )
+        self.personal = self._url is not None and not self._url.constant
 
     def over(self, columns: Columns, scope: Scope) -> BoundHttp:
         return BoundHttp(
@@ -53,14 +63,25 @@ class HttpTemplates:
         )
 
     def _body(self, columns: Columns, scope: Scope) -> tuple[RenderBytes, str]:
-        """What renders the body, and its type: one template is JSON where it begins like it."""
+        """What renders the body, and its type. One template that begins like JSON must be JSON for everybody."""
         if self._tree is not None:
             tree = self._tree.over(columns, scope)
             return (lambda row, key, urls: dumps(tree(row, key, urls))), _JSON
         assert self._text is not None
         text = self._text.over(columns, scope)
-        kind = _JSON if self._text.text.source.lstrip()[:1] in ("{", "[", '"') else _TEXT
-        return (lambda row, key, urls: text(row, key, urls).encode(errors="replace")), kind
+        if not _LIKE_JSON.match(self._text.text.source):
+            return (lambda row, key, urls: text(row, key, urls).encode(errors="replace")), _TEXT
+        place = self._text.text.location(1, 1)
+
+        def checked(row: int, key: bytes, urls: object) -> bytes:
+            rendered = text(row, key, urls)
+            try:
+                json.loads(rendered)
+            except (ValueError, RecursionError):
+                raise Refusal(Reason.not_json, Problem("not-json", _NOT_JSON, _JSON_HINT, place)) from None
+            return rendered.encode(errors="replace")
+
+        return checked, _JSON
 
 
 class BoundHttp:
@@ -84,7 +105,7 @@ class BoundHttp:
     def build(self, asked: Asked) -> Message | Bad:
         row, key, urls = asked.row, asked.key, asked.urls
         templates = self._templates
-        return build_request(
+        made = build_request(
             asked.address,
             method=templates.method,
             body=self._body(row, key, urls),
@@ -96,3 +117,4 @@ class BoundHttp:
             signing_secret=templates.signing_secret,
             allow_private=templates.allow_private,
         )
+        return replace(made, personal=True) if templates.personal and isinstance(made, Request) else made

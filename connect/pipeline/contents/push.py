@@ -43,7 +43,7 @@ class PushTemplates:
 
 
 def _tree(tree: Tree | None, compile_text: Compile) -> TreeTemplate | None:
-    return TreeTemplate(tree.value, [compile_text(text, False) for text in tree.texts]) if tree else None
+    return TreeTemplate.of(tree, lambda text: compile_text(text, False)) if tree else None
 
 
 class BoundPush:
