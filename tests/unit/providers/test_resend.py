@@ -186,8 +186,9 @@ async def test_nothing_else_is_written_while_the_common_call_is_not_settled(
     """Else the pipeline would take the answers apart, and try its messages again in a call with another key."""
     fake.answer_path("/emails/batch", answer)
     async with opened(server.url) as provider:
-        receipts = await provider.send([with_file(0), an_email(1), an_email(2), with_file(3)])
-    assert said(receipts) == [rest, bulk, bulk, rest]
+        unable = an_email(4, headers=(("X-Code", "a"), ("x-code", "b")))
+        receipts = await provider.send([with_file(0), an_email(1), an_email(2), with_file(3), unable])
+    assert said(receipts) == [rest, bulk, bulk, rest, rest]
     assert paths(server) == ["/emails/batch"]
 
 
