@@ -134,8 +134,23 @@ class Captured:
     html: str | None
     text: str | None
     body: str | None
-    """The body of a text message."""
+    """The body of what is no e-mail; of a request, with its JSON spread over lines."""
     file: Path
+    segments: int = 0
+    """Of a text message."""
+    platform: Platform | None = None
+    """Of the device that a push message went to; `to` is the token, and `subject` the title."""
+    image: str = ""
+    url: str = ""
+    """What a tap on a push message opens."""
+    data: tuple[tuple[str, str], ...] = ()
+    """What a push message says to the app."""
+    method: str = ""
+    """Of a request; `to` is its URL, blank for the account's own endpoint."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """Of a request, those with secrets hidden."""
+    options: tuple[tuple[str, str], ...] = ()
+    """Whatever else was set: (name, value)."""
 
 
 class Provider(Protocol):

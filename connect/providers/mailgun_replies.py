@@ -19,7 +19,7 @@ STATUSES: dict[int, Meaning] = {
     420: (Status.throttled, "slow_down"),
 }
 """HTTP statuses that mean something of their own here (documentation.mailgun.com, Status codes; 420 is what a limit on
-recipients is answered with, seen in github.com/mailgun/mailgun-java, issue 50)."""
+recipients is answered with, seen in github.com/mailgun/mailgun-java #50)."""
 
 WORDS: dict[str, Meaning] = {
     "sandbox subdomains": (Status.config, "sandbox_domain"),

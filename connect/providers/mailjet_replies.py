@@ -71,7 +71,7 @@ def read(reply: Reply) -> list[Any] | Refusal:
     answer = json_of(reply)
     said = answer if isinstance(answer, dict) else {}
     entries = said.get("Messages")
-    if isinstance(entries, list) and reply.status < 500:
+    if isinstance(entries, list):
         return entries
     return Refusal(_of_a_call(reply.status, said), _words(said), reply)
 

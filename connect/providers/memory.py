@@ -118,7 +118,7 @@ class Memory:
 
     Settings: ClassVar[type[ProviderSettings]] = Settings
     capabilities: ClassVar[Capabilities] = Capabilities(
-        channels=frozenset({Channel.email, Channel.sms}),
+        channels=frozenset(Channel),
         max_batch=1000,
         reaches_people=False,
     )

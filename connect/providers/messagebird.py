@@ -21,7 +21,7 @@ from connect.vocabulary import Channel
 
 HOST = "https://api.bird.com"
 
-_ID = r"[0-9a-fA-F-]{36}"
+_ID = r"^[0-9a-fA-F-]{36}$"
 
 
 class Settings(ProviderSettings):

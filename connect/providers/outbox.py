@@ -1,7 +1,9 @@
 """Writes messages to files instead of sending them, for a developer to look at.
 
-    outbox/<run id>/<name>.eml     an e-mail, as it would have gone out
-    outbox/<run id>/<name>.json    a text message
+    outbox/<run id>/<name>.eml          an e-mail, as it would have gone out
+    outbox/<run id>/<name>.json         a text message
+    outbox/<run id>/<name>.push.json    a push message to one device
+    outbox/<run id>/<name>.http.json    a request to an endpoint
 
 It is the one provider that keeps contact data on purpose, and says so (`persists_messages`): files are readable by
 their owner only, and the folder keeps itself out of git. A name is a hash of the message key, so that a message that
@@ -15,17 +17,14 @@ import base64
 import binascii
 import errno
 import hashlib
-import json
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import ClassVar
 
-from connect.channels import mime
-from connect.channels.message import Email, Outgoing, Sms
+from connect.channels.message import Outgoing
 from connect.errors import Disposition, Problem, RunTrouble
 from connect.identity import read_correlation_id
 from connect.providers.interface import (
@@ -37,10 +36,8 @@ from connect.providers.interface import (
     Receipt,
     Status,
 )
+from connect.providers.outbox_files import SUFFIXES, content_of, files_of
 from connect.vocabulary import Channel
-
-BCC_HEADER = "X-Outbox-Bcc"
-"""Blind copies are in no header of a real message; here a developer wants to see them."""
 
 _WITHOUT_RUN = "other"
 
@@ -49,9 +46,9 @@ class Settings(ProviderSettings):
     path: str = "outbox"
     """The folder to write to, relative to the project's root."""
     rejects: tuple[str, ...] = ()
-    """Addresses (patterns such as `*@bounces.example.com`) that it answers as a provider that says no."""
+    """Addresses, tokens and URLs (patterns such as `*@bounces.example.com`) that it answers as one that says no."""
     loses: tuple[str, ...] = ()
-    """Addresses whose answer is lost, so that nobody can know: to see what `unknown` looks like."""
+    """Those whose answer is lost, so that nobody can know: to see what `unknown` looks like."""
 
 
 class Outbox:
@@ -59,7 +56,7 @@ class Outbox:
 
     Settings: ClassVar[type[ProviderSettings]] = Settings
     capabilities: ClassVar[Capabilities] = Capabilities(
-        channels=frozenset({Channel.email, Channel.sms}),
+        channels=frozenset(Channel),
         max_batch=50,
         idempotency=Idempotency.message_key,
         reaches_people=False,
@@ -84,7 +81,7 @@ class Outbox:
     def _answer(self, outgoing: Outgoing) -> Receipt:
         address = outgoing.message.address
         if any(fnmatchcase(address, pattern) for pattern in self._settings.rejects):
-            return Receipt(Status.rejected_recipient, "mailbox_unavailable")
+            return Receipt(Status.rejected_recipient, _NO[outgoing.channel])
         written = _write(self._folder, outgoing)
         if any(fnmatchcase(address, pattern) for pattern in self._settings.loses):
             return Receipt(Status.undecidable, "no_answer")
@@ -99,6 +96,15 @@ class Outbox:
 
     async def close(self) -> None:
         """Nothing is held open between two messages."""
+
+
+_NO = {
+    Channel.email: "mailbox_unavailable",
+    Channel.sms: "mailbox_unavailable",
+    Channel.push: "unregistered",
+    Channel.http: "refused",
+}
+"""What a provider of the channel says of an address that it does not take."""
 
 
 def _prepare(folder: Path) -> None:
@@ -116,8 +122,8 @@ def _not_writable(folder: Path, error: OSError) -> RunTrouble:
 def _write(folder: Path, outgoing: Outgoing) -> Receipt:
     run_id, started = _run(outgoing)
     name = hashlib.blake2b(outgoing.key, digest_size=8).hexdigest()
-    content = _content(outgoing, started)
-    file = folder / run_id / f"{name}{_SUFFIX[outgoing.channel]}"
+    content = content_of(outgoing, started)
+    file = folder / run_id / f"{name}{SUFFIXES[outgoing.channel]}"
     try:
         return _written(file, content)
     except OSError as error:
@@ -166,78 +172,8 @@ def _run(outgoing: Outgoing) -> tuple[str, datetime | None]:
         return _WITHOUT_RUN, None
 
 
-_SUFFIX = {Channel.email: ".eml", Channel.sms: ".json"}
-
-
-def _content(outgoing: Outgoing, started: datetime | None) -> bytes:
-    """The bytes of a file: a pure function of message and run, so that a repeated message compares equal."""
-    message = outgoing.message
-    if isinstance(message, Sms):
-        return _sms(message, started)
-    assert isinstance(message, Email)
-    return mime.encode(_with_bcc(message), date=started)
-
-
-def _with_bcc(email: Email) -> Email:
-    if not email.bcc:
-        return email
-    shown = ", ".join(mailbox.address for mailbox in email.bcc)
-    return replace(email, headers=(*email.headers, (BCC_HEADER, shown)))
-
-
-def _sms(sms: Sms, started: datetime | None) -> bytes:
-    fields = {
-        "to": sms.to,
-        "from": sms.sender,
-        "date": started.isoformat() if started else None,
-        "body": sms.body,
-    }
-    return json.dumps(fields, ensure_ascii=False, indent=2).encode() + b"\n"
-
-
 def messages(path: Path) -> Iterator[Captured]:
     """What is in the outbox at this path, run after run, each in the order of writing. Empty when there is none."""
     runs = sorted(entry for entry in path.iterdir() if entry.is_dir()) if path.is_dir() else []
     for run in runs:
-        files = [file for file in run.iterdir() if file.suffix in _READERS and not file.name.startswith(".")]
-        for file in sorted(files, key=lambda file: (file.stat().st_mtime_ns, file.name)):
-            yield _READERS[file.suffix](file)
-
-
-def _read_email(file: Path) -> Captured:
-    from email import message_from_bytes, policy
-    from email.utils import parsedate_to_datetime
-
-    parsed = message_from_bytes(file.read_bytes(), policy=policy.default)
-    html, text = parsed.get_body(("html",)), parsed.get_body(("plain",))
-    return Captured(
-        run_id=file.parent.name,
-        channel=Channel.email,
-        sender=str(parsed["From"] or ""),
-        to=str(parsed["To"] or ""),
-        subject=str(parsed["Subject"] or ""),
-        date=parsedate_to_datetime(str(parsed["Date"])) if parsed["Date"] else None,
-        html=html.get_content() if html else None,
-        text=text.get_content() if text else None,
-        body=None,
-        file=file,
-    )
-
-
-def _read_sms(file: Path) -> Captured:
-    fields = json.loads(file.read_bytes())
-    return Captured(
-        run_id=file.parent.name,
-        channel=Channel.sms,
-        sender=fields["from"],
-        to=fields["to"],
-        subject="",
-        date=datetime.fromisoformat(fields["date"]) if fields["date"] else None,
-        html=None,
-        text=None,
-        body=fields["body"],
-        file=file,
-    )
-
-
-_READERS = {".eml": _read_email, ".json": _read_sms}
+        yield from files_of(run)

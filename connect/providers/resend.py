@@ -63,10 +63,9 @@ class Resend:
         alone = plan.alone
         if plan.together:
             answers = await self._call(call_of(batch, plan, plan.together), deadline)
+            if not any(answer.status in replies.SETTLED for answer in answers):  # then nobody else is, either
+                receipts, alone = dict.fromkeys(range(len(batch)), replies.held_back(answers[0])), []
             receipts.update(zip(plan.together, answers, strict=True))
-            if not any(answer.status in replies.SETTLED for answer in answers):
-                receipts.update(dict.fromkeys(alone, replies.held_back(answers[0])))
-                alone = []
         calls = [self._call(call_of(batch, plan, [member]), deadline) for member in alone]
         receipts.update(zip(alone, [answer for (answer,) in await asyncio.gather(*calls)], strict=True))
         return [receipts[member] for member in range(len(batch))]

@@ -105,7 +105,7 @@ def _person(mailbox: Mailbox) -> dict[str, str]:
 
 def _recipient(mailbox: Mailbox) -> dict[str, str]:
     """SendGrid takes what follows a comma or semicolon in a recipient's name for another address, unless the name is
-    quoted (docs.sendgrid.com, Mail Send, limitations; github.com/sendgrid/sendgrid-python, issue 291).
+    quoted (docs.sendgrid.com, Mail Send, limitations; github.com/sendgrid/sendgrid-python #291).
     """
     name = mailbox.name
     if "," in name or ";" in name:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import ClassVar, Literal, Self
 from urllib.parse import urlencode
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from connect.channels.message import Outgoing, Sms
 from connect.errors import RunTrouble
@@ -27,7 +27,7 @@ HOSTS = {"us1": "https://api.twilio.com", "ie1": "https://api.dublin.ie1.twilio.
 
 
 class Settings(ProviderSettings):
-    account_sid: str = Field(pattern=r"AC[0-9a-f]{32}")
+    account_sid: str = Field(pattern=r"^AC[0-9a-fA-F]{32}$")
     """`AC…`, of the account or subaccount that sends."""
     auth_token: Secret | None = None
     """The account's; also what its webhooks are signed with."""
@@ -58,9 +58,14 @@ class Settings(ProviderSettings):
     def _one_sender(self) -> Self:
         if self.messaging_service_sid and self.sender:
             raise ValueError("give `messaging_service_sid` or `from`, not both")
-        if self.status_callback is not None and not self.status_callback.startswith(("https://", "http://")):
-            raise ValueError("`status_callback` is the whole URL, with https://")
         return self
+
+    @field_validator("status_callback")
+    @classmethod
+    def _whole_url(cls, url: str | None) -> str | None:
+        if url is not None and not url.startswith(("https://", "http://")):
+            raise ValueError("`status_callback` is the whole URL, with https://")
+        return url
 
 
 class Twilio:

@@ -12,6 +12,9 @@ from collections.abc import Callable, Sequence
 from typing import ClassVar, Self
 
 import jwt
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from pydantic import Field, model_validator
 
 from connect.channels.message import Outgoing, Sms
@@ -26,7 +29,7 @@ HOST = "https://api.nexmo.com"
 
 LONGEST = 1000
 """Characters of `text`; documented at developer.vonage.com/en/api/messages, as is that a `client_ref` has room for 100
-(in version 0.1 of the API it was 40, which our 43 would not fit)."""
+(in version 0.1 of the API it was 40, which our 42 would not fit)."""
 
 
 class Settings(ProviderSettings):
@@ -82,7 +85,7 @@ class Vonage:
     async def open(self) -> None:
         try:
             self._pass.authorization()
-        except (jwt.PyJWTError, ValueError, TypeError):
+        except (ValueError, TypeError, UnsupportedAlgorithm):
             raise _trouble(_PRIVATE_KEY, "`private_key` is no RSA key in PEM") from None
 
     async def send(self, batch: Sequence[Outgoing]) -> list[Receipt]:
@@ -139,10 +142,11 @@ class _Pass:
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.time) -> None:
         self._settings, self._clock = settings, clock
         self._key = basic(settings.api_key, settings.api_secret) if settings.api_key and settings.api_secret else ""
+        self._private: RSAPrivateKey | None = None
         self._token, self._made = "", 0
 
     def authorization(self) -> str:
-        """Raises PyJWTError, ValueError or TypeError where the private key is none."""
+        """Raises ValueError, TypeError or UnsupportedAlgorithm where the private key is none."""
         if self._key:
             return self._key
         now = int(self._clock())
@@ -151,15 +155,22 @@ class _Pass:
         return self._token
 
     def _signed(self, now: int) -> str:
-        assert self._settings.private_key is not None
+        self._private = self._private or _private_key(self._settings.private_key)
         claims = {
             "application_id": self._settings.application_id,
             "iat": now,
             "exp": now + _VALID,
             "jti": str(uuid.uuid4()),
         }
-        pem = self._settings.private_key.reveal().replace("\\n", "\n")  # as one line of an environment holds it
-        return "Bearer " + jwt.encode(claims, pem, algorithm="RS256")
+        return "Bearer " + jwt.encode(claims, self._private, algorithm="RS256")
+
+
+def _private_key(secret: Secret | None) -> RSAPrivateKey:
+    pem = (secret or Secret("")).reveal().replace("\\n", "\n")  # as one line of an environment holds it
+    key = load_pem_private_key(pem.encode(), password=None)
+    if not isinstance(key, RSAPrivateKey):
+        raise ValueError("not an RSA key")
+    return key
 
 
 _PRIVATE_KEY = (

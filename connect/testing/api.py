@@ -111,7 +111,8 @@ class ApiServer:
                 if answer is DROP:
                     return
                 if answer is HANG:
-                    await asyncio.Event().wait()
+                    await self._over.wait()  # of the server: what only waits for itself is collected as garbage
+                    return
                 writer.write(_written(answer))
                 await writer.drain()
         except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):

@@ -99,7 +99,8 @@ def accepted(number: int, good: int = 1, bad: int = 0, errors: list[dict[str, st
         return Answer(200, {"results": results})
     listed = errors or [{"message": "required field is missing", "description": "address.email", "code": "1400"}]
     said = [{"message": "transmission created, but with validation errors", "code": "2000"}]
-    return Answer(200, {"errors": said, "results": {**results, "rcpt_to_errors": listed}})
+    body: dict[str, object] = {"errors": said, "results": {**results, "rcpt_to_errors": listed}}
+    return Answer(200, body)
 
 
 def error(

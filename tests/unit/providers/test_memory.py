@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from connect.errors import Disposition, Problem, RunTrouble
 from connect.providers import memory
 from connect.providers.interface import Account, Receipt, Status
 from connect.testing import an_email
+from connect.testing.messages import MAKE, a_push, a_request
 
 
 @pytest.fixture(autouse=True)
@@ -30,6 +32,23 @@ async def test_it_keeps_what_was_accepted_by_account() -> None:
     await memory.Memory(account()).send([an_email(1), an_email(2)])
     assert memory.sent("mail") == [an_email(1), an_email(2)]
     assert memory.sent("other") == []
+
+
+async def test_it_keeps_messages_of_every_channel() -> None:
+    batch = [make(1) for make in MAKE.values()]
+    assert set(MAKE) == memory.Memory.capabilities.channels == memory.MemoryIdempotent.capabilities.channels
+    await memory.Memory(account()).send(batch)
+    assert memory.sent("mail") == batch
+
+
+@pytest.mark.parametrize("make", [a_push, a_request])
+async def test_a_repeated_message_is_known_by_its_key_on_every_channel(make: Callable[..., Outgoing]) -> None:
+    provider = memory.MemoryIdempotent(account())
+    first = make(1)
+    other = replace(first, message=make(2).message)
+    receipts = [(await provider.send([each]))[0] for each in (first, first, other)]
+    assert [receipt.status for receipt in receipts] == [Status.accepted, Status.accepted, Status.undecidable]
+    assert memory.sent("mail") == [first]
 
 
 async def test_counting_keeps_nothing() -> None:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import stat
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from connect.channels.message import Mailbox, Outgoing
+from connect.channels.message import Device, Mailbox, Outgoing
 from connect.errors import RunTrouble
 from connect.providers.interface import Account, Receipt, Status
-from connect.providers.outbox import BCC_HEADER, Outbox, Settings, messages
+from connect.providers.outbox import Outbox, Settings, messages
+from connect.providers.outbox_files import BCC_HEADER
+from connect.redact import Secret
 from connect.testing import an_email, an_sms
-from connect.testing.messages import RUN_ID, an_attachment
-from connect.vocabulary import Channel
+from connect.testing.messages import RUN_ID, a_push, a_request, an_attachment
+from connect.vocabulary import Channel, Platform
 
 
 def an_outbox(root: Path, path: str = "outbox") -> Outbox:
@@ -33,6 +37,24 @@ async def test_some_addresses_can_be_refused_and_some_never_answered(tmp_path: P
         (Status.undecidable, "no_answer"),
     ]
     assert {captured.to for captured in outbox.captured()} == {f"Person {n} <person-{n}@mail.example>" for n in (0, 2)}
+
+
+async def test_tokens_and_urls_can_be_refused_and_lost_too(tmp_path: Path) -> None:
+    tokens = [a_push(number).message.address for number in range(3)]
+    settings = Settings(rejects=(tokens[0], "https://gone.example/*"), loses=(f"{tokens[1][:20]}*", "*/slow"))
+    outbox = Outbox(Account("out", settings, tmp_path, concurrency=2))
+    await outbox.open()
+    urls = ("https://gone.example/7", "https://acme.example/slow", "https://acme.example/")
+    batch = [*map(a_push, range(3)), *(a_request(number, to=url) for number, url in enumerate(urls))]
+    assert [(receipt.status, receipt.reason) for receipt in await outbox.send(batch)] == [
+        (Status.rejected_recipient, "unregistered"),
+        (Status.undecidable, "no_answer"),
+        (Status.accepted, ""),
+        (Status.rejected_recipient, "refused"),
+        (Status.undecidable, "no_answer"),
+        (Status.accepted, ""),
+    ]
+    assert {captured.to for captured in outbox.captured()} == {*tokens[1:], *urls[1:]}
 
 
 async def write(root: Path, *batch: Outgoing) -> list[Receipt]:
@@ -61,6 +83,140 @@ async def test_a_text_message_is_read_back_as_it_was(tmp_path: Path) -> None:
     (captured,) = messages(tmp_path / "outbox")
     assert (captured.channel, captured.to, captured.sender) == (Channel.sms, "+4915112000001", "Acme")
     assert captured.body == "Grüße 👋"
+
+
+def on_disk(root: Path, kind: str) -> Any:
+    (file,) = (root / "outbox" / RUN_ID).glob(f"*{kind}")
+    return json.loads(file.read_bytes())
+
+
+async def test_a_text_messages_parts_are_told(tmp_path: Path) -> None:
+    await write(tmp_path, an_sms(1, segments=3))
+    (captured,) = messages(tmp_path / "outbox")
+    assert captured.segments == on_disk(tmp_path, ".json")["segments"] == 3
+
+
+async def test_a_text_message_of_an_earlier_version_is_read(tmp_path: Path) -> None:
+    folder = tmp_path / "outbox" / RUN_ID
+    folder.mkdir(parents=True)
+    (folder / "a.json").write_text('{"to": "+4915112000001", "from": "", "date": null, "body": "Hi"}')
+    (captured,) = messages(tmp_path / "outbox")
+    assert (captured.body, captured.segments) == ("Hi", 0)
+
+
+PUSH = {
+    "device": Device("a-token", Platform.android, "fcm_token"),
+    "title": "Grüße 🎉",
+    "body": "There is\nnews",
+    "data": (("order", "7"), ("more", "é")),
+    "image": "https://acme.example/a.png",
+    "badge": 0,
+    "sound": "ping.caf",
+    "url": "acme://orders/7",
+    "ttl": timedelta(hours=6),
+    "collapse_key": "news",
+    "ios": {"aps": {"category": "NEWS"}},
+    "android": {"priority": "high"},
+}
+
+
+async def test_a_push_message_is_read_back_as_it_was(tmp_path: Path) -> None:
+    await write(tmp_path, a_push(1, **PUSH))
+    assert on_disk(tmp_path, ".push.json") == {
+        "to": "a-token",
+        "platform": "android",
+        "kind": "fcm_token",
+        "title": "Grüße 🎉",
+        "body": "There is\nnews",
+        "data": {"order": "7", "more": "é"},
+        "image": "https://acme.example/a.png",
+        "badge": 0,
+        "sound": "ping.caf",
+        "url": "acme://orders/7",
+        "ttl": 21600,
+        "collapse_key": "news",
+        "ios": {"aps": {"category": "NEWS"}},
+        "android": {"priority": "high"},
+        "date": "2026-11-20T09:00:00+00:00",
+    }
+    (captured,) = messages(tmp_path / "outbox")
+    assert (captured.channel, captured.to, captured.platform) == (Channel.push, "a-token", Platform.android)
+    assert (captured.subject, captured.body) == ("Grüße 🎉", "There is\nnews")
+    assert (captured.url, captured.image) == ("acme://orders/7", "https://acme.example/a.png")
+    assert captured.data == (("order", "7"), ("more", "é"))
+    assert dict(captured.options) == {
+        "kind": "fcm_token",
+        "badge": "0",
+        "sound": "ping.caf",
+        "ttl": "21600",
+        "collapse_key": "news",
+        "ios": '{\n  "aps": {\n    "category": "NEWS"\n  }\n}',
+        "android": '{\n  "priority": "high"\n}',
+    }
+
+
+async def test_a_push_message_of_little_is_read_back(tmp_path: Path) -> None:
+    await write(tmp_path, a_push(1, device=Device("a-token"), title="", data=()))
+    (captured,) = messages(tmp_path / "outbox")
+    assert (captured.platform, captured.subject, captured.options) == (None, "", ())
+
+
+async def test_a_request_is_read_back_as_it_was(tmp_path: Path) -> None:
+    body = '{"name": "Zoë", "n": [1, 2.5]}'.encode()
+    headers = (("X-Name", "Zoë"), ("Accept", "*/*"))
+    await write(tmp_path, a_request(1, to="https://acme.example/in", body=body, method="PUT", headers=headers))
+    assert on_disk(tmp_path, ".http.json") == {
+        "to": "https://acme.example/in",
+        "method": "PUT",
+        "content_type": "application/json",
+        "headers": [["X-Name", "Zoë"], ["Accept", "*/*"]],
+        "signed": False,
+        "allow_private": None,
+        "body": {"name": "Zoë", "n": [1, 2.5]},
+        "date": "2026-11-20T09:00:00+00:00",
+    }
+    (captured,) = messages(tmp_path / "outbox")
+    assert (captured.channel, captured.to, captured.method) == (Channel.http, "https://acme.example/in", "PUT")
+    assert captured.headers == (("Content-Type", "application/json"), *headers)
+    assert captured.body == '{\n  "name": "Zoë",\n  "n": [\n    1,\n    2.5\n  ]\n}'
+
+
+@pytest.mark.parametrize(
+    ("body", "shown"),
+    [
+        (b"a=1&b=2", "a=1&b=2"),
+        (b"", ""),
+        (b'"text"', "text"),
+        (b"12.50", "12.5"),
+        (b"null", "null"),
+        (b"[NaN]", "[NaN]"),
+        (b"[1e999]", "[1e999]"),
+        (b"\xff{", "\ufffd{"),
+        (b"[" * 100_000, "[" * 100_000),
+        (b'"\\ud83c"', "\ufffd"),
+    ],
+)
+async def test_bodies_of_any_kind_are_shown(tmp_path: Path, body: bytes, shown: str) -> None:
+    receipts = await write(tmp_path, a_request(1, body=body))
+    assert [receipt.status for receipt in receipts] == [Status.accepted]
+    (captured,) = messages(tmp_path / "outbox")
+    assert captured.body == shown
+
+
+async def test_secrets_of_a_request_are_in_no_file(tmp_path: Path) -> None:
+    names = ("Authorization", "X-API-Key", "x-auth", "Cookie", "X-Access-Token", "X-Signature", "X-Shared-Secret")
+    headers = tuple((name, f"hush-{number}") for number, name in enumerate(names))
+    await write(tmp_path, a_request(1, headers=headers, signing_secret=Secret("hush-whsec")))
+    (captured,) = messages(tmp_path / "outbox")
+    assert "hush" not in captured.file.read_text()
+    assert captured.headers[1:] == tuple((name, "***") for name in names)
+    assert ("signed", "yes, with a secret of its own") in captured.options
+
+
+async def test_messages_of_all_channels_are_kept_apart(tmp_path: Path) -> None:
+    batch = [an_email(1), an_sms(1), a_push(1), a_request(1)]
+    await write(tmp_path, *batch, *batch)
+    assert sorted(captured.channel for captured in messages(tmp_path / "outbox")) == sorted(Channel)
 
 
 async def test_blind_copies_are_shown_to_the_developer(tmp_path: Path) -> None:
