@@ -68,7 +68,7 @@ _CORRELATION_VERSION = "c1"
 
 
 def correlation_id(run_id: str, key: bytes) -> str:
-    """What a webhook finds its run by, weeks later: version, run id in clear, message key. ASCII, 43 characters."""
+    """What a webhook finds its run by, weeks later: version, run id in clear, message key. ASCII, 42 characters."""
     return f"{_CORRELATION_VERSION}.{run_id}.{_text(key)}"
 
 

@@ -36,7 +36,6 @@ providers: dict[str, str] = {
 extras: dict[str, str] = {
     "aws_sms": "aws_sms",
     "fcm": "fcm",
-    "messagebird": "messagebird",
     "ses": "ses",
     "sns": "sns",
     "vonage": "vonage",

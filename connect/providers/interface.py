@@ -192,6 +192,7 @@ class KeepsMessages(Protocol):
         """What was kept, run after run, each in the order of writing."""
 
 
+_TELLING_DIGITS, _BETWEEN_DIGITS = 7, r"[\s().\-/]*"
 _LONGEST_DETAIL = 200
 _LONGEST_READ = 20_000
 _ADDRESS_OR_LINK = re.compile(
@@ -218,7 +219,7 @@ def _telling(outgoing: Outgoing) -> set[str]:
     """Every value of the envelope that names a person, whole and in the parts that servers like to repeat."""
     message = outgoing.message
     if isinstance(message, Sms):
-        return {message.to, message.to.lstrip("+"), message.body.strip(), message.sender} - {""}
+        return {message.to, " ".join(message.body.split()), message.sender} - {""}
     if isinstance(message, Push):
         shown = (message.title, message.body, message.url, message.image, *(value for _, value in message.data))
         return {message.address, *(" ".join(value.split()) for value in shown)} - {""}
@@ -237,10 +238,14 @@ def _mailboxes(email: Email) -> Iterator[Mailbox]:
 
 
 def _standing_alone(value: str) -> re.Pattern[str]:
-    """This value, in any case, not inside a longer word; digits may be spaced as people write phone numbers."""
-    if value.lstrip("+").isdigit():
-        digits = r"[\s().-]*".join(value.lstrip("+"))
-        return re.compile(rf"\+?(?<!\d){digits}(?!\d)")
+    """This value, in any case, not inside a longer word.
+
+    A phone number also as people write it: spaced, with 00 for the +, or as it is dialled at home, by its last digits.
+    """
+    digits = value.lstrip("+")
+    if digits.isdigit() and len(digits) >= _TELLING_DIGITS:
+        last = _BETWEEN_DIGITS.join(digits[-_TELLING_DIGITS:])
+        return re.compile(rf"(?<!\d)\+?(?:\d{_BETWEEN_DIGITS}){{0,12}}{last}(?!\d)")
     return re.compile(rf"(?<!\w){re.escape(value)}(?!\w)", re.IGNORECASE)
 
 

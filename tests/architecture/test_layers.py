@@ -40,7 +40,7 @@ AT_HOME = {
     "botocore": ("providers/aws", "providers/ses", "providers/sns", "testing/"),
     "google": ("providers/fcm",),
     "googleapiclient": ("testing/",),
-    "jwt": ("providers/messagebird", "providers/vonage", "testing/"),
+    "jwt": ("providers/vonage", "testing/"),
     "granian": ("testing/",),
     "dns": ("pipeline/domains.py",),
     "pyreqwest": ("providers/http",),
