@@ -42,8 +42,15 @@ class Secret:
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         from pydantic_core import core_schema
 
+        def made(value: object) -> Secret:
+            if isinstance(value, cls):
+                return value
+            if not isinstance(value, str):
+                raise ValueError("a secret is text")
+            return cls(value)
+
         return core_schema.no_info_plain_validator_function(
-            lambda value: value if isinstance(value, cls) else cls(str(value)),
+            made,
             serialization=core_schema.plain_serializer_function_ser_schema(lambda _: HIDDEN),
         )
 

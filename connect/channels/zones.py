@@ -72,18 +72,11 @@ def start_of(number: object) -> str:
     return f"+{digits}" if digits else ""
 
 
-def phone_zones(number: object) -> tuple[str, ...]:
-    """The zones that a number may be in: one for a fixed line, all of its country's for most mobiles; none: unknown."""
-    return phone_place(start_of(number)).zones
-
-
-def phone_country(number: object) -> str:
-    """The country of a number (ISO 3166); blank where it is none, or of no country."""
-    return phone_place(start_of(number)).country
-
-
 def phone_place(start: str) -> Place:
-    """What the first nine digits of a number tell. `start` is what `start_of` gives."""
+    """What the first nine digits of a number tell. `start` is what `start_of` gives.
+
+    Its zones are one for a fixed line, all of the country's for most mobiles, none where that is unknown.
+    """
     return _only_place(start[: FEW_DIGITS + 1]) or _place(start)
 
 
@@ -140,7 +133,7 @@ def _table() -> dict[str, tuple[str, ...]]:
 
 
 def all_phone_zones() -> set[tuple[str, ...]]:
-    """Every answer that `phone_zones` can give, but none."""
+    """All the zones that `phone_place` can give, but none."""
     return {_zones_of(begins) for begins in (*_table(), *_MOVING)}
 
 

@@ -33,7 +33,7 @@ def launch(
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Entry a campaign that fires once, now; a daemon works off the run. Asks first."""
+    """Fire a campaign that fires once, now; a daemon works off the run. Asks first."""
     from connect.cli.opening import ledger_of, open_project
     from connect.cli.standing import alive, daemons_of
     from connect.errors import raise_errors

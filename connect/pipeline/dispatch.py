@@ -28,6 +28,7 @@ from connect.pipeline.answers import Answer, Answers
 from connect.pipeline.books import Books
 from connect.pipeline.breaker import Breaker
 from connect.pipeline.deliveries import Ended
+from connect.pipeline.doubt import Doubt, may_repeat
 from connect.pipeline.exact import Gathering
 from connect.pipeline.failover import Taker
 from connect.pipeline.gate import Closed as Closed
@@ -35,7 +36,7 @@ from connect.pipeline.gate import Gate, Passing
 from connect.pipeline.lineup import Lineup
 from connect.pipeline.packing import Packed
 from connect.pipeline.rates import Limit, Meter
-from connect.pipeline.recovery import IN_DOUBT, how_it_ended
+from connect.pipeline.recovery import IN_DOUBT
 from connect.pipeline.verdicts import Ticket, Verdicts
 from connect.providers.interface import Account, Capabilities, Idempotency, Provider
 from connect.vocabulary import InDoubt
@@ -105,6 +106,7 @@ class Lane:
         account.margin.holds = terms.hold.fresh
         self._keyed = provider.capabilities.idempotency is Idempotency.request_key
         self._gathering = Gathering(whole if whole and self._keyed else {})
+        self._in_doubt = Doubt(provider, terms.in_doubt, self._gathering, terms.clock)
         self._verdicts = Verdicts(
             account.name,
             terms.clock,
@@ -221,20 +223,7 @@ class Lane:
 
     def how_it_ended(self, before: Intent) -> Ended | None:
         """How a delivery that was near the air before a crash counts; None when it is to be sent (again)."""
-        stored = how_it_ended(before)
-        if stored is None and not (self._terms.in_doubt is InDoubt.resend or self._still_knows(before)):
-            return IN_DOUBT
-        return stored
-
-    def _still_knows(self, before: Intent) -> bool:
-        """Whether the provider recognises a message that it was given back then."""
-        capabilities = self._provider.capabilities
-        if capabilities.idempotency is Idempotency.none:
-            return False
-        if self._keyed and before.call not in self._gathering:
-            return False
-        lifetime = capabilities.idempotency_lifetime
-        return not lifetime or not before.released_at or self._clock.now() - before.released_at < lifetime
+        return self._in_doubt.how_it_ended(before)
 
     # Ending
 
@@ -493,8 +482,3 @@ class Lane:
         due = self._clock.monotonic() + wait
         self._lineup.again(call, due)
         self._wake(min(due, self._gate.deadline()))
-
-
-def may_repeat(provider: Provider, in_doubt: InDoubt) -> bool:
-    """Whether a delivery in doubt may be sent again: the provider deduplicates, or the user said so."""
-    return provider.capabilities.idempotency is not Idempotency.none or in_doubt is InDoubt.resend

@@ -19,7 +19,7 @@ from connect.ledger.store import Ledger
 from connect.pipeline.audience import Rows, Sweep
 from connect.pipeline.breaker import doubt_trouble
 from connect.pipeline.crew import Orders
-from connect.pipeline.dispatch import may_repeat
+from connect.pipeline.doubt import may_repeat
 from connect.pipeline.job import Job, Progress, Stopped, Tools
 from connect.pipeline.lease import Lease
 from connect.pipeline.outcomes import Outcomes

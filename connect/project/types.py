@@ -119,10 +119,6 @@ class Rate:
     count: int
     per: timedelta
 
-    @property
-    def per_second(self) -> float:
-        return self.count / self.per.total_seconds()
-
     def __str__(self) -> str:
         return f"{self.count}/{written_duration(self.per)[-1]}"
 

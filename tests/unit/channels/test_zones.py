@@ -15,10 +15,8 @@ from connect.channels.zones import (
     FEW_DIGITS,
     Place,
     all_phone_zones,
-    phone_country,
     phone_place,
     phone_places,
-    phone_zones,
     start_of,
     zone_country,
     zone_of,
@@ -31,6 +29,14 @@ EXAMPLES = [
     for kind in KINDS
     if (number := phonenumbers.example_number_for_type(region, kind))
 ]
+
+
+def phone_zones(number):
+    return phone_place(start_of(number)).zones
+
+
+def phone_country(number):
+    return phone_place(start_of(number)).country
 
 
 def e164(number: phonenumbers.PhoneNumber) -> str:

@@ -114,7 +114,7 @@ async def test_nearly_all_of_a_rate_is_used(rate, least):
     sender = Sender(Ledger(clock, random, 0.004), bucket_of_account("mail", rate), clock, random, 0)
     count = rate.count * 2 + 1
     await clock.hurry(sender.send(count, sent))
-    assert (count - 1) / (sent[-1] - sent[0]) >= least * rate.per_second
+    assert (count - 1) / (sent[-1] - sent[0]) >= least * rate.count / rate.per.total_seconds()
 
 
 async def test_a_slow_ledger_is_asked_farther_ahead():

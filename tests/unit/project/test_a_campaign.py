@@ -154,7 +154,6 @@ policy:
 def test_a_policy(folder, campaign_text):
     policy = folder.campaign(campaign_text(trigger=POLICY)).campaign.policy
     assert policy.rate == Rate(600, timedelta(minutes=1))
-    assert policy.rate.per_second == 10
     assert (policy.batches.count, policy.batches.every) == (4, timedelta(minutes=30))
     assert policy.expires_after == timedelta(days=2)
     quiet = policy.quiet_hours
