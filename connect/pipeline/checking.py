@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -23,6 +23,8 @@ from connect.warehouses import query
 from connect.warehouses.interface import Column, Query, Warehouse
 from connect.warehouses.looking import nulls_query
 from connect.warehouses.wrapping import Audience, OptOuts, Wrapping
+
+OpenWarehouse = Callable[[str], Warehouse]
 
 
 @dataclass(frozen=True)
