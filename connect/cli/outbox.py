@@ -9,6 +9,7 @@ import typer
 
 from connect.cli.options import Debug, Json, ProjectFolder, Target
 from connect.cli.terminal import out, plural, print_json
+from connect.vocabulary import Channel
 
 if TYPE_CHECKING:
     from connect.project.project import Project
@@ -55,11 +56,31 @@ def _list(captured: list[Captured], found: int) -> None:
         out.print("nothing was captured yet: `connect run NAME` writes here when a channel's provider is an outbox")
         return
     for message in captured:
-        what = message.subject or (message.body or "").replace("\n", " ")[:60]
-        out.print(f"[dim]{escape(message.run_id)}[/] {message.channel:<5} {escape(message.to)}  ", end="")
-        out.print(what, style="bold", markup=False)
+        out.print(f"[dim]{escape(message.run_id)}[/] {message.channel:<5} {escape(_to(message))}  ", end="")
+        out.print(_what(message), style="bold", markup=False)
         out.print(f"  {message.file}", style="dim", markup=False)
     out.print(f"\n{_how_many(captured, found)}; `connect outbox --open` shows them")
+
+
+_LONGEST = 60
+_LONGEST_TOKEN = 20
+
+
+def _to(message: Captured) -> str:
+    """Whom it is for; of a token its beginning, behind what it runs on."""
+    if message.method:
+        return f"{message.method} {message.to or '(the account’s endpoint)'}"
+    if message.channel is not Channel.push:
+        return message.to
+    token = message.to if len(message.to) <= _LONGEST_TOKEN else message.to[: _LONGEST_TOKEN - 1] + "…"
+    return f"{message.platform or ''} {token}".strip()
+
+
+def _what(message: Captured) -> str:
+    """The subject, or how the body begins; of a push message both."""
+    body = " ".join((message.body or "").split())
+    what = ": ".join(part for part in (message.subject, body) if part)
+    return what if message.channel is Channel.email or len(what) <= _LONGEST else what[: _LONGEST - 1] + "…"
 
 
 def _how_many(captured: list[Captured], found: int) -> str:
@@ -82,6 +103,14 @@ def _serve(captured: list[Captured], found: int) -> None:
             text=message.text or message.body,
             label=message.run_id,
             notes=(),
+            segments=message.segments,
+            platform=message.platform or "",
+            image=message.image,
+            url=message.url,
+            data=message.data,
+            method=message.method,
+            headers=message.headers,
+            options=message.options,
         )
         for message in captured
     ]
@@ -95,5 +124,20 @@ def _as_json(message: Captured) -> dict[str, object]:
         "from": message.sender,
         "to": message.to,
         "subject": message.subject,
+        **_more(message),
         "file": str(message.file),
     }
+
+
+def _more(message: Captured) -> dict[str, object]:
+    """What only messages of its channel have."""
+    match message.channel:
+        case Channel.sms:
+            return {"body": message.body, "segments": message.segments}
+        case Channel.push:
+            shown = {"platform": message.platform, "body": message.body, "url": message.url, "image": message.image}
+            return {**shown, "data": dict(message.data), "options": dict(message.options)}
+        case Channel.http:
+            return {"method": message.method, "headers": list(message.headers), "body": message.body}
+        case _:
+            return {}

@@ -15,8 +15,9 @@ from functools import cached_property
 from typing import Any
 
 from connect.liquid.names import Name
+from connect.liquid.refusals import not_json
 from connect.liquid.structures import structure
-from connect.liquid.template import RenderValue, Template, not_json
+from connect.liquid.template import RenderValue, Template
 from connect.liquid.trouble import Refusal, Skip
 from connect.project.text import Text
 from connect.project.tree import SLOT, Tree

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import boto3
 import botocore.exceptions as aws
 from botocore.config import Config
+from botocore.parsers import ResponseParserError
 from pydantic import BeforeValidator, model_validator
 
 from connect.errors import RunTrouble
@@ -78,6 +79,8 @@ class Service:
     """Header fields of each call, names in lower case: its content type, and what its protocol wants."""
     credentials: tuple[str, str]
     """Code and hint of the trouble, when there are none or they are wrong."""
+    unreachable: tuple[str, str]
+    """The same, when nobody answers."""
 
     def trouble(self, problem: tuple[str, str], words: str) -> RunTrouble:
         """What a person must mend: a problem's code and hint, and what was said of it."""
@@ -100,8 +103,8 @@ class Door:
     client: Client
     signer: Signer
     credentials: Renewing
+    service: Service
     boto: BaseClient
-    """For what is asked rarely."""
 
     def way(self, path: str) -> Way:
         """To a path of the API, wherever the endpoint is."""
@@ -113,6 +116,13 @@ class Door:
         """One signed call. Raises NoKeys where it can not be signed, Unanswered where there is no reply."""
         headers = self.signer.headers(way.path, body, await self.credentials.keys(), datetime.now(UTC))
         return await self.client.post(way.url, body, headers, deadline=deadline)
+
+    async def ask(self, operation: str) -> Any:
+        """One call of what is asked rarely, through boto3. Raises RunTrouble, or ClientError where AWS says no."""
+        try:
+            return await asyncio.to_thread(getattr(self.boto, operation))
+        except (aws.BotoCoreError, ResponseParserError) as error:
+            raise self.service.trouble(self.service.unreachable, type(error).__name__) from None
 
     async def close(self) -> None:
         self.boto.close()
@@ -159,6 +169,7 @@ def _door(account: Account, settings: AwsSettings, service: Service) -> Door:
         Client(Options(account.timeout, account.concurrency, ca_file=Path(bundle) if bundle else None)),
         Signer(place, service.fields),
         Renewing(credentials),
+        service,
         boto,
     )
 

@@ -34,6 +34,7 @@ ERRORS: dict[str, Meaning] = {
 HTTP_STATUSES: dict[int, Meaning] = {
     401: (Status.config, "authentication_failed"),
     403: (Status.config, "access_denied"),
+    404: (Status.config, "endpoint_not_found"),
     413: (Status.rejected_content, "message_too_large"),
     429: (Status.throttled, "slow_down"),
     500: (Status.transient, "provider_failed"),

@@ -8,9 +8,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
+from typing import Any, ClassVar, Literal
 
-import botocore.exceptions as aws
+from botocore.exceptions import ClientError
 from pydantic import Field, field_validator
 
 from connect.channels.message import Outgoing, Sms
@@ -23,9 +23,6 @@ from connect.providers.http import NotWritten, Unanswered
 from connect.providers.interface import Account, Capabilities, ProviderSettings, Receipt, Status
 from connect.vocabulary import Channel
 
-if TYPE_CHECKING:
-    from mypy_boto3_pinpoint_sms_voice_v2.client import PinpointSMSVoiceV2Client
-
 SERVICE = Service(
     "AWS End User Messaging SMS",
     "pinpoint-sms-voice-v2",
@@ -35,8 +32,8 @@ SERVICE = Service(
         "give `access_key_id` and `secret_access_key` as references (or let boto3 find them: environment, profile, "
         "role), and `region`; they need sms-voice:SendTextMessage",
     ),
+    ("aws_sms-unreachable", "check `region`, and whether a firewall lets this machine out on port 443"),
 )
-_UNREACHABLE = ("aws_sms-unreachable", "check `region`, and whether a firewall lets this machine out on port 443")
 
 _SHORTEST, _LONGEST = timedelta(seconds=5), timedelta(days=3)
 
@@ -97,14 +94,11 @@ class AwsSms:
         if self._door is None:
             await self.open()
         assert self._door is not None
-        boto = cast("PinpointSMSVoiceV2Client", self._door.boto)
         try:
-            account = await asyncio.to_thread(boto.describe_account_attributes)
-            limits = await asyncio.to_thread(boto.describe_spend_limits)
-        except aws.ClientError as error:
+            account = await self._door.ask("describe_account_attributes")
+            limits = await self._door.ask("describe_spend_limits")
+        except ClientError as error:
             return _unable_to_say(error)
-        except aws.BotoCoreError as error:
-            raise SERVICE.trouble(_UNREACHABLE, type(error).__name__) from None
         return _standing(account, limits)
 
     async def close(self) -> None:
@@ -162,7 +156,7 @@ def _standing(account: Any, limits: Any) -> str:
     return f"signed in{place}" + "".join(f"; at most {limit:,} US dollars a month" for limit in monthly)
 
 
-def _unable_to_say(error: aws.ClientError) -> str:
+def _unable_to_say(error: ClientError) -> str:
     """Credentials that may only send are fine; credentials that are wrong are not."""
     code = error.response.get("Error", {}).get("Code", "")
     status, reason = aws_sms_replies.ERRORS.get(code, (Status.accepted, ""))

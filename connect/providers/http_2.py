@@ -37,6 +37,7 @@ class Library:
     def __init__(self, options: Options) -> None:
         """Raises OSError where the `ca_file` can not be read, ValueError where it holds no certificate."""
         self._largest = options.largest_answer
+        self._connecting = _connecting(options).total_seconds()
         self._clients: dict[str, Client] = {"https": _secure(options), "http": _clear(options)}
         self._door = asyncio.Lock()
         self._through = False
@@ -61,7 +62,7 @@ class Library:
         if not url.startswith("https:"):
             return await self._asked(method, url, body, headers, deadline)
         try:
-            async with asyncio.timeout_at(deadline):
+            async with asyncio.timeout_at(deadline - self._connecting):  # later it could not connect in time
                 await self._door.acquire()
         except TimeoutError:
             raise NotWritten("unreachable") from None
@@ -153,8 +154,12 @@ def _builder(options: Options) -> ClientBuilder:
         .zstd(False)
         .deflate(False)
         .timeout(options.timeout)
-        .connect_timeout(min(CONNECTING, options.timeout / 2))
+        .connect_timeout(_connecting(options))
     )
+
+
+def _connecting(options: Options) -> timedelta:
+    return min(CONNECTING, options.timeout / 2)
 
 
 _SAYS_NOTHING_OF_CONNECTIONS = {"timed_out_after_write", "not_a_request", "answer_too_large"}

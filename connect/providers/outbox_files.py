@@ -165,7 +165,8 @@ def _options(fields: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for name in _OPTIONS:
         value = fields[name]
         if value not in (None, "", {}):
-            yield name, value if isinstance(value, str) else _pretty(value)
+            shown = value if isinstance(value, str) else _pretty(value)
+            yield name, f"{shown} s" if name == "ttl" else shown
 
 
 def _read_request(file: Path) -> Captured:

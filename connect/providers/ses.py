@@ -9,9 +9,9 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice, zip_longest
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import Any, ClassVar
 
-import botocore.exceptions as aws
+from botocore.exceptions import ClientError
 
 from connect.channels.message import Email, Outgoing
 from connect.providers import aws_replies, http_replies, ses_replies
@@ -31,9 +31,6 @@ from connect.providers.ses_calls import MOST_BYTES, MOST_ENTRIES, PATHS, Call, c
 from connect.providers.ses_events import parse_events
 from connect.vocabulary import Channel
 
-if TYPE_CHECKING:
-    from mypy_boto3_sesv2.client import SESV2Client
-
 SERVICE = Service(
     "Amazon SES",
     "sesv2",
@@ -43,8 +40,8 @@ SERVICE = Service(
         "give `access_key_id` and `secret_access_key` as references (or let boto3 find them: environment, profile, "
         "role), and `region`; they need ses:SendEmail, ses:SendRawEmail and ses:SendBulkEmail",
     ),
+    ("ses-unreachable", "check `region`, and whether a firewall lets this machine out on port 443"),
 )
-_UNREACHABLE = ("ses-unreachable", "check `region`, and whether a firewall lets this machine out on port 443")
 _PAUSED = ("ses-paused", "open the SES console of this region: Account dashboard says why, and how to appeal")
 
 
@@ -98,11 +95,9 @@ class Ses:
             await self.open()
         assert self._door is not None
         try:
-            return _standing(await asyncio.to_thread(cast("SESV2Client", self._door.boto).get_account))
-        except aws.ClientError as error:
+            return _standing(await self._door.ask("get_account"))
+        except ClientError as error:
             return _unable_to_say(error)
-        except aws.BotoCoreError as error:
-            raise SERVICE.trouble(_UNREACHABLE, type(error).__name__) from None
 
     async def close(self) -> None:
         door, self._door = self._door, None
@@ -211,7 +206,7 @@ def _standing(account: Any) -> str:
     return f"signed in; {allowed}"
 
 
-def _unable_to_say(error: aws.ClientError) -> str:
+def _unable_to_say(error: ClientError) -> str:
     """Credentials that may only send are fine; credentials that are wrong are not."""
     code = error.response.get("Error", {}).get("Code", "")
     status, reason = ses_replies.ERRORS.get(code, (Status.accepted, ""))

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
+from typing import Any, ClassVar, Literal
 
-import botocore.exceptions as aws
+from botocore.exceptions import ClientError
 from pydantic import Field
 
 from connect.channels.message import Outgoing, Push, Sms
@@ -23,9 +23,6 @@ from connect.providers.interface import Account, Capabilities, ProviderSettings,
 from connect.providers.sns_payload import Attributes
 from connect.vocabulary import Channel
 
-if TYPE_CHECKING:
-    from mypy_boto3_sns.client import SNSClient
-
 SERVICE = Service(
     "Amazon SNS",
     "sns",
@@ -35,8 +32,8 @@ SERVICE = Service(
         "give `access_key_id` and `secret_access_key` as references (or let boto3 find them: environment, profile, "
         "role), and `region`; they need sns:Publish",
     ),
+    ("sns-unreachable", "check `region`, and whether a firewall lets this machine out on port 443"),
 )
-_UNREACHABLE = ("sns-unreachable", "check `region`, and whether a firewall lets this machine out on port 443")
 
 
 class Settings(AwsSettings):
@@ -76,14 +73,11 @@ class Sns:
         if self._door is None:
             await self.open()
         assert self._door is not None
-        boto = cast("SNSClient", self._door.boto)
         try:
-            applications = await asyncio.to_thread(boto.list_platform_applications)
-            sandbox = await asyncio.to_thread(boto.get_sms_sandbox_account_status)
-        except aws.ClientError as error:
+            applications = await self._door.ask("list_platform_applications")
+            sandbox = await self._door.ask("get_sms_sandbox_account_status")
+        except ClientError as error:
             return _unable_to_say(error)
-        except aws.BotoCoreError as error:
-            raise SERVICE.trouble(_UNREACHABLE, type(error).__name__) from None
         return _standing(applications, sandbox)
 
     async def close(self) -> None:
@@ -134,7 +128,7 @@ def _standing(applications: Any, sandbox: Any) -> str:
     return f"signed in; {push}; text messages{place}"
 
 
-def _unable_to_say(error: aws.ClientError) -> str:
+def _unable_to_say(error: ClientError) -> str:
     """Credentials that may only publish are fine; credentials that are wrong are not."""
     code = error.response.get("Error", {}).get("Code", "")
     status, reason = sns_replies.ERRORS.get(code, (Status.accepted, ""))

@@ -7,7 +7,7 @@ shown: fetching them would tell somebody's server that a message was opened. The
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from html import escape
@@ -31,6 +31,20 @@ class Shown:
     """Where it comes from: a row, a run."""
     notes: tuple[str, ...]
     """Such as `skipped: no_address`."""
+    segments: int = 0
+    """Of a text message, where it is known."""
+    platform: str = ""
+    """Of the device of a push message, whose title is the `subject`."""
+    image: str = ""
+    url: str = ""
+    """What a tap on a push message opens."""
+    data: tuple[tuple[str, str], ...] = ()
+    """What a push message says to the app."""
+    method: str = ""
+    """Of a request: `to` is its URL, blank for the account's own endpoint."""
+    headers: tuple[tuple[str, str], ...] = ()
+    options: tuple[tuple[str, str], ...] = ()
+    """Whatever else is set."""
 
 
 def messages_page(title: str, subtitle: str, shown: Sequence[Shown]) -> str:
@@ -100,15 +114,15 @@ def _item(number: int, one: Shown) -> str:
 
 
 def _to(one: Shown) -> str:
-    return escape(one.to) or '<span class="nobody">nobody</span>'
+    return escape(one.to) or f'<span class="nobody">{_OWN if one.method else "nobody"}</span>'
 
 
 _LONGEST_HEADLINE = 90
 
 
 def _headline(one: Shown) -> str:
-    """The subject; for a message without one, how it begins."""
-    line = one.subject or " ".join((one.text or "").split())
+    """The subject; for a message without one, how it begins. Of a request, with its method."""
+    line = one.subject or " ".join(f"{one.method} {one.text or ''}".split())
     return line if len(line) <= _LONGEST_HEADLINE else line[: _LONGEST_HEADLINE - 1] + "…"
 
 
@@ -134,19 +148,28 @@ def _outcome(note: str) -> str:
 
 
 def _head(one: Shown) -> str:
-    rows = "".join(f"<dt>{name}</dt><dd>{escape(value)}</dd>" for name, value in _fields(one) if value)
-    title = f"<h2>{escape(one.subject)}</h2>" if one.subject else ""
-    if not rows and not title:
-        return ""
-    return f'<div class="head">{title}{f"<dl>{rows}</dl>" if rows else ""}</div>'
+    rows = _rows([(name, value) for name, value in _fields(one) if value])
+    title = f"{one.method} {one.to or _OWN}" if one.method else "" if one.channel is Channel.push else one.subject
+    heading = f"<h2>{escape(title)}</h2>" if title else ""
+    return f'<div class="head">{heading}{rows}</div>' if rows or heading else ""
+
+
+_OWN = "the account’s endpoint"
 
 
 def _fields(one: Shown) -> Iterator[tuple[str, str]]:
     yield "From", one.sender
-    yield "To", one.to
+    yield "To", "" if one.method else one.to
+    yield "Platform", one.platform
     yield "Preheader", one.preheader
     if one.html and _WEB_PICTURE.search(one.html):
         yield "Pictures", "those from the web are not loaded here"
+
+
+def _rows(fields: Sequence[tuple[str, str]], kind: str = "fields") -> str:
+    """A list of names and values; empty where there are none."""
+    rows = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in fields)
+    return f'<dl class="{kind}">{rows}</dl>' if rows else ""
 
 
 _WEB_PICTURE = re.compile(r"<img\b[^>]*\bsrc\s*=\s*[\"']?\s*(?:https?:)?//", re.IGNORECASE)
@@ -156,7 +179,7 @@ def _body(one: Shown) -> str:
     if one.html is None and one.text is None:
         return f'<div class="empty"><p>Nothing goes out here.</p>{_notes(one)}{_explanations(one)}</div>'
     if one.channel is not Channel.email:
-        return _bubble(one.text or "")
+        return _OTHERS[one.channel](one)
     text = f'<pre class="text" tabindex="0">{escape(one.text or "There is no text part.")}</pre>'
     if one.html is None:
         return f'<div class="sheet only-text">{text}</div>'
@@ -167,11 +190,62 @@ def _body(one: Shown) -> str:
 </div>"""
 
 
-def _bubble(text: str) -> str:
-    count = f"{len(text):,} character{'' if len(text) == 1 else 's'}"
+def _phone(content: str) -> str:
     return f"""<div class="sheet talk">
-<div class="device"><div class="screen"><p class="bubble">{escape(text)}</p><p class="count">{count}</p></div></div>
+<div class="device"><div class="screen">{content}</div></div>
 </div>"""
+
+
+def _bubble(one: Shown) -> str:
+    text = one.text or ""
+    count = _counted(len(text), "character")
+    if one.segments:
+        count += f", {_counted(one.segments, 'segment')}"
+    return _phone(f'<p class="bubble">{escape(text)}</p><p class="count">{count}</p>')
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def _notification(one: Shown) -> str:
+    """As a phone shows it, with the picture by its URL; below it what is not shown."""
+    lines = (("app", one.platform or "push"), ("title", one.subject), ("words", one.text or ""), ("picture", one.image))
+    card = "".join(f'<p class="{kind}">{escape(text)}</p>' for kind, text in lines if text)
+    below = [("opens", one.url)] if one.url else []
+    return _phone(
+        f'<div class="card">{card}</div>'
+        + _rows([*below, *one.options], "facts")
+        + (f'<p class="count">for the app</p>{_rows(one.data, "facts")}' if one.data else "")
+    )
+
+
+_KEY = re.compile(r'^( *)("(?:[^"\\]|\\.)*")(?=: )', re.MULTILINE)
+
+
+def _request(one: Shown) -> str:
+    headers = _rows([*one.headers, *one.options], "headers")
+    return f"""<div class="sheet request">{headers}
+<pre class="json" tabindex="0">{_marked(one.text or "")}</pre>
+</div>"""
+
+
+def _marked(text: str) -> str:
+    """Escaped, with the keys of JSON that is spread over lines marked."""
+    pieces = _KEY.split(text)  # text, indent, key, text, indent, key, …, text
+    keys = (
+        f'{indent}<span class="key">{escape(key)}</span>'
+        for indent, key in zip(pieces[1::3], pieces[2::3], strict=True)
+    )
+    between = map(escape, pieces[::3])
+    return next(between) + "".join(key + after for key, after in zip(keys, between, strict=True))
+
+
+_OTHERS: dict[Channel, Callable[[Shown], str]] = {
+    Channel.sms: _bubble,
+    Channel.push: _notification,
+    Channel.http: _request,
+}
 
 
 _HEAD = re.compile(r"<head\b[^>]*>", re.IGNORECASE)

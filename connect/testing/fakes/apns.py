@@ -15,46 +15,25 @@ import re
 import ssl
 import tempfile
 import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, cast
-from uuid import UUID
+from typing import Self, cast
 
-import jwt
 import trustme
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.errors import ErrorCodes
 from h2.events import ConnectionTerminated, DataReceived, RequestReceived, StreamEnded
 from h2.exceptions import ProtocolError
-from h2.settings import SettingCodes
+from h2.settings import SettingCodes, Settings
+
+from connect.testing.fakes.apns_rules import Answer, ProviderTokens, Push, misfits
+
+__all__ = ["OK", "Answer", "ApnsServer", "Push", "Trouble"]
 
 logging.getLogger("hpack").setLevel(logging.INFO)  # which tells all that this end was sent, wherever one listens
-
-
-@dataclass(frozen=True)
-class Push:
-    """One request that arrived."""
-
-    token: str
-    """The device's."""
-    headers: Mapping[str, str]
-    body: bytes = field(repr=False)
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.body)
-
-
-@dataclass(frozen=True)
-class Answer:
-    status: int = 200
-    reason: str = ""
-    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class Trouble(StrEnum):
@@ -204,13 +183,16 @@ class _Connection(asyncio.Protocol):
         self._heads: dict[int, dict[str, str]] = {}
         self._bodies: dict[int, bytearray] = {}
         self._trusted = False
+        self._left = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._connections.add(self)
         self._server.connections += 1
-        self._http.local_settings[SettingCodes.MAX_CONCURRENT_STREAMS] = 1
+        self._http.local_settings = Settings(client=False, initial_values={SettingCodes.MAX_CONCURRENT_STREAMS: 1})
         self._http.initiate_connection()
+        self._http.local_settings[SettingCodes.MAX_CONCURRENT_STREAMS] = _STREAMS
+        self._http.local_settings.acknowledge()  # what is over the limit is refused below, not the end of everything
         self._flush()
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -221,21 +203,26 @@ class _Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         try:
-            for event in self._http.receive_data(data):
+            for event in self._http.receive_data(data) if not self._left else ():
                 self._happened(event)
         except ProtocolError as error:
             self._server.misfits.append(f"HTTP/2: {type(error).__name__}")
         self._flush()
 
     def _happened(self, event: object) -> None:
+        """Nothing does after a GOAWAY: what came with it is not looked at."""
+        if self._left:
+            return
         match event:
+            case RequestReceived(stream_id=int(stream)) if self._heads and not self._trusted:
+                self._http.reset_stream(stream, ErrorCodes.REFUSED_STREAM)
             case RequestReceived(stream_id=int(stream), headers=headers):
                 self._heads[stream] = {str(name): str(value) for name, value in headers or []}
                 self._bodies[stream] = bytearray()
-            case DataReceived(stream_id=int(stream), data=data, flow_controlled_length=length):
+            case DataReceived(stream_id=int(stream), data=data, flow_controlled_length=length) if stream in self._heads:
                 self._bodies[stream] += data or b""
                 self._http.acknowledge_received_data(length or 0, stream)
-            case StreamEnded(stream_id=int(stream)):
+            case StreamEnded(stream_id=int(stream)) if stream in self._heads:
                 self._read(stream, self._heads.pop(stream), bytes(self._bodies.pop(stream)))
             case ConnectionTerminated():
                 self._transport.close()
@@ -279,6 +266,7 @@ class _Connection(asyncio.Protocol):
                 self._leave(ErrorCodes.NO_ERROR, stream)
 
     def _leave(self, why: ErrorCodes, last: int) -> None:
+        self._left = True
         self._http.close_connection(why, last_stream_id=max(last, 0))
         self._flush()
         self._transport.close()
@@ -291,107 +279,3 @@ class _Connection(asyncio.Protocol):
 def _said(answer: Answer) -> dict[str, object]:
     """A 410 says since when the token is dead."""
     return {"reason": answer.reason} | ({"timestamp": 1_700_000_000_000} if answer.status == 410 else {})
-
-
-class ProviderTokens:
-    """Which provider tokens are good: signed with the key, at most an hour old, and renewed rarely."""
-
-    def __init__(self, public_key: str, team_id: str, key_id: str) -> None:
-        self._key, self._team_id, self._key_id = public_key, team_id, key_id
-        self.now: Callable[[], float] = time.time
-        self.accepted: list[str] = []
-        """In the order in which they came."""
-        self._issued: dict[str, float] = {}
-
-    def refusal(self, authorization: str) -> Answer | None:
-        scheme, _, token = authorization.partition(" ")
-        if scheme != "bearer" or not token:
-            return Answer(403, "MissingProviderToken")
-        if token not in self._issued:
-            try:
-                self._issued[token] = self._read(token)
-            except jwt.InvalidTokenError:
-                return Answer(403, "InvalidProviderToken")
-        return self._of_age(token)
-
-    def _read(self, token: str) -> float:
-        if jwt.get_unverified_header(token) != {"alg": "ES256", "kid": self._key_id}:
-            raise jwt.InvalidTokenError
-        options: Any = {"require": ["iss", "iat"], "verify_iat": False}
-        claims = jwt.decode(token, self._key, algorithms=["ES256"], issuer=self._team_id, options=options)
-        return float(claims["iat"])
-
-    def _of_age(self, token: str) -> Answer | None:
-        issued = self._issued[token]
-        if self.now() - issued > 3600 or issued > self.now() + 60:
-            return Answer(403, "ExpiredProviderToken")
-        if token not in self.accepted:
-            if any(abs(issued - self._issued[other]) < 1200 for other in self.accepted):
-                return Answer(429, "TooManyProviderTokenUpdates")
-            self.accepted.append(token)
-        return None
-
-
-_TYPES = {
-    *("alert", "background", "complication", "controls", "fileprovider", "liveactivity", "location", "mdm"),
-    *("pushtotalk", "voip", "widgets"),
-}
-_FIELDS: dict[str, Callable[[str], object]] = {
-    "authorization": lambda value: value.startswith("bearer "),
-    "apns-topic": bool,
-    "apns-push-type": _TYPES.__contains__,
-    "apns-priority": {"1", "5", "10"}.__contains__,
-    "apns-id": lambda value: str(UUID(value)) == value,
-    "apns-collapse-id": lambda value: 0 < len(value.encode()) <= 64,
-    "apns-expiration": str.isdecimal,
-    "content-length": str.isdecimal,
-    "user-agent": bool,
-    "accept": bool,
-}
-"""Every header that a request may have, and what makes it a good one."""
-_REQUIRED = {"authorization", "apns-topic", "apns-push-type"}
-
-_APS: dict[str, tuple[type, ...]] = {
-    "alert": (str, dict),
-    "badge": (int,),
-    "sound": (str, dict),
-    "thread-id": (str,),
-    "category": (str,),
-    "content-available": (int,),
-    "mutable-content": (int,),
-    "target-content-id": (str,),
-    "interruption-level": (str,),
-    "relevance-score": (int, float),
-    "filter-criteria": (str,),
-    "stale-date": (int,),
-    "content-state": (dict,),
-    "timestamp": (int,),
-    "event": (str,),
-    "dismissal-date": (int,),
-    "attributes-type": (str,),
-    "attributes": (dict,),
-}
-"""documented at developer.apple.com, Generating a remote notification"""
-
-
-def misfits(push: Push, path: str, method: str) -> Iterator[str]:
-    """What does not fit the documentation."""
-    if method != "POST" or not re.fullmatch(r"/3/device/[0-9a-fA-F]+", path):
-        yield "the path is not POST /3/device/<token>"
-    yield from (f"{name} is missing" for name in _REQUIRED - push.headers.keys())
-    yield from (f"{name} is unknown" for name in push.headers.keys() - _FIELDS.keys())
-    for name in push.headers.keys() & _FIELDS.keys():
-        if not _FIELDS[name](push.headers[name]):
-            yield f"{name} is bad"
-    if push.headers.get("apns-push-type") == "background" and push.headers.get("apns-priority") != "5":
-        yield "apns-priority of background is not 5"
-    yield from _payload_misfits(push.json)
-
-
-def _payload_misfits(payload: Any) -> Iterator[str]:
-    aps = payload.get("aps") if isinstance(payload, dict) else None
-    if not isinstance(aps, dict):
-        yield "the payload has no aps"
-        return
-    yield from (f"aps.{name} is unknown" for name in aps.keys() - _APS.keys())
-    yield from (f"aps.{name} is bad" for name in aps.keys() & _APS.keys() if not isinstance(aps[name], _APS[name]))

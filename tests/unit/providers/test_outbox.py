@@ -148,7 +148,7 @@ async def test_a_push_message_is_read_back_as_it_was(tmp_path: Path) -> None:
         "kind": "fcm_token",
         "badge": "0",
         "sound": "ping.caf",
-        "ttl": "21600",
+        "ttl": "21600 s",
         "collapse_key": "news",
         "ios": '{\n  "aps": {\n    "category": "NEWS"\n  }\n}',
         "android": '{\n  "priority": "high"\n}',

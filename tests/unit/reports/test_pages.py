@@ -31,6 +31,38 @@ def sms(body: str) -> Shown:
     return email(channel=Channel.sms, to="+447400123456", sender="Shop", subject="", html=None, text=body)
 
 
+def push(**changed: object) -> Shown:
+    fields: dict[str, object] = {
+        "channel": Channel.push,
+        "to": "a-token",
+        "sender": "",
+        "subject": "On its way",
+        "html": None,
+        "text": "Alex picked it up",
+        "platform": "android",
+        "image": "https://acme.example/rider.png",
+        "url": "acme://orders/7",
+        "data": (("order", "7"),),
+        "options": (("badge", "3"),),
+    }
+    return email(**{**fields, **changed})
+
+
+def request(**changed: object) -> Shown:
+    fields: dict[str, object] = {
+        "channel": Channel.http,
+        "to": "https://acme.example/in",
+        "sender": "",
+        "subject": "",
+        "html": None,
+        "text": '{\n  "name": "Zoë",\n  "n": 1\n}',
+        "method": "PUT",
+        "headers": (("Content-Type", "application/json"), ("X-Name", "Zoë")),
+        "options": (("signed", "yes"),),
+    }
+    return email(**{**fields, **changed})
+
+
 class Read(HTMLParser):
     """The page as a browser would take it: its elements with their attributes, and all of its text."""
 
@@ -45,7 +77,8 @@ class Read(HTMLParser):
         self.elements.append((tag, dict(attrs)))
 
     def handle_data(self, data: str) -> None:
-        self.text += data
+        if self.lasttag != "style":
+            self.text += data
 
     def all(self, tag: str) -> list[dict[str, str | None]]:
         return [attributes for name, attributes in self.elements if name == tag]
@@ -99,6 +132,55 @@ def test_a_text_message_is_a_bubble_with_its_length() -> None:
     assert any(attributes.get("class") == "bubble" for attributes in page.all("p"))
     assert "Your points expire <soon>" in page.text
     assert "25 characters" in page.text
+
+
+def test_a_text_messages_segments_are_told_where_they_are_known() -> None:
+    assert "25 characters, 1 segment" in read(email(channel=Channel.sms, html=None, text="x" * 25, segments=1)).text
+    assert "3 segments" in read(email(channel=Channel.sms, html=None, text="x" * 400, segments=3)).text
+    assert "segment" not in read(sms("x")).text
+
+
+def test_a_push_message_is_a_notification_with_what_is_behind_it() -> None:
+    page = read(push())
+    shown = [attributes["class"] for attributes in page.all("p") if attributes.get("class")]
+    assert shown == ["app", "title", "words", "picture", "count"]
+    for value in ("a-token", "On its way", "Alex picked it up", "https://acme.example/rider.png", "acme://orders/7"):
+        assert value in page.text
+    for pair in ("order7", "badge3", "opensacme://orders/7", "Platformandroid"):  # a name and its value
+        assert pair in page.text
+    assert page.all("img") == page.all("iframe") == page.all("a") == []
+
+
+def test_a_push_message_of_little_shows_nothing_more() -> None:
+    page = read(push(subject="", image="", url="", data=(), options=(), platform=""))
+    assert [attributes["class"] for attributes in page.all("p") if attributes.get("class")] == ["app", "words"]
+    assert "for the app" not in page.text
+
+
+def test_a_request_is_shown_with_its_headers_and_body() -> None:
+    page = read(request())
+    assert "PUT https://acme.example/in" in page.text
+    for value in ("Content-Type", "application/json", "X-Name", "signed", '"name": "Zoë",'):
+        assert value in page.text
+    assert [attributes["class"] for attributes in page.all("span")].count("key") == 2
+    assert page.all("iframe") == []
+
+
+def test_a_request_without_a_url_is_for_the_accounts_endpoint() -> None:
+    page = read(request(to=""))
+    assert "PUT the account’s endpoint" in page.text
+    assert "nobody" not in page.text
+
+
+def test_a_body_that_is_no_json_is_text() -> None:
+    page = read(request(text="a=1&b=<2>"))
+    assert "a=1&b=<2>" in page.text
+    assert "key" not in [attributes["class"] for attributes in page.all("span")]
+
+
+@given(text=st.text(alphabet='"\\ \n:a{}é<', max_size=30))
+def test_marking_keys_changes_no_text(text: str) -> None:
+    assert text in read(request(text=text, headers=(), options=())).text
 
 
 def test_a_delivery_that_was_not_made_shows_why() -> None:
@@ -156,8 +238,15 @@ def test_whatever_a_message_holds_adds_no_element(value: str) -> None:
         to=value, sender=value, subject=value, preheader=value, html=value, text=value, label=value, notes=(value,)
     )
     plain = email(preheader="x", notes=("x",))
-    page = read(shown, sms(value))
+    pairs = ((value, value),)
+    pushed = push(
+        to=value, subject=value, text=value, platform=value, image=value, url=value, data=pairs, options=pairs
+    )
+    asked = request(to=value, text=value, method=value, headers=pairs, options=pairs)
+    page = read(shown, sms(value), pushed, asked)
     (frame,) = page.all("iframe")
     assert (frame["srcdoc"] or "").replace('<base target="_blank">', "") == value
     if value.strip():
-        assert {tag for tag, _ in page.elements} <= {tag for tag, _ in read(plain, sms("x"), email(to="")).elements}
+        assert {tag for tag, _ in page.elements} <= {
+            tag for tag, _ in read(plain, sms("x"), email(to=""), push()).elements
+        }
