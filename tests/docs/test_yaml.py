@@ -27,7 +27,7 @@ CONNECT = {
     "secret": "secret: ${CONNECT_SECRET}\n",
     "sources": "sources: {warehouse: {url: 'duckdb:///docs.duckdb'}}\n",
     "providers": "providers: {outbox: {type: outbox}}\n",
-    "channels": "channels: {email: outbox, sms: outbox}\n",
+    "channels": "channels: {email: outbox, sms: outbox, push: outbox, http: outbox}\n",
 }
 CAMPAIGN = {
     "trigger": "trigger: {type: immediate}\n",
@@ -70,6 +70,8 @@ def named_files(text: str) -> Iterator[tuple[str, str]]:
         yield f"templates/{name}", "<p>Hello</p>"
     for name in re.findall(r"\bsql_file: ([\w./-]+)", text):
         yield f"audiences/{name}", "select id from people"
+    for name in re.findall(r"\$\{file:([^{}]+)\}", text):
+        yield name, "a secret of many letters"
 
 
 def environment(text: str) -> dict[str, str]:
