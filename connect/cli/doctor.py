@@ -4,27 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from connect.cli import terminal
 from connect.cli.options import Debug, Json, ProjectFolder, Target
-from connect.cli.terminal import out, print_json
+from connect.cli.terminal import out, plural, print_json
 from connect.errors import ConnectError
 
 if TYPE_CHECKING:
+    from connect.pipeline.domains import Records
+    from connect.project.campaign import Campaign
     from connect.project.project import Project
 
 Check = tuple[str, str, Callable[[], str]]
 """(what, which, how to prove that it works)"""
 
 
-def doctor(project: ProjectFolder = Path(), target: Target = None, json: Json = False, debug: Debug = False) -> None:
-    """Test the secret, each source, each provider and the ledger; say the remedy."""
+def doctor(
+    project: ProjectFolder = Path(),
+    target: Target = None,
+    dns: Annotated[
+        bool, typer.Option("--dns", help="Look up SPF, DKIM and DMARC of the domains that e-mails are from.")
+    ] = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Test the secret, each source, each provider and the ledger, and how e-mails will be met; say the remedy."""
     from connect.cli.opening import open_project
 
-    findings = [_examine(check) for check in _checks(open_project(project, target))]
+    opened = open_project(project, target)
+    findings = [_examine(check) for check in [*_checks(opened), *_mail(opened, dns)]]
     sound = all(finding["ok"] for finding in findings)
     if json:
         print_json({"ok": sound, "checks": findings})
@@ -43,6 +54,51 @@ def _checks(project: Project) -> Iterator[Check]:
         yield "source", name, lambda name=name: wiring.open_warehouse(project, name).check()  # type: ignore[misc]
     for name in project.providers:
         yield "provider", name, lambda name=name: _provider(project, name)  # type: ignore[misc]
+
+
+def _mail(project: Project, dns: bool) -> Iterator[Check]:
+    """What becomes of messages after a provider took them."""
+    from connect.project.campaigns import load_campaigns
+
+    campaigns = [one.campaign for one in load_campaigns(project).values() if one.campaign]
+    if campaigns:
+        yield "deliverability", project.target, lambda: _warned(project)
+    if dns:
+        for domain, records in _domains(project, campaigns).items():
+            yield "domain", domain, lambda records=records: _proven(records)  # type: ignore[misc]
+
+
+def _warned(project: Project) -> str:
+    from connect.cli.checks import mail_warnings
+
+    found = mail_warnings(project)
+    codes = sorted({problem.code for problems in found.values() for problem in problems})
+    campaigns = plural(len(found), "campaign")
+    if not codes:
+        return f"nothing to mend in {campaigns}"
+    return f"warnings in {sum(map(bool, found.values()))} of {campaigns}, see `connect validate`: {', '.join(codes)}"
+
+
+def _domains(project: Project, campaigns: list[Campaign]) -> dict[str, list[Records]]:
+    from connect.cli.checks import domains_of
+    from connect.pipeline import domains
+
+    lookups = domains.Lookups(domains.system_resolver())
+    found: dict[str, list[Records]] = {}
+    for campaign in campaigns:
+        for sender, records in domains_of(project, campaign, lookups):
+            found.setdefault(sender.domain, []).append(records)
+    return found
+
+
+def _proven(looked_up: list[Records]) -> str:
+    from connect.errors import OutsideError
+
+    problems = dict.fromkeys(problem for records in looked_up for problem in records.problems)
+    if problems:
+        raise OutsideError(*problems)
+    said = [*(records.summary for records in looked_up), *(note for records in looked_up for note in records.notes)]
+    return "; ".join(filter(None, dict.fromkeys(said)))
 
 
 def _secret(project: Project) -> str:
@@ -80,8 +136,7 @@ def _examine(check: Check) -> dict[str, Any]:
     try:
         ok, found, hint = True, prove(), ""
     except ConnectError as error:
-        problem = error.problems[0]
-        ok, found, hint = False, problem.message, problem.hint
+        ok, found, hint = False, "; ".join(problem.message for problem in error.problems), error.problems[0].hint
     hidden = terminal.redactor.text
     return {"what": what, "name": which, "ok": ok, "found": hidden(found), "hint": hidden(hint)}
 

@@ -12,6 +12,7 @@ from connect.cli.terminal import err, out, plural, print_json, problem_as_json, 
 
 if TYPE_CHECKING:
     from connect.pipeline.checking import Checked
+    from connect.pipeline.domains import Lookups
 
 
 def validate(
@@ -20,6 +21,9 @@ def validate(
     target: Target = None,
     offline: Annotated[
         bool, typer.Option("--no-warehouse", help="Do not ask the warehouse for the query's columns.")
+    ] = False,
+    dns: Annotated[
+        bool, typer.Option("--dns", help="Look up SPF, DKIM and DMARC of the domains that e-mails are from.")
     ] = False,
     json: Json = False,
     debug: Debug = False,
@@ -30,8 +34,9 @@ def validate(
     from connect.errors import Severity
 
     opened = open_project(project, target)
-    checked = check_campaigns(opened, names or [], ask_warehouse=not offline)
-    problems = [problem for one in checked for problem in one.problems]
+    checked = check_campaigns(opened, names or [], ask_warehouse=not offline, lookups=_lookups() if dns else None)
+    problems = list(dict.fromkeys(problem for one in checked for problem in one.problems))
+    notes = list(dict.fromkeys(note for one in checked for note in one.notes))
     errors = sum(problem.severity is Severity.error for problem in problems)
     if json:
         print_json(
@@ -39,15 +44,24 @@ def validate(
                 "campaigns": [_as_json(one) for one in checked],
                 "errors": errors,
                 "warnings": len(problems) - errors,
+                **({"notes": notes} if dns else {}),
             }
         )
     else:
         show_problems(problems)
+        for note in notes:
+            err.print(f"note: {note}", markup=False)
         _show_campaigns(checked)
         warnings = f", {plural(len(problems) - errors, 'warning')}" if len(problems) > errors else ""
         err.print(f"{plural(len(checked), 'campaign')}, {plural(errors, 'error')}{warnings}")
     mistakes = any(not one.sound and not one.outside for one in checked)
     raise typer.Exit(2 if mistakes else 3 if errors else 0)
+
+
+def _lookups() -> Lookups:
+    from connect.pipeline import domains
+
+    return domains.Lookups(domains.system_resolver())
 
 
 def _show_campaigns(checked: list[Checked]) -> None:

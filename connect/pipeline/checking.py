@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from connect.errors import Location, Problem, Severity, UserError
 from connect.liquid.library import Library
-from connect.pipeline import firing, lint, safety
+from connect.pipeline import deliverability, firing, lint, safety
 from connect.pipeline.moment import Moment
 from connect.project.campaign import Campaign
 from connect.project.campaigns import Loaded
@@ -38,6 +38,8 @@ class Checked:
     """The next few times by the clock; none of a trigger that polls, or that waits for something else."""
     outside: bool = False
     """Something outside was in the way, so that not everything could be looked at."""
+    notes: tuple[str, ...] = ()
+    """What could not be found out, and is not wrong."""
 
     @property
     def sound(self) -> bool:
@@ -62,10 +64,12 @@ def check_campaign(
     now: datetime,
     *,
     goes_live: bool,
+    reaches_people: bool | None = None,
 ) -> Checked:
     """Everything that is wrong with a campaign; with a warehouse, also against the columns of its query.
 
-    goes_live: whether it would reach people, and so needs what live needs.
+    goes_live: whether it would reach people, and so needs what live needs. reaches_people: whether its accounts could,
+    as soon as it is live; as `goes_live` where it is not said.
     """
     dialect = warehouse.dialect.sqlglot if warehouse else "duckdb"
     problems = [*loaded.problems, *firing.event_problems(loaded), *lint.text_problems(loaded, library, dialect)]
@@ -74,6 +78,9 @@ def check_campaign(
         return Checked(name, None, tuple(problems))
     if warehouse is not None and not _errors(problems):
         problems += _warehouse_problems(project, campaign, library, warehouse, now, goes_live)
+    if not _errors(problems):
+        reaches = goes_live if reaches_people is None else reaches_people
+        problems += deliverability.warnings(project, campaign, library, reaches_people=reaches)
     return Checked(name, campaign, tuple(problems), firing.next_fires(campaign, now))
 
 

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from connect.errors import RunTrouble
 from connect.identity import read_correlation_id
 from connect.providers import aws_sms_events, aws_sms_replies
+from connect.providers.aws_replies import HTTP_STATUSES
 from connect.providers.aws_sms import AwsSms, Settings
 from connect.providers.events import Bounce, Confirmation, Event, EventType
 from connect.providers.interface import Account, Receipt, Status
@@ -285,3 +286,11 @@ def test_rubbish_is_nothing_worse_than_nothing(rubbish: object) -> None:
     assert event.run_id is None
     assert event.at.tzinfo is not None
     assert events("TEXT_DELIVERED", eventType=rubbish) == []
+
+
+def test_every_reason_is_explained() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "providers" / "aws_sms.md").read_text()
+    tables = (aws_sms_replies.ERRORS, aws_sms_replies.REASONS, aws_sms_replies.FIELDS, HTTP_STATUSES)
+    reasons = {reason for table in tables for _, reason in table.values()}
+    reasons |= {reason for _, _, reason in aws_sms_events.TYPES.values()}
+    assert {reason for reason in reasons if f"`{reason}`" not in page} - {""} == set()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -214,3 +215,9 @@ def test_several_topics_can_be_named() -> None:
 def test_reasons_are_in_snake_case() -> None:
     for reason in (*BOUNCE_REASONS.values(), *COMPLAINT_REASONS.values()):
         assert re.fullmatch(r"[a-z]+(_[a-z]+)*", reason)
+
+
+def test_every_reason_is_explained() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "providers" / "ses.md").read_text()
+    for reason in (*BOUNCE_REASONS.values(), *COMPLAINT_REASONS.values(), "rejected", "rendering_failure"):
+        assert f"`{reason}`" in page

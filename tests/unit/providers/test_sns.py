@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -14,7 +16,8 @@ from pydantic import ValidationError
 
 from connect.channels.message import Device
 from connect.errors import RunTrouble
-from connect.providers import sns_replies
+from connect.providers import sns_payload, sns_replies
+from connect.providers.aws_replies import HTTP_STATUSES
 from connect.providers.interface import Account, Receipt, Status
 from connect.providers.sns import Settings, Sns
 from connect.redact import Secret
@@ -339,3 +342,11 @@ async def test_check_says_what_it_may(fake: Fake, server: ApiServer) -> None:
 def test_settings_that_can_not_be(fields: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         Settings.model_validate(fields)
+
+
+def test_every_reason_is_explained() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "providers" / "sns.md").read_text()
+    reasons = {reason for table in (sns_replies.ERRORS, HTTP_STATUSES) for _, reason in table.values()}
+    reasons |= {reason for _, (_, reason) in sns_replies.BY_WORDS}
+    reasons |= set(re.findall(r'Receipt\(Status\.\w+, "(\w+)"\)', inspect.getsource(sns_payload)))
+    assert {reason for reason in reasons if f"`{reason}`" not in page} - {""} == set()
