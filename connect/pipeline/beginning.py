@@ -14,7 +14,7 @@ from connect.identity import RandomBytes, new_run_id
 from connect.ledger.records import NewRun, NewSlice, RunRecord, Slice, Tally
 from connect.ledger.store import Ledger
 from connect.pipeline import gates
-from connect.pipeline.accounts import Accounts, route_problems
+from connect.pipeline.accounts import Accounts, reaches_people, route_problems
 from connect.pipeline.audience import Sweep
 from connect.pipeline.bundle import Bundle
 from connect.pipeline.deliveries import RunFacts
@@ -144,6 +144,12 @@ def _kit(plan: Plan, facts: RunFacts, accounts: Accounts) -> Kit:
         base_url=project.serve_base_url,
         mailto=project.unsubscribe.mailto if project.unsubscribe else None,
         test_recipient=safe_recipients(project),
-        secrets={text: Secret(project.reveal(text)) for text in secrets_of(plan.campaign)},
+        secrets=_secrets(plan, accounts),
         platforms={name: provider.capabilities.platforms for name, (provider, _) in accounts.items()},
     )
+
+
+def _secrets(plan: Plan, accounts: Accounts) -> dict[str, Secret]:
+    """Those of the contents. Where nothing reaches anybody, and may be kept on disk, references stay as they stand."""
+    real = reaches_people(accounts)
+    return {text: Secret(plan.project.reveal(text) if real else text) for text in secrets_of(plan.campaign)}
