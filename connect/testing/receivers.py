@@ -1,4 +1,6 @@
-"""A process that receives: HTTP and SMTP, slow and faulty as providers are, counting every delivery.
+"""A process that receives: HTTP, SMTP and as much of some providers' APIs as it takes; slow and faulty as they are.
+
+It counts every delivery:
 
     with Receivers(Manners(remembers=True)) as receivers:
         …run against receivers.http_port or receivers.smtp_port, killing as you like…
@@ -17,6 +19,9 @@ from dataclasses import asdict, dataclass
 from types import TracebackType
 from typing import Self
 
+DEAD = "dead-"
+"""What an address begins with that nobody has any more."""
+
 
 @dataclass(frozen=True)
 class Manners:
@@ -26,6 +31,10 @@ class Manners:
     """Seconds until a call is answered; half of them pass before anything is taken."""
     unavailable: float = 0.01
     """Answers 503 (SMTP: 451) and takes nothing."""
+    throttled: float = 0.0
+    """Answers 429, with a second to wait, and takes nothing (the APIs only)."""
+    slow: float = 0.0
+    """Takes fifty times as long for its answer."""
     later: float = 0.002
     """Does not take this message of a call, and says so."""
     drops: float = 0.002

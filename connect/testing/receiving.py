@@ -2,6 +2,7 @@
 
     POST /messages      {"messages": [{"key": hex, "to": …, "body": …}]} → {"results": ["accepted" | "later" | …]}
                         with an Idempotency-Key, where calls are remembered
+    POST …              as `connect.testing.receiving_apis` has it: Postmark, Resend, FCM
     GET  /deliveries    how many
     GET  /tallies       everything, as `connect.testing.receivers.Received`
 
@@ -11,140 +12,59 @@ SMTP takes one message for one recipient in a transaction; its key is in the Mes
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import re
 import sys
 from asyncio import StreamReader, StreamWriter
-from collections import Counter
-from random import Random
-from typing import NamedTuple
 
 from connect.identity import read_correlation_id
-from connect.testing.receivers import Manners, Received
-
-
-class Arriving(NamedTuple):
-    key: str
-    to: str
-    body: str
-
-
-class Dropped(Exception):
-    """Taken, and the connection is to be cut."""
-
-
-class Unavailable(Exception):
-    """Nothing was taken."""
-
-
-class Counting:
-    """Takes messages, badly mannered as it was told to be, and counts them."""
-
-    def __init__(self, manners: Manners) -> None:
-        self._manners = manners
-        self._random = Random(manners.seed)
-        self._people: Counter[str] = Counter()
-        self._keys: dict[str, str] = {}
-        self._bodies: dict[str, bytes] = {}
-        self._calls: dict[str, tuple[bytes, list[str]]] = {}
-        self._repeats = self._other_bodies = self.deliveries = 0
-        self._dropped: list[str] = []
-
-    async def take(self, messages: list[Arriving], call: str = "") -> list[str]:
-        """What becomes of each message of a call, which may have a key of its own."""
-        await asyncio.sleep(self._manners.latency / 2)
-        if self._chance(self._manners.unavailable):
-            raise Unavailable
-        drops = self._chance(self._manners.drops)
-        results = self._whole(messages, call) if call and self._manners.remembers_calls else self._each(messages)
-        if drops:
-            self._dropped += [message.to for message in messages]
-            raise Dropped
-        await asyncio.sleep(self._manners.latency / 2)
-        return results
-
-    def _each(self, messages: list[Arriving]) -> list[str]:
-        return [self._one(message) for message in messages]
-
-    def _whole(self, messages: list[Arriving], call: str) -> list[str]:
-        """A call whose key is known is answered as before; one of which nothing was taken is not remembered."""
-        digest = _digest("\n".join(f"{message.key}\n{message.to}\n{message.body}" for message in messages))
-        before, results = self._calls.get(call, (digest, None))
-        if before != digest:
-            self._other_bodies += len(messages)
-            return ["other_body"] * len(messages)
-        if results is not None:
-            self._repeats += len(messages)
-            return results
-        results = self._each(messages)
-        if "accepted" in results:
-            self._calls[call] = digest, results
-        return results
-
-    def _chance(self, share: float) -> bool:
-        return self._random.random() < share
-
-    def _one(self, message: Arriving) -> str:
-        if self._manners.remembers:
-            digest = _digest(f"{message.to}\n{message.body}")
-            known = self._bodies.get(message.key)
-            if known is not None:
-                return self._again(known == digest)
-        if self._chance(self._manners.later):
-            return "later"
-        if self._manners.remembers:
-            self._bodies[message.key] = digest
-        self._people[message.to] += 1
-        self._keys[message.key] = message.to
-        self.deliveries += 1
-        return "accepted"
-
-    def _again(self, same: bool) -> str:
-        if same:
-            self._repeats += 1
-            return "accepted"
-        self._other_bodies += 1
-        return "other_body"
-
-    def tallies(self) -> Received:
-        return Received(dict(self._people), self._keys, self._repeats, self._other_bodies, self._dropped)
-
-
-def _digest(text: str) -> bytes:
-    return hashlib.blake2b(text.encode(), digest_size=8).digest()
+from connect.testing.receivers import Manners
+from connect.testing.receiving_apis import Apis, Request, Response
+from connect.testing.receiving_counting import Arriving, Counting, Dropped, Unavailable
 
 
 class Http:
-    """As much of HTTP/1.1 as its one client speaks."""
+    """As much of HTTP/1.1 as its clients speak."""
 
     def __init__(self, counting: Counting) -> None:
         self._counting = counting
+        self._apis = Apis(counting)
 
     async def __call__(self, reader: StreamReader, writer: StreamWriter) -> None:
         try:
             while line := await reader.readline():
                 headers = await _headers(reader)
                 body = await reader.readexactly(int(headers.get("content-length", "0")))
-                status, answer = await self._answer(line.split()[1].decode(), body, headers.get("idempotency-key", ""))
-                head = f"HTTP/1.1 {status}\r\ncontent-length: {len(answer)}\r\n\r\n"
-                writer.write(head.encode() + answer)
+                writer.write(_written(await self._answer(Request(line.split()[1].decode(), headers, body))))
                 await writer.drain()
         except (Dropped, OSError, asyncio.IncompleteReadError):
             pass  # a client that was killed, or one that is to think so of us
         finally:
             writer.transport.abort()
 
-    async def _answer(self, path: str, body: bytes, call: str) -> tuple[str, bytes]:
-        if path == "/deliveries":
-            return "200 OK", str(self._counting.deliveries).encode()
-        if path == "/tallies":
-            return "200 OK", json.dumps(self._counting.tallies().__dict__).encode()
-        messages = [Arriving(**message) for message in json.loads(body)["messages"]]
+    async def _answer(self, request: Request) -> Response:
+        if request.path == "/deliveries":
+            return Response(200, self._counting.deliveries)
+        if request.path == "/tallies":
+            return Response(200, self._counting.tallies().__dict__)
+        if request.path == "/messages":
+            return await self._messages(request)
+        return await self._apis.answer(request) or Response(404, {})
+
+    async def _messages(self, request: Request) -> Response:
+        messages = [Arriving(**message) for message in json.loads(request.body)["messages"]]
         try:
-            return "200 OK", json.dumps({"results": await self._counting.take(messages, call)}).encode()
+            results = await self._counting.take(messages, request.headers.get("idempotency-key", ""))
         except Unavailable:
-            return "503 Service Unavailable", b"{}"
+            return Response(503, {})
+        return Response(200, {"results": results})
+
+
+def _written(response: Response) -> bytes:
+    body = json.dumps(response.said).encode()
+    more = "".join(f"{name}: {value}\r\n" for name, value in response.headers.items())
+    head = f"HTTP/1.1 {response.status} Said\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n{more}"
+    return f"{head}\r\n".encode() + body
 
 
 async def _headers(reader: StreamReader) -> dict[str, str]:
