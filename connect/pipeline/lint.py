@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 from connect.channels.addresses import mailboxes
 from connect.channels.email import header_problem
+from connect.channels.http import http_url, request_header_problem
+from connect.channels.push import opened_url
 from connect.errors import Location, Problem, UserError
 from connect.liquid.library import Library
 from connect.liquid.names import Name
 from connect.project.campaign import Campaign
 from connect.project.campaigns import Loaded
-from connect.project.message import EmailContent
+from connect.project.message import EmailContent, HttpContent, PushContent
 from connect.project.suggest import nearest
 from connect.project.text import Text, TextKind
 from connect.project.trigger import Event
@@ -77,7 +79,8 @@ def campaign_problems(campaign: Campaign, library: Library, columns: Collection[
             problem = _name_problem(name, campaign, columns) or _anchor_problem(name, escape)
             if problem is not None and problem not in problems:
                 problems.append(problem)
-    return [*problems, *_header_problems(campaign), *_mailbox_problems(campaign), *_address_problems(campaign)]
+    problems += [*_header_problems(campaign), *_literal_problems(campaign)]
+    return [*problems, *_mailbox_problems(campaign), *_address_problems(campaign)]
 
 
 def contents(campaign: Campaign) -> Iterator[tuple[Text, bool]]:
@@ -151,11 +154,37 @@ def _suggestion(word: str, known: Collection[str], prefix: str) -> str:
 
 def _header_problems(campaign: Campaign) -> Iterator[Problem]:
     for content in campaign.message.content:
-        if isinstance(content, EmailContent):
+        if isinstance(content, EmailContent | HttpContent):
+            judge = header_problem if isinstance(content, EmailContent) else request_header_problem
             for name, text in content.headers.items():
-                problem = header_problem(name)
+                problem = judge(name)
                 if problem:
-                    yield Problem("bad-header", problem, "", text.location(1, 1))
+                    place = text.location(1, 1) if isinstance(text, Text) else Location(campaign.file, 1, 1)
+                    yield Problem("bad-header", f"`{name}`: {problem}", "", place)
+
+
+def _literal_problems(campaign: Campaign) -> Iterator[Problem]:
+    """Fields that say the same to everybody, and that nothing could be sent with."""
+    for content in campaign.message.content:
+        if isinstance(content, HttpContent) and _is_wrong(content.url, http_url):
+            said = "no request can go to this `url`"
+            yield Problem("bad-url", said, "percent-encode what is no part of a URL", _begin(content.url))
+        elif isinstance(content, PushContent):
+            if _is_wrong(content.image, http_url):
+                yield Problem("bad-url", "`image` is not a URL", "it begins with https://", _begin(content.image))
+            if _is_wrong(content.url, opened_url):
+                hint = "a page (https://…) or a place in the app (acme://…)"
+                yield Problem("bad-url", "`url` can not be opened", hint, _begin(content.url))
+            if content.badge and "{" not in content.badge.source and not content.badge.source.strip().isdecimal():
+                yield Problem("bad-value", "`badge` is not a number", "digits only", _begin(content.badge))
+
+
+def _is_wrong(text: Text | None, read: Callable[[str], str | None]) -> bool:
+    return text is not None and "{" not in text.source and read(text.source) is None
+
+
+def _begin(text: Text | None) -> Location | None:
+    return text.location(1, 1) if text else None
 
 
 def _mailbox_problems(campaign: Campaign) -> Iterator[Problem]:
@@ -204,7 +233,7 @@ def _address_problems(campaign: Campaign) -> Iterator[Problem]:
                 content.addressed.location(1, 1),
             )
     for channel, columns in _columns_by_channel(campaign).items():
-        if len(set(columns)) > 1:
+        if channel is not Channel.http and len(set(columns)) > 1:
             yield Problem(
                 "to-not-checkable",
                 f"the {channel} contents are sent to different columns ({', '.join(sorted(set(columns)))})",

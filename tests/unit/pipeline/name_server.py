@@ -17,7 +17,8 @@ class NameServer:
     """Answers for these names, with NXDOMAIN for others; where `answers` is false it says nothing."""
 
     def __init__(self, records: Mapping[str, Sequence[str]], *, answers: bool = True, fails: bool = False) -> None:
-        self._records = {f"{name.lower()}.": texts for name, texts in records.items()}
+        self.records = {f"{name.lower()}.": texts for name, texts in records.items()}
+        """Name, with its last dot → texts."""
         self._answers, self._fails = answers, fails
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind(("127.0.0.1", 0))
@@ -56,7 +57,7 @@ class NameServer:
     def _answer(self, query: dns.message.Message) -> dns.message.Message:
         answer = dns.message.make_response(query)
         name = query.question[0].name
-        texts = self._records.get(name.to_text().lower())
+        texts = self.records.get(name.to_text().lower())
         if self._fails:
             answer.set_rcode(dns.rcode.SERVFAIL)
         elif texts is None:
