@@ -43,9 +43,9 @@ class Trouble(StrEnum):
     hang = "hang"  # nothing comes
     reset = "reset"  # the stream is reset: who knows what became of it
     refused = "refused"  # the stream is refused: it was not processed
-    leave = "leave"  # GOAWAY: neither this stream nor later ones are processed; the connection closes
+    leave = "leave"  # GOAWAY: neither this stream nor later ones are processed
     leave_calm = "leave_calm"  # the same, because of too much
-    leave_late = "leave_late"  # GOAWAY after this stream; but the connection closes before it is answered
+    leave_late = "leave_late"  # GOAWAY after this stream; but the connection is closed before it is answered
 
 
 OK = Answer()
@@ -264,12 +264,13 @@ class _Connection(asyncio.Protocol):
                 self._leave(ErrorCodes.ENHANCE_YOUR_CALM, stream - 2)
             case Trouble.leave_late:
                 self._leave(ErrorCodes.NO_ERROR, stream)
+                self._transport.close()
 
     def _leave(self, why: ErrorCodes, last: int) -> None:
+        """The other side closes: closing here would take answers back that are on their way (TCP resets)."""
         self._left = True
         self._http.close_connection(why, last_stream_id=max(last, 0))
         self._flush()
-        self._transport.close()
 
     def _flush(self) -> None:
         if (data := self._http.data_to_send()) and not self._transport.is_closing():
