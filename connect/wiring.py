@@ -74,11 +74,15 @@ def open_accounts(
 ) -> dict[str, tuple[Provider, Account]]:
     """Provider accounts by name, not yet connected. In their sandboxes they check messages, and send none.
 
-    Raises UserError where an account that reaches people has no sandbox.
+    Raises UserError where an account that reaches people has no sandbox, and where a run that was begun names one that
+    the project has no more.
     """
     found: dict[str, tuple[Provider, Account]] = {}
     for name in sorted(set(names)):
-        entry = project.providers[name]
+        entry = project.providers.get(name)
+        if entry is None:
+            said, hint = f"there is no provider `{name}` in connect.yml", "add it under `providers`"
+            raise UserError.of("unknown-provider", said, hint)
         adapter = providers.load(entry.type)
         if sandbox and adapter.capabilities.reaches_people and not adapter.capabilities.sandbox:
             said = f"`{entry.type}` has no mode in which it checks messages and sends none (`{name}`)"

@@ -19,6 +19,7 @@ from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bar
 
 from connect import wiring
+from connect.cli import routes
 from connect.cli.opening import ledger_of
 from connect.cli.tables import instant, show_report, state_text
 from connect.cli.terminal import err, out, plural, print_json, problem_as_json, show_frames, show_problems
@@ -92,6 +93,8 @@ def run_campaign(
                 again=again,
                 window=window,
             )
+            if plan.campaign is not loaded.campaign:  # it was begun before, with its campaign as it was
+                accounts = wiring.open_accounts(project, providers_of(plan.campaign), sandbox=sandbox)
             announce(plan, accounts)
             ask(plan, accounts, yes)
             crew = local.workers_for(workers, plan.rows, accounts, project.mode)
@@ -116,13 +119,14 @@ def announce(plan: Plan, accounts: Accounts) -> None:
         ("campaign", escape(f"{campaign.name}  ({campaign.file})")),
         ("target", f"{escape(project.target)}, mode {_mode(project.mode)}"),
         ("fire time", instant(plan.fire_time) + ("  (now, by hand)" if plan.manual else "")),
-        ("audience", _audience(plan)),
-        ("sends by", escape(", ".join(f"{name} ({project.providers[name].type})" for name in accounts))),
     ]
     if plan.resumes:
         lines.insert(0, ("goes on", f"run {plan.resumes.id}, which {_before(plan.resumes)}"))
     if plan.moment.since and plan.moment.until:
-        lines.insert(-2, ("events", in_words(plan.moment.since, plan.moment.until, campaign.trigger.timezone)))
+        lines.append(("events", in_words(plan.moment.since, plan.moment.until, campaign.trigger.timezone)))
+    lines.append(("audience", _audience(plan)))
+    ways = routes.in_words(project, campaign)
+    lines += [("" if number else "sends by", escape(way)) for number, way in enumerate(ways)]
     if campaign.message.transactional:
         lines.append(("note", "[bold yellow]transactional[/]: marketing opt-outs do not count"))
     if project.mode is Mode.test:

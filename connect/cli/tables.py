@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from connect.cli.terminal import plural
+from connect.reports.counts import IN_SEGMENTS
 from connect.vocabulary import Mode, Outcome, RunState
 
 if TYPE_CHECKING:
@@ -65,6 +66,9 @@ def show_report(report: Report, console: Console) -> None:
         console.print(table)
     parts = " + ".join(f"{report.total(outcome):,} {outcome}" for outcome in Outcome)
     console.print(f"[bold]{plural(report.deliveries, 'delivery', 'deliveries')}[/] = {parts}")
+    for channel in IN_SEGMENTS:
+        if sent := report.total(Outcome.sent, channel):
+            console.print(f"[dim]{channel}:[/] {sent:,} sent in {plural(report.segments(channel), 'segment')}")
     for problem, count in report.problems.most_common(5):
         console.print(f"\n[dim]{plural(count, 'time')}:[/] {escape(problem)}")
 

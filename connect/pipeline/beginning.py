@@ -25,7 +25,7 @@ from connect.pipeline.places import places_of
 from connect.pipeline.plan import SALT, SECRET, Plan, open_seals, safe_recipients
 from connect.pipeline.rates import limits_of
 from connect.pipeline.waves import Timing
-from connect.project.campaign import Campaign, secrets_of
+from connect.project.campaign import Campaign
 from connect.project.project import Project
 from connect.project.trigger import Immediate, Recurring, Scheduled
 from connect.redact import Secret
@@ -150,6 +150,11 @@ def _kit(plan: Plan, facts: RunFacts, accounts: Accounts) -> Kit:
 
 
 def _secrets(plan: Plan, accounts: Accounts) -> dict[str, Secret]:
-    """Those of the contents. Where nothing reaches anybody, and may be kept on disk, references stay as they stand."""
-    real = reaches_people(accounts)
-    return {text: Secret(plan.project.reveal(text) if real else text) for text in secrets_of(plan.campaign)}
+    """Those of the contents. Of a content that reaches nobody, and may be kept on disk, they stay as they stand."""
+    found: dict[str, Secret] = {}
+    for content in plan.campaign.message.content:
+        real = reaches_people({name: accounts[name] for name in content.provider.names})
+        for secret in content.secrets():
+            text = secret.references
+            found[text] = Secret(plan.project.reveal(text)) if real else found.get(text, Secret(text))
+    return found

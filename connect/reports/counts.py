@@ -7,7 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from connect.ledger.records import RunRecord, StateChange, Tally
-from connect.vocabulary import Channel, Outcome
+from connect.vocabulary import Channel, Outcome, segments_of
+
+IN_SEGMENTS = (Channel.sms,)
+"""Channels whose messages are sent, and paid for, in parts."""
 
 
 @dataclass(frozen=True)
@@ -38,12 +41,20 @@ class Report:
         present = {tally.channel for tally in self.tallies}
         return [channel for channel in Channel if channel in present]
 
+    def segments(self, channel: Channel) -> int:
+        """Of how many parts the sent messages of a channel were: more than messages where texts were long."""
+        mine = (tally for tally in self.tallies if tally.outcome is Outcome.sent and tally.channel is channel)
+        return sum(tally.count * segments_of(tally.reason) for tally in mine)
+
     def reasons(self, outcome: Outcome) -> list[tuple[str, dict[Channel, int]]]:
-        """(reason, count by channel) of one outcome, most frequent first."""
+        """(reason, count by channel) of one outcome, most frequent first.
+
+        What was sent has none: the parts that a text message was sent in are in its tallies, and no reason.
+        """
         found: dict[str, dict[Channel, int]] = {}
         for tally in self.tallies:
             if tally.outcome is outcome:
-                by_channel = found.setdefault(tally.reason, {})
+                by_channel = found.setdefault("" if outcome is Outcome.sent else tally.reason, {})
                 by_channel[tally.channel] = by_channel.get(tally.channel, 0) + tally.count
         return sorted(found.items(), key=lambda item: (-sum(item[1].values()), item[0]))
 
@@ -54,6 +65,7 @@ class Report:
             "runs": [run_as_json(run) for run in self.runs],
             "deliveries": self.deliveries,
             "outcomes": {outcome.value: self.total(outcome) for outcome in Outcome},
+            "segments": {channel.value: self.segments(channel) for channel in self.channels if channel in IN_SEGMENTS},
             "tallies": [
                 {
                     "channel": tally.channel.value,
