@@ -8,7 +8,7 @@ BIN := .venv/bin
 help: ## List what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
 
-demo: .venv/.runs ## Build a small shop's warehouse, send three campaigns to the outbox, show the reports
+demo: .venv/.runs ## Build a small shop's warehouse, send four campaigns to the outbox, show the reports
 	@$(BIN)/python -m examples.shop.demo
 
 test: .venv/.develops ## Run the tests (ARGS="-k name" for some of them)

@@ -88,6 +88,7 @@ def build(file: Path, now: datetime) -> None:
     orders = [order for person in everybody for order in _orders(person, today, random)]
     for number, order in enumerate(orders, 70_001):
         order["id"] = f"JS{number}"
+    arriving = Random(SEED + 1)  # of its own: who else there is does not depend on it
     with duckdb.connect(str(file)) as database:
         tables = {
             "people": [row for person in everybody for row in _person_rows(person, today, random)],
@@ -98,6 +99,8 @@ def build(file: Path, now: datetime) -> None:
             "orders": [{key: value for key, value in order.items() if key != "items"} for order in orders],
             "order_items": [{"order_id": order["id"], **item} for order in orders for item in _items(order)],
             "events": [row for person in everybody for row in _events(person, now, random)],
+            "parcels": [row for person in everybody for row in _parcels(person, today, arriving)],
+            "devices": [row for person in everybody for row in _devices(person, arriving)],
             "unsubscribes": [row for person in everybody for row in _unsubscribes(person, now)],
         }
         for table, rows in tables.items():
@@ -274,6 +277,32 @@ def _unsubscribes(person: Person, now: datetime) -> Iterator[dict[str, object]]:
         "opted_out_of_email": [{**by_id, "channel": "email"}],
         "opted_out_of_sms": [{**by_id, "channel": "sms", "topic": "points"}],
     }.get(person.flaw, [])
+
+
+def _parcels(person: Person, today: date, random: Random) -> Iterator[dict[str, object]]:
+    """What the courier brings today and tomorrow."""
+    if person.habit != STEADY or random.random() > 0.4:
+        return
+    hour = random.randrange(8, 19)
+    yield {
+        "order_id": f"JS{80_000 + person.account}",
+        "account": person.account,
+        "arrives_on": today + timedelta(days=random.choice((0, 0, 1))),
+        "from_hour": hour,
+        "to_hour": hour + 2,
+        "jars": random.randrange(1, 6),
+    }
+
+
+def _devices(person: Person, random: Random) -> Iterator[dict[str, object]]:
+    """Phones with the shop's app; some of those that were given away are still in the table."""
+    for number in range(random.choice((0, 0, 1, 1, 1, 2, 2, 3))):
+        given_away = number > 0 and random.random() < 0.3
+        yield {
+            "account": person.account,
+            "token": f"{'dead-' if given_away else ''}{random.getrandbits(128):032x}",
+            "platform": random.choice(("ios", "ios", "android", "android", "web")),
+        }
 
 
 def _product_row(product: Product) -> dict[str, object]:

@@ -19,7 +19,7 @@ from pathlib import Path
 from examples.shop.build import PEOPLE, build
 
 ROOT = Path(__file__).resolve().parents[2]
-CAMPAIGNS = ("points_expiring", "order_review", "welcome_back")
+CAMPAIGNS = ("points_expiring", "arriving_today", "order_review", "welcome_back")
 
 DONE, ENDED_WITH_FAILURES = 0, 1
 """Exit codes of `connect run`. The warehouse holds addresses that the outbox rejects or never answers for."""
@@ -27,7 +27,10 @@ DONE, ENDED_WITH_FAILURES = 0, 1
 
 def main() -> int:
     """Run the demo; 0 when every command ended as it should."""
-    say(f"Juniper & Salt sends letters, text messages and requests for a review. It has {PEOPLE} customers.")
+    say(
+        "Juniper & Salt sends letters, text messages, notes to people's phones and requests for a review. "
+        f"It has {PEOPLE} customers."
+    )
     start_over()
     step("python -m examples.shop.build")
     build(ROOT / "shop.duckdb", datetime.now(UTC))

@@ -21,6 +21,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
 DEMO = ("connect.yml", "campaigns", "templates", "audiences", "examples")
+CAMPAIGNS = ("points_expiring", "arriving_today", "order_review", "welcome_back")
 EVERY_OUTCOME = {"sent", "skipped", "refused", "failed", "unknown"}
 
 sys.path.insert(0, str(ROOT))
@@ -78,8 +79,12 @@ class Demo:
         return {report["campaign"]: report for report in json.loads(shown.stdout)}
 
     def tallies(self, campaign: str) -> Counter[Tally]:
-        found = self.report(campaign)["tallies"]
-        return Counter({(tally["channel"], tally["outcome"], tally["reason"]): tally["count"] for tally in found})
+        """However many segments a text message took."""
+        found: Counter[Tally] = Counter()
+        for tally in self.report(campaign)["tallies"]:
+            reason = "" if tally["outcome"] == "sent" else tally["reason"]
+            found[tally["channel"], tally["outcome"], reason] += tally["count"]
+        return found
 
     def asked(self, sql: str) -> list[tuple[Any, ...]]:
         with duckdb.connect(str(self.folder / "shop.duckdb"), read_only=True) as database:
@@ -92,7 +97,11 @@ class Demo:
         return [message_from_bytes(file.read_bytes(), policy=policy.default) for file in self.files(campaign, ".eml")]
 
     def texts(self, campaign: str) -> list[dict[str, str]]:
-        return [json.loads(file.read_text()) for file in self.files(campaign, ".json")]
+        files = [file for file in self.files(campaign, ".json") if not file.name.endswith(".push.json")]
+        return [json.loads(file.read_text()) for file in files]
+
+    def pushes(self, campaign: str) -> list[dict[str, Any]]:
+        return [json.loads(file.read_text()) for file in self.files(campaign, ".push.json")]
 
 
 def connect(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -117,13 +126,13 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
 def test_it_ends_well_and_says_what_to_look_at(demo: Demo) -> None:
     assert demo.ended.returncode == 0, demo.ended.stdout + demo.ended.stderr
     assert "outbox --open" in demo.ended.stdout
-    for campaign in ("welcome_back", "order_review", "points_expiring"):
+    for campaign in CAMPAIGNS:
         assert f"connect run {campaign} --yes" in demo.ended.stdout
 
 
 def test_the_report_shows_each_kind_of_outcome_and_adds_up(demo: Demo) -> None:
     seen = set()
-    for campaign in ("welcome_back", "order_review", "points_expiring"):
+    for campaign in CAMPAIGNS:
         report = demo.report(campaign)
         assert report["deliveries"] == sum(report["outcomes"].values()) > 0
         assert report["deliveries"] == sum(tally["count"] for tally in report["tallies"])
@@ -193,6 +202,37 @@ def test_reviews_are_asked_for_once_for_each_order_on_the_first_channel(demo: De
     assert len(orders) > len(set(orders))
 
 
+ARRIVING = """
+select parcels.account, parcels.order_id, people.email, people.phone_number,
+       (select list(token order by token) from devices where devices.account = parcels.account)
+from parcels join people on people.account = parcels.account
+where arrives_on = (select min(arrives_on) from parcels)
+"""
+
+
+def test_whoever_waits_for_a_parcel_hears_by_mail_by_text_and_on_every_phone(demo: Demo) -> None:
+    expected: Counter[Tally] = Counter()
+    tokens, most = set(), 0
+    for account, _order, _email, _number, devices in demo.asked(ARRIVING):
+        expected["email", *SENT] += 1
+        expected["sms", *POINTS.get(demo.flaws[account], SENT)] += 1
+        most = max(most, len(devices or ()))
+        for token in devices or ():
+            expected["push", *(("failed", "unregistered") if token.startswith("dead-") else SENT)] += 1
+            tokens |= set() if token.startswith("dead-") else {token}
+        expected["push", *NO_ADDRESS] += not devices
+    expected["sms", *SENT] += expected.pop(("sms", "skipped", "unsubscribed"), 0)  # they wait for it all the same
+    assert demo.tallies("arriving_today") == +expected
+    assert {push["to"] for push in demo.pushes("arriving_today")} == tokens
+    assert most > 1
+    assert expected["push", "failed", "unregistered"] > 0
+
+
+def test_a_parcel_is_a_text_of_one_segment(demo: Demo) -> None:
+    reasons = {tally["reason"] for tally in demo.report("arriving_today")["tallies"] if tally["channel"] == "sms"}
+    assert not any("segments" in reason for reason in reasons)
+
+
 DUE = """
 select account, any_value(points), count(*) from people
 where points_expire_on between current_date - 1 and current_date + 12
@@ -220,7 +260,8 @@ def test_text_messages_go_to_valid_numbers_and_say_how_to_stop(demo: Demo) -> No
 
 
 def test_examples_can_be_previewed(demo: Demo) -> None:
-    for campaign, count in (("welcome_back", 3), ("order_review", 4), ("points_expiring", 4)):
+    counts = (("welcome_back", 3), ("order_review", 4), ("points_expiring", 4), ("arriving_today", 4))
+    for campaign, count in counts:
         shown = connect(demo.folder, "preview", campaign, "--json")
         assert shown.returncode == 0, shown.stderr
         deliveries = json.loads(shown.stdout)
