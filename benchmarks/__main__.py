@@ -28,6 +28,7 @@ BENCHMARKS = {
     "render_sms": "render:sms",
     "mime": "mime:rows",
     "ses": "ses:rows",
+    "bulk": "bulk:rows",
     "ledger": "commits:rows",
     "start": "startup:rows",
     "first_message": "first_message:rows",
