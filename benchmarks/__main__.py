@@ -28,6 +28,7 @@ BENCHMARKS = {
     "render_sms": "render:sms",
     "mime": "mime:rows",
     "ses": "ses:rows",
+    "bulk": "bulk:rows",
     "push": "push:rows",
     "ledger": "commits:rows",
     "start": "startup:rows",

@@ -7,7 +7,7 @@ for Connect also its ledger, which syncs every commit.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +24,7 @@ class Ways:
 
     kind: Kind
     script: tuple[str, ...]
-    account: Callable[[int], str]
+    account: project.Account
     content: str
     eight_bit: bool = True
 
@@ -61,17 +61,18 @@ def sms_bulk(size: Size) -> Iterator[Row]:
 
 
 def _compared(name: str, ways: Ways, size: Size, *, wall: bool = False) -> Iterator[Row]:
-    script, connect = _script(ways, size.script), _connect(ways, size.people)
-    base, ours = size.script / script.cpu, size.people / connect.cpu
+    theirs, mine = script(ways, size.script), connect(ways, size.people)
+    base, ours = size.script / theirs.cpu, size.people / mine.cpu
     yield Row(f"{name}_script", base, "msg/s of CPU")
     yield Row(name, ours, "msg/s of CPU", f"{name}_script", ours / base)
     if wall:
-        base, ours = size.script / script.wall, size.people / connect.wall
+        base, ours = size.script / theirs.wall, size.people / mine.wall
         yield Row(f"{name}_wall_script", base, "msg/s")
         yield Row(f"{name}_wall", ours, "msg/s", f"{name}_wall_script", ours / base)
 
 
-def _script(ways: Ways, count: int) -> Cost:
+def script(ways: Ways, count: int) -> Cost:
+    """What the straightforward script costs for so many people."""
     what, *language = ways.script
     with project.warehouse(count) as file, Sink(ways.kind, eight_bit=ways.eight_bit) as sink:
         command = [sys.executable, "-m", "benchmarks.straightforward", what, str(file), str(sink.port), *language]
@@ -80,7 +81,8 @@ def _script(ways: Ways, count: int) -> Cost:
     return cost
 
 
-def _connect(ways: Ways, count: int) -> Cost:
+def connect(ways: Ways, count: int) -> Cost:
+    """What `connect run` costs."""
     with (
         project.warehouse(count) as file,
         Sink(ways.kind, eight_bit=ways.eight_bit) as sink,

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -16,6 +16,9 @@ from types import MappingProxyType
 from benchmarks import cores, guests
 from benchmarks.processes import Cost, installed, measured
 from benchmarks.straightforward import LETTERS, SUBJECT
+
+Account = Callable[[int], str]
+"""The port of a receiver → what stands behind `type:` of the account that sends to it."""
 
 CONCURRENCY = 64
 """Messages in flight."""

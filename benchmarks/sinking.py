@@ -1,7 +1,7 @@
 """The inside of `benchmarks.sink`: what the process runs.
 
 SMTP: as much of RFC 5321 as a well-behaved client needs. HTTP: `POST /messages` of `connect.testing.http_provider`,
-and Amazon SES's two ways to send.
+Amazon SES's two ways to send, and the bulk calls of Postmark, Resend and Mailjet.
 """
 
 from __future__ import annotations
@@ -102,8 +102,16 @@ def _content_length(head: bytes) -> int:
     return int(head[at + 17 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
 
 
-def _taken(path: bytes, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+def _taken(path: bytes, body: Any) -> tuple[int, object]:
     """(how many messages it holds, what a provider answers to that)"""
+    if path == b"/email/batch":  # Postmark
+        return len(body), [{"ErrorCode": 0, "Message": "OK", "MessageID": "one"}] * len(body)
+    if path == b"/emails/batch":  # Resend
+        return len(body), {"data": [{"id": "one"}] * len(body)}
+    if path == b"/v3.1/send":  # Mailjet
+        count = len(body["Messages"])
+        taken = {"Status": "success", "To": [{"MessageUUID": "one", "MessageID": 1}]}
+        return count, {"Messages": [taken] * count}
     if path.endswith(b"/outbound-emails"):
         return 1, {"MessageId": "one"}
     if path.endswith(b"/outbound-bulk-emails"):

@@ -21,7 +21,7 @@ from random import Random, SystemRandom
 from benchmarks.chaos.accounts import Account, Evidence, account, violations
 from benchmarks.chaos.daemons import Siege, besieged
 from benchmarks.chaos.faults import dealt
-from benchmarks.chaos.scenario import FULL, POSTGRESQL, SQLITE, Scenario
+from benchmarks.chaos.scenario import POSTGRESQL, SQLITE, Scenario, chosen
 from benchmarks.chaos.timetable import COLUMNS, timetable
 from benchmarks.chaos.trial import Trouble, trial
 from connect.errors import ConnectError
@@ -35,6 +35,7 @@ _WORDS = {
     "unknown": "unknown",
     "of_those_delivered": "of those delivered",
     "gone": "gone",
+    "otherwise": "otherwise",
     "sum": "sum",
 }
 
@@ -58,8 +59,7 @@ def _runs(options: argparse.Namespace, seed: int, no_postgresql: bool) -> tuple[
     """What `connect run` goes through; returns the rows of the table, and how many promises were broken."""
     rows: _Rows = []
     broken = 0
-    scenarios = [each for each in FULL if options.only in str(each)]
-    scenarios = [each for each in scenarios if not (no_postgresql and each.ledger == POSTGRESQL)]
+    scenarios = [each for each in chosen(options.only) if not (no_postgresql and each.ledger == POSTGRESQL)]
     if not scenarios:
         return rows, broken
     print(_line("receiver, policy, ledger, audience", list(_WORDS.values())), flush=True)
@@ -115,7 +115,7 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--seed", type=int)
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--only", default="", help="scenarios whose name holds this text")
+    parser.add_argument("--only", default="", help="scenarios of this receiver, or whose name holds this text")
     parser.add_argument("--jobs", type=int, default=2, help="scenarios at a time")
     parser.add_argument("--speed", type=float, default=Siege.speed, help="of the daemons' clocks, of real time")
     return parser.parse_args()

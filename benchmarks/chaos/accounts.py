@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from benchmarks.chaos.people import People
+from benchmarks.chaos.people import Audience
 from benchmarks.chaos.scenario import Scenario
 from connect.ledger.records import Tally
 from connect.testing.receivers import Received
@@ -38,7 +38,7 @@ class Evidence:
 
     scenario: Scenario
     kills: Counter[str]
-    people: People
+    people: Audience
     doubts: Doubts
     received: Received
     tallies: list[Tally]
@@ -90,6 +90,8 @@ class Account:
     unknown: int
     of_those_delivered: int
     gone: int
+    otherwise: int
+    """People without a device, and devices whose token is dead."""
     sum: int
     bound: int
     """What `unknown` (skip) or `duplicates` (resend) must not exceed: a window for each kill, and what was dropped."""
@@ -114,6 +116,8 @@ def account(evidence: Evidence) -> Account:
         unknown=unknown,
         of_those_delivered=len(delivered) - sent,
         gone=evidence.counted(Outcome.unknown, Reason.gone),
+        otherwise=evidence.counted(Outcome.skipped, Reason.no_address)
+        + evidence.counted(Outcome.failed, Reason.unregistered),
         sum=sum(tally.count for tally in evidence.tallies),
         bound=kills * evidence.scenario.window + len(evidence.received.dropped),
         worst=evidence.doubts.most,
@@ -125,6 +129,7 @@ def account(evidence: Evidence) -> Account:
 def _lost(evidence: Evidence, delivered: Counter[int]) -> set[int]:
     """People who should have heard, did not, and whose delivery is not reported as in doubt."""
     excused = evidence.people.left | evidence.unknown | evidence.perhaps
+    excused |= evidence.people.without | evidence.people.dead
     return evidence.people.expected - delivered.keys() - excused
 
 
@@ -133,9 +138,10 @@ def violations(evidence: Evidence, found: Account) -> Iterator[str]:
     scenario, delivered = evidence.scenario, evidence.delivered
     if found.sum != found.audience:
         yield f"the run counted {found.sum} deliveries, and the audience was {found.audience}"
-    others = found.sum - found.sent - found.unknown
+    others = found.sum - found.sent - found.unknown - found.otherwise
     if others:
         yield f"{others} deliveries are neither sent nor unknown"
+    yield from _unreachable_violations(evidence)
     if found.lost:
         yield f"{found.lost} are lost"
     if found.duplicates > (found.bound if scenario.policy == "resend" and not scenario.idempotent else 0):
@@ -152,6 +158,16 @@ def violations(evidence: Evidence, found: Account) -> Iterator[str]:
     if found.gone != len(evidence.people.gone) and not evidence.doubts.possible:
         yield f"{found.gone} are counted as gone, and {len(evidence.people.gone)} left while in doubt"
     yield from _unknown_violations(evidence, found)
+
+
+def _unreachable_violations(evidence: Evidence) -> Iterator[str]:
+    """Who has no address is skipped; whose address is dead has failed, or is in doubt."""
+    skipped, without = evidence.counted(Outcome.skipped), len(evidence.people.without)
+    if skipped != without:
+        yield f"{skipped} are skipped, and {without} have no address"
+    failed, most = evidence.counted(Outcome.failed), evidence.people.dead - evidence.unknown
+    if not len(most - evidence.perhaps) <= failed <= len(most):
+        yield f"{failed} have failed, and {len(most)} addresses are dead"
 
 
 def _unknown_violations(evidence: Evidence, found: Account) -> Iterator[str]:

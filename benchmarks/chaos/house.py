@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.chaos.people import Standing
-from benchmarks.chaos.scenario import Scenario
+from benchmarks.chaos.scenario import FCM, POSTMARK, RESEND, Scenario
 from connect.clock import SystemClock
-from connect.identity import KeyRing, mark_of
+from connect.identity import KeyRing
 from connect.ledger.owner import Owner
 from connect.ledger.records import RunRecord, Tally
 from connect.ledger.store import Ledger
@@ -36,8 +36,8 @@ state: {state}
 sources:
   shop: {{url: "duckdb:///shop.duckdb"}}
 providers:
-  mail: {{type: {adapter}, {settings}, concurrency: {concurrency}, timeout: {timeout:.0f}s}}
-channels: {{email: mail}}
+  account: {{type: {adapter}, {settings}, concurrency: {concurrency}, timeout: {timeout:.0f}s}}
+channels: {{{channel}: account}}
 unsubscribe: {{url: "https://chaos.example/off?t={{{{ url.token }}}}"}}
 """
 
@@ -45,16 +45,29 @@ _CAMPAIGN = """\
 status: live
 trigger: {{type: immediate}}
 audience:
-  sql: select id, email, subscribed from people
+  sql: select * from people
   limits: {{max: 1000000}}
 message:
   content:
-    - channel: email
-      from: Chaos <chaos@chaos.example>
-      subject: "Number {{{{ user.id }}}}"
-      text: "You are number {{{{ user.id }}}}. {{% random 6 %}}"
+    - channel: {content}
 policy: {{in_doubt: {policy}}}
 """
+_EMAIL = """email
+      from: Chaos <chaos@chaos.example>
+      subject: "Number {{ user.id }}"
+      text: "You are number {{ user.id }}. {% random 6 %}\""""
+_PUSH = """push
+      title: "Number {{ user.id }}"
+      body: "You are number {{ user.id }}. {% random 6 %}\""""
+
+_SETTINGS = {
+    "http": "port: {port}",
+    "smtp": "host: localhost, port: {smtp_port}, security: none, local_hostname: sender.example",
+    POSTMARK: 'server_token: "${{CHAOS_KEY}}", endpoint_url: "{url}"',
+    RESEND: 'api_key: "${{CHAOS_KEY}}", endpoint_url: "{url}"',
+    FCM: 'service_account: "${{CHAOS_ACCOUNT}}", endpoint_url: "{url}"',
+}
+"""By receiver."""
 
 _ENTRY_POINTS = """\
 [connect.providers]
@@ -77,6 +90,9 @@ class House:
         self.root = root
         self._logs: list[Path] = []
         self._state, self._workers = state, scenario.workers
+        self._environment = {"CONNECT_SECRET": SECRET, "CHAOS_KEY": SECRET}
+        if scenario.receiver == FCM:
+            self._environment["CHAOS_ACCOUNT"] = _service_account(receivers)
         self._ledger: Ledger | None = None
         self._ring = KeyRing((Secret(SECRET),))
         _write(root, scenario, receivers, state)
@@ -89,7 +105,7 @@ class House:
         with log.open("wb") as file:
             return subprocess.Popen(
                 [*command, "--lease", str(LEASE), "--workers", str(self._workers), "--project", str(self.root), *more],
-                env={**os.environ, "CONNECT_SECRET": SECRET, "PYTHONPATH": self._path()},
+                env={**os.environ, **self._environment, "PYTHONPATH": self._path()},
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,
@@ -147,9 +163,9 @@ class House:
             cursor=slice.cursor,
             salt=self._ring.open("run salt", run.salt).decode(),
             secret=self._ring.open("run secret", run.secret),
-            near={mark_of(intent.key) for intent in intents},
-            in_doubt={mark_of(intent.key) for intent in intents if intent.outcome is None},
-            calls={mark_of(intent.key): intent.call for intent in intents if intent.outcome is None},
+            near={intent.key for intent in intents},
+            in_doubt={intent.key for intent in intents if intent.outcome is None},
+            calls={intent.key: intent.call for intent in intents if intent.outcome is None},
         )
 
     def tallies(self) -> list[Tally]:
@@ -158,19 +174,28 @@ class House:
 
 
 def _write(root: Path, scenario: Scenario, receivers: Receivers, state: str) -> None:
-    http = f"port: {receivers.http_port}"
-    smtp = f"host: localhost, port: {receivers.smtp_port}, security: none, local_hostname: sender.example"
+    url = f"http://127.0.0.1:{receivers.http_port}"
+    settings = _SETTINGS[scenario.receiver].format(port=receivers.http_port, smtp_port=receivers.smtp_port, url=url)
     project = _PROJECT.format(
         state=state,
         adapter=scenario.adapter,
-        settings=smtp if scenario.receiver == "smtp" else http,
+        settings=settings,
+        channel="push" if scenario.is_push else "email",
         concurrency=scenario.concurrency,
         timeout=TIMEOUT,
     )
+    content = _PUSH if scenario.is_push else _EMAIL
     plugin = root / "plugins" / "chaos-0.dist-info"
     for folder in (root / "campaigns", plugin):
         folder.mkdir(parents=True)
     (root / "connect.yml").write_text(project)
-    (root / "campaigns" / "news.yml").write_text(_CAMPAIGN.format(policy=scenario.policy))
+    (root / "campaigns" / "news.yml").write_text(_CAMPAIGN.format(content=content, policy=scenario.policy))
     (plugin / "METADATA").write_text("Metadata-Version: 2.1\nName: chaos\nVersion: 0\n")
     (plugin / "entry_points.txt").write_text(_ENTRY_POINTS)
+
+
+def _service_account(receivers: Receivers) -> str:
+    """The JSON of an account whose access tokens come from the receiver."""
+    from connect.testing.fakes.fcm import FcmFake
+
+    return FcmFake().service_account(f"http://127.0.0.1:{receivers.http_port}")

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
 import duckdb
 
-from connect.identity import key_text, person_mark, position
+from connect.identity import key_text, mark_of, person_mark, position
 
-_CHURN = 12
+CHURN = 12
 """About how many people leave, join and change their address at a time."""
 
 
@@ -22,22 +23,20 @@ class Standing:
     salt: str
     secret: bytes
     near: set[bytes]
-    """The marks of people who have an intent."""
+    """The keys of deliveries that have an intent. Each begins with the mark of its person."""
     in_doubt: set[bytes]
-    """Of those, the ones whose delivery has no outcome."""
+    """Of those, the ones without an outcome."""
     calls: dict[bytes, int] = field(default_factory=dict)
     """The call of each of these."""
 
 
 @dataclass
-class People:
-    """Who is in the warehouse, and who must be counted by the run."""
+class Audience(ABC):
+    """What is in the warehouse, and what must be counted by the run: deliveries, by a number each."""
 
     file: Path
-    present: dict[int, str]
-    """Number → address."""
     expected: set[int]
-    """Everybody whom the run must count: met by it, or near the air before they left."""
+    """Every delivery that the run must count: of those it met, or near the air before they left."""
     left: set[int] = field(default_factory=set)
     gone: set[int] = field(default_factory=set)
     """Those who left while their delivery was in doubt."""
@@ -46,6 +45,36 @@ class People:
     parted: set[int] = field(default_factory=set)
     """Those whose delivery was in doubt together with one of somebody who left or changed their address: a receiver
     that remembers calls by key can not be asked again about theirs."""
+
+    @abstractmethod
+    def of(self, address: str) -> int:
+        """Whose address this is, or was."""
+
+    @abstractmethod
+    def of_keys(self, keys: set[bytes], secret: bytes) -> set[int]:
+        """Whose deliveries these keys are about."""
+
+    @abstractmethod
+    def churn(self, standing: Standing | None, random: Random) -> None:
+        """Some leave, some join, some change their address, among them some whose delivery is in doubt."""
+
+    @property
+    def without(self) -> set[int]:
+        """Of those expected, who has no address at all."""
+        return set()
+
+    @property
+    def dead(self) -> set[int]:
+        """Of those expected, whose address nobody has any more."""
+        return set()
+
+
+@dataclass
+class People(Audience):
+    """One delivery for each person, by e-mail."""
+
+    present: dict[int, str] = field(default_factory=dict)
+    """Number → address."""
 
     @classmethod
     def settle(cls, file: Path, count: int) -> People:
@@ -56,44 +85,43 @@ class People:
                 "create table people as select i as id, 'person-' || i || '@mail.example' as email, true as subscribed "
                 f"from range(1, {count + 1}) people(i)"
             )
-        return cls(file, present, set(present))
+        return cls(file, set(present), present=present)
 
     def of(self, address: str) -> int:
-        """Whose address this is, or was."""
         return int(address.partition("@")[0].removeprefix("person-"))
 
-    def of_marks(self, marks: set[bytes], secret: bytes) -> set[int]:
-        """Whom these marks are about."""
-        if not marks:
+    def of_keys(self, keys: set[bytes], secret: bytes) -> set[int]:
+        """By their marks: an address may have changed since."""
+        if not keys:
             return set()
+        marks = {mark_of(key) for key in keys}
         ever = self.expected | self.left | set(self.present)
-        return {number for number in ever if person_mark(secret, _key(number)) in marks}
+        return {number for number in ever if person_mark(secret, key_of(number)) in marks}
 
     def churn(self, standing: Standing | None, random: Random) -> None:
-        """Some leave, some join, some change their address, among them some whose delivery is in doubt."""
-        near = self.of_marks(standing.near, standing.secret) if standing else set()
-        doubt = self.of_marks(standing.in_doubt, standing.secret) if standing else set()
-        chosen = random.sample(sorted(self.present), 2 * _CHURN)
+        near = self.of_keys(standing.near, standing.secret) if standing else set()
+        doubt = self.of_keys(standing.in_doubt, standing.secret) if standing else set()
+        chosen = random.sample(sorted(self.present), 2 * CHURN)
         chosen += random.sample(sorted(doubt & self.present.keys()), min(4, len(doubt & self.present.keys())))
         chosen = random.sample(chosen, len(chosen))
         leaving, moving = set(chosen[::2]), set(chosen[1::2]) - set(chosen[::2])
         first = max(self.expected | self.left | self.present.keys()) + 1
-        joining = range(first, first + _CHURN)
+        joining = range(first, first + CHURN)
         self._write(leaving, moving, joining, random.randrange(10**6))
         self.left |= leaving
         self.gone |= leaving & doubt
         self.moved |= moving & doubt
         self.parted |= self._parted(standing, (leaving | moving) & doubt)
-        self.expected -= {number for number in leaving - near if _ahead(number, standing)}
-        self.expected |= {number for number in joining if _ahead(number, standing)}
+        self.expected -= {number for number in leaving - near if ahead(key_of(number), standing)}
+        self.expected |= {number for number in joining if ahead(key_of(number), standing)}
 
     def _parted(self, standing: Standing | None, changed: set[int]) -> set[int]:
         """Everybody whose call can not be repeated exactly, now that these have changed."""
         if standing is None or not changed:
             return set()
-        marks = {person_mark(standing.secret, _key(number)) for number in changed}
-        broken = {standing.calls[mark] for mark in marks & standing.calls.keys()}
-        return self.of_marks({mark for mark, call in standing.calls.items() if call in broken}, standing.secret)
+        marks = {person_mark(standing.secret, key_of(number)) for number in changed}
+        broken = {call for key, call in standing.calls.items() if mark_of(key) in marks}
+        return self.of_keys({key for key, call in standing.calls.items() if call in broken}, standing.secret)
 
     def _write(self, leaving: set[int], moving: set[int], joining: range, place: int) -> None:
         with duckdb.connect(str(self.file)) as connection:
@@ -112,12 +140,13 @@ class People:
         self.present |= {number: f"person-{number}@mail.example" for number in joining}
 
 
-def _key(number: int) -> str:
-    return key_text([str(number)])
+def key_of(person: int) -> str:
+    """The key text of this person."""
+    return key_text([str(person)])
 
 
-def _ahead(number: int, standing: Standing | None) -> bool:
-    """Whether the run has yet to meet this person."""
+def ahead(key: str, standing: Standing | None) -> bool:
+    """Whether the run has yet to meet the person with this key text."""
     if standing is None or standing.cursor is None:
         return True
-    return position(standing.salt, _key(number)) > standing.cursor
+    return position(standing.salt, key) > standing.cursor

@@ -5,14 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 SQLITE, POSTGRESQL = "sqlite", "postgresql"
-_CONCURRENCY = {1: 8, 100: 4, 1000: 2}
-_STEP = {1: 120, 100: 600, 1000: 2000}
+_CONCURRENCY = {1: 8, 100: 4, 500: 2, 1000: 2}
+_STEP = {1: 120, 100: 600, 500: 1500, 1000: 2000}
+POSTMARK, RESEND, FCM = "postmark", "resend", "fcm"
+ADAPTERS = (POSTMARK, RESEND, FCM)
+"""Receivers that are spoken to by the adapters that people use."""
 
 
 @dataclass(frozen=True)
 class Scenario:
     receiver: str
-    """http or smtp"""
+    """http or smtp, or one of `ADAPTERS`"""
     idempotent: bool
     """The receiver remembers keys."""
     bulk: int
@@ -36,8 +39,8 @@ class Scenario:
     @property
     def adapter(self) -> str:
         """The provider's name in the catalog."""
-        if self.receiver == "smtp":
-            return "smtp"
+        if self.receiver in ("smtp", *ADAPTERS):
+            return self.receiver
         return f"chaos_{self._kind.replace(' ', '_')}_{self.bulk}"
 
     @property
@@ -52,8 +55,13 @@ class Scenario:
         return self.idempotent or self.policy == "resend"
 
     @property
+    def is_push(self) -> bool:
+        """To the devices of people, instead of by e-mail."""
+        return self.receiver == FCM
+
+    @property
     def concurrency(self) -> int:
-        return _CONCURRENCY[self.bulk]
+        return 32 if self.is_push else _CONCURRENCY[self.bulk]
 
     @property
     def window(self) -> int:
@@ -78,6 +86,14 @@ def _request_key(bulk: int, ledger: str, *, churn: bool) -> Scenario:
     return Scenario("http", True, bulk, "skip", ledger, churn, whole_calls=True)
 
 
+def _adapters(ledger: str) -> list[Scenario]:
+    return [
+        Scenario(POSTMARK, False, 500, "skip", ledger),
+        *(Scenario(RESEND, True, 100, "skip", ledger, churn, whole_calls=True) for churn in (True, False)),
+        Scenario(FCM, False, 1, "skip", ledger),
+    ]
+
+
 def _of_ledger(ledger: str) -> list[Scenario]:
     return [
         _http(1, ledger, idempotent=True),
@@ -89,6 +105,7 @@ def _of_ledger(ledger: str) -> list[Scenario]:
         _http(1, ledger, idempotent=False, policy="resend"),
         Scenario("smtp", False, 1, "skip", ledger),
         *(_request_key(bulk, ledger, churn=churn) for bulk in (1, 100, 1000) for churn in (True, False)),
+        *_adapters(ledger),
     ]
 
 
@@ -102,6 +119,13 @@ FULL = [
     Scenario("http", True, 100, "skip", workers=2),
     Scenario("http", True, 100, "skip", churn=False, whole_calls=True, workers=2),
     Scenario("smtp", False, 1, "skip", workers=2),
+    Scenario(FCM, False, 1, "resend"),
+    Scenario(FCM, False, 1, "skip", workers=2),
     *_of_ledger(POSTGRESQL),
 ]
 """In the order of the table."""
+
+
+def chosen(text: str) -> list[Scenario]:
+    """Those whose receiver this is, or whose name holds it."""
+    return [each for each in FULL if each.receiver == text] or [each for each in FULL if text in str(each)]

@@ -8,15 +8,17 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
 from benchmarks.chaos.accounts import Doubts, Evidence
+from benchmarks.chaos.devices import Devices
 from benchmarks.chaos.faults import Fault, Strike, strikes
 from benchmarks.chaos.house import LEASE, TIMEOUT, House
 from benchmarks.chaos.ledgers import LedgerPlace, ledger_at
-from benchmarks.chaos.people import People
-from benchmarks.chaos.scenario import Scenario
+from benchmarks.chaos.people import Audience, People
+from benchmarks.chaos.scenario import ADAPTERS, RESEND, Scenario
 from connect.testing.receivers import Manners, Receivers
 from connect.vocabulary import RunState
 
@@ -47,7 +49,8 @@ def trial(
     manners = manners or _manners(scenario, random)
     with Receivers(manners) as receivers, ledger_at(scenario.ledger, root) as place:
         house = House(root, scenario, receivers, place.url)
-        people = People.settle(root / "shop.duckdb", scenario.audience(len(faults)))
+        kind = Devices if scenario.is_push else People
+        people = kind.settle(root / "shop.duckdb", scenario.audience(len(faults)))
         range_ = Range(scenario, house, people, receivers, place, random)
         try:
             for strike in strikes(scenario, faults, random, patient=patient):
@@ -62,7 +65,13 @@ def trial(
 
 def _manners(scenario: Scenario, random: Random) -> Manners:
     whole = scenario.whole_calls
-    return Manners(remembers=scenario.idempotent and not whole, remembers_calls=whole, seed=random.randrange(10**9))
+    remembers = scenario.idempotent and not whole
+    manners = Manners(remembers=remembers, remembers_calls=whole, seed=random.randrange(10**9))
+    if scenario.receiver not in ADAPTERS:
+        return manners
+    throttled = 0.001 if scenario.bulk == 1 else 0.01  # everybody waits a second each time
+    later = 0.0 if scenario.receiver == RESEND else manners.later  # Resend can not say that of one message
+    return replace(manners, throttled=throttled, slow=0.002, later=later)
 
 
 class Range:
@@ -72,7 +81,7 @@ class Range:
         self,
         scenario: Scenario,
         house: House,
-        people: People,
+        people: Audience,
         receivers: Receivers,
         place: LedgerPlace,
         random: Random,
@@ -258,7 +267,7 @@ class Range:
 
     def _in_doubt(self) -> set[int]:
         standing = self._house.standing()
-        return self._people.of_marks(standing.in_doubt, standing.secret) if standing else set()
+        return self._people.of_keys(standing.in_doubt, standing.secret) if standing else set()
 
     def _until_ended(self, process: Process, what: str) -> None:
         self._wait(lambda: process.poll() is not None, what)

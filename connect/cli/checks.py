@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from connect import wiring
@@ -98,7 +99,7 @@ def domains_of(project: Project, campaign: Campaign, lookups: Lookups) -> Iterat
             assert isinstance(content, EmailContent)
             signed = signings(project, content)
             elsewhere = _reaching(content, accounts) - signed.keys()
-            yield found, look_up(found.domain, list(signed.values()), elsewhere, lookups)
+            yield found, look_up(found.domain, [*chain(*signed.values())], elsewhere, lookups)
 
 
 def _reaching(content: EmailContent, accounts: Accounts) -> set[str]:

@@ -75,9 +75,9 @@ def _sender(project: Project, content: EmailContent) -> Iterator[Problem]:
     if is_free_mail(found.domain):
         said = f"`{found.domain}` lets nobody else send in its name: DMARC fails, and mailboxes refuse the e-mail"
         yield _warning("free-mail-sender", said, "write from a domain of your own", found.location)
-    for account, signing in signings(project, content).items():
-        if not are_aligned(found.domain, signing.domain):
-            said = f"`{account}` signs for `{signing.domain}`, and this e-mail is from `{found.domain}`"
+    for account, signed in signings(project, content).items():
+        if not any(are_aligned(found.domain, signing.domain) for signing in signed):
+            said = f"`{account}` signs for `{signed[0].domain}`, and this e-mail is from `{found.domain}`"
             hint = "DMARC wants one domain: write from it, or sign for the one that you write from"
             yield _warning("dkim-other-domain", said, hint, found.location)
 

@@ -42,16 +42,20 @@ def sender(content: EmailContent) -> Sender | None:
     return Sender(domain, content.sender.at(found.start(1)))
 
 
-def signings(project: Project, content: EmailContent) -> dict[str, Signing]:
-    """Account → how it signs, for those that sign themselves."""
+def signings(project: Project, content: EmailContent) -> dict[str, tuple[Signing, ...]]:
+    """Account → how it signs, with one key or several, for those that sign themselves."""
     found = {}
     for name in content.provider.names:
         entry = project.providers.get(name)
         dkim = getattr(entry.settings, "dkim", None) if entry else None
-        domain, selector = getattr(dkim, "domain", None), getattr(dkim, "selector", None)
-        if domain:
-            found[name] = Signing(str(domain).lower(), str(selector or ""))
+        keys = dkim if isinstance(dkim, tuple) else (dkim,)
+        if signed := tuple(map(_signing, filter(None, keys))):
+            found[name] = signed
     return found
+
+
+def _signing(dkim: object) -> Signing:
+    return Signing(str(getattr(dkim, "domain", "")).lower(), str(getattr(dkim, "selector", "")))
 
 
 _FREE = frozenset(

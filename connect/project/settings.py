@@ -171,19 +171,21 @@ def _settings(load: Callable[[], type[BaseModel]], entry: Block, what: str, read
 
 def _explained(problem: Problem, entry: Block, known: set[str], what: str) -> Problem:
     """An unknown setting with the nearest one of this type."""
-    if problem.code != "unknown-key":
-        return problem
     places: dict[Location | None, str] = {place: key for key, place in entry.key_places.items()}
     key = places.get(problem.location, "")
-    said = f"{what} has no setting `{key}`" if key else problem.message
+    if problem.code != "unknown-key" or not key:
+        return problem
+    said = f"{what} has no setting `{key}`"
     return Problem(problem.code, said, suggest.hint(key, known), problem.location)
 
 
 def _prepared(model: type[BaseModel], name: str, node: Node, reading: Reading) -> Any:
     """The value as the model's field wants it, where pydantic alone would be too generous or too strict."""
     info = next((info for key, info in model.model_fields.items() if name in (key, info.alias)), None)
-    if info is None or isinstance(node, Block | Items):
+    if info is None:
         return node
+    if isinstance(node, Block | Items):
+        return _inside(info.annotation, node, reading)
     if _mentions(info.annotation, Secret) and not (node.secret or REFERENCE.search(node)):
         report_literal(node, f"the secret `{name}`", reading)
     if node.unresolved:
@@ -199,6 +201,22 @@ def _prepared(model: type[BaseModel], name: str, node: Node, reading: Reading) -
         reading.report("wrong-type", f"`{name}` must be `true` or `false`", node=node)
         return False
     return node
+
+
+def _inside(annotation: Any, node: Node, reading: Reading) -> Any:
+    """A setting that is a mapping of settings, or a list of such."""
+    model = _model(annotation)
+    if model is None or isinstance(node, Scalar):
+        return node
+    if isinstance(node, Items):
+        return [_inside(annotation, each, reading) for each in node]
+    return {name: _prepared(model, name, each, reading) for name, each in node.items() if not is_null(each)}
+
+
+def _model(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(filter(None, map(_model, get_args(annotation))), None)
 
 
 def _mentions(annotation: Any, wanted: type) -> bool:

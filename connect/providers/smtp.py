@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from enum import StrEnum
+from functools import cached_property
 from typing import ClassVar, Self
 
 from pydantic import Field, model_validator
 
+from connect.channels import mime
 from connect.channels.message import Outgoing
 from connect.clock import Clock, SystemClock
 from connect.errors import Disposition, Problem, RunTrouble
@@ -25,9 +27,10 @@ from connect.providers.interface import (
     hide,
 )
 from connect.providers.smtp_connections import Connections
+from connect.providers.smtp_dkim import NoKey, Signatures, Signer
 from connect.providers.smtp_pipeline import Pipeline
 from connect.providers.smtp_session import Auth, NotReady, Obstacle, Target
-from connect.providers.smtp_transaction import Submission
+from connect.providers.smtp_transaction import Encode, Submission
 from connect.redact import Secret
 from connect.vocabulary import Channel
 
@@ -58,6 +61,8 @@ class Settings(ProviderSettings):
     """A CA certificate beyond the system's, relative to the project's root."""
     messages_per_connection: int = Field(default=100, ge=1)
     allow_plaintext: bool = False
+    dkim: Signatures = ()
+    """How e-mails are signed, where the server does not do that itself; a list has several keys sign each of them."""
 
     @model_validator(mode="after")
     def _not_in_clear(self) -> Self:
@@ -68,6 +73,8 @@ class Settings(ProviderSettings):
             )
         if (self.username is None) != (self.password is None):
             raise ValueError("`username` and `password` come together")
+        if len({each.place.lower() for each in self.dkim}) < len(self.dkim):
+            raise ValueError("each key of `dkim` wants a `selector` of its own")
         return self
 
 
@@ -80,6 +87,7 @@ class Smtp:
     def __init__(self, account: Account, clock: Clock = SystemClock()) -> None:
         assert isinstance(account.settings, Settings)
         self._clock = clock
+        self._signatures = account.settings.dkim
         self._target = _target(account, account.settings)
         self._seconds = account.timeout.total_seconds()
         self._connections = Connections(
@@ -91,6 +99,7 @@ class Smtp:
         )
 
     async def open(self) -> None:
+        _ = self._signer
         self._connections.changed(await self._proven())
 
     async def send(self, batch: Sequence[Outgoing]) -> list[Receipt]:
@@ -99,15 +108,28 @@ class Smtp:
         return list(await asyncio.gather(*(self._send(outgoing) for outgoing in batch)))
 
     async def check(self) -> str:
+        signer = self._signer
         pipeline = await self._proven()
         cipher = pipeline.wire.cipher
         self._connections.changed(pipeline)
         how = f"over {cipher}" if cipher else "in clear"
         signed_in = ", signed in" if self._target.username else ", without signing in"
-        return f"{self._target.host}:{self._target.port} answers {how}{signed_in}"
+        return f"{self._target.host}:{self._target.port} answers {how}{signed_in}" + (f"; {signer}" if signer else "")
 
     async def close(self) -> None:
         await self._connections.close(min(self._seconds, 5))
+
+    @cached_property
+    def _signer(self) -> Signer | None:
+        """Loads the keys. Raises RunTrouble with the remedy."""
+        try:
+            return Signer(self._signatures) if self._signatures else None
+        except NoKey as error:
+            raise RunTrouble(Disposition.pause, Problem("smtp-dkim-key", str(error), _KEY_HINT)) from None
+
+    @cached_property
+    def _encode(self) -> Encode:
+        return self._signer.encode if self._signer else mime.encode
 
     async def _proven(self) -> Pipeline:
         """A connection that got through TLS and AUTH, or RunTrouble with the remedy."""
@@ -120,7 +142,7 @@ class Smtp:
 
     async def _send(self, outgoing: Outgoing) -> Receipt:
         answer = asyncio.get_running_loop().create_future()
-        submission = Submission(outgoing, self._clock.now(), self._connections.eight_bit, answer)
+        submission = Submission(outgoing, self._clock.now(), self._connections.eight_bit, answer, self._encode)
         try:
             return await self._connections.carry(submission)
         except TimeoutError:
@@ -172,6 +194,12 @@ _REMEDIES: dict[Obstacle, tuple[str, str]] = {
         "check `username`, `password` and `auth`; many providers want an SMTP password of its own",
     ),
 }
+
+
+_KEY_HINT = (
+    "make one with `openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out dkim.pem`, "
+    "and refer to it: `private_key: ${file:dkim.pem}`"
+)
 
 
 def _trouble(target: Target, obstacle: NotReady) -> RunTrouble:

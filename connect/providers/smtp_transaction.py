@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, auto
+from typing import Protocol
 
 from connect.channels import mime
 from connect.channels.message import Email, Outgoing
@@ -19,20 +20,34 @@ from connect.providers.smtp_replies import Reply, Stage, queue_id, refusal
 from connect.providers.smtp_session import Offers
 
 
+class Encode(Protocol):
+    """How an e-mail becomes bytes, the same ones each time: `mime.encode`, or that and a signature."""
+
+    def __call__(self, email: Email, *, date: datetime, eight_bit: bool = False) -> bytes: ...
+
+
 class Submission:
     """One message that somebody waits for: rendered to bytes once, carried by whichever connection has room.
 
     Raises what `mime.encode` raises.
     """
 
-    __slots__ = ("answer", "assigned", "content", "date", "email", "outgoing")
+    __slots__ = ("answer", "assigned", "content", "date", "email", "encode", "outgoing")
 
-    def __init__(self, outgoing: Outgoing, date: datetime, eight_bit: bool, answer: asyncio.Future[Receipt]) -> None:
+    def __init__(
+        self,
+        outgoing: Outgoing,
+        date: datetime,
+        eight_bit: bool,
+        answer: asyncio.Future[Receipt],
+        encode: Encode = mime.encode,
+    ) -> None:
         assert isinstance(outgoing.message, Email)
         self.outgoing = outgoing
         self.email = outgoing.message
         self.date = date
-        self.content = mime.encode(self.email, date=date, eight_bit=eight_bit)
+        self.encode = encode
+        self.content = encode(self.email, date=date, eight_bit=eight_bit)
         self.answer = answer
         self.assigned = False
         """Whether a connection carries it, or is being opened for it."""
@@ -165,7 +180,7 @@ class Transaction:
             return
         eight_bit = not content.isascii()
         if eight_bit and not (offers.eight_bit or utf8):
-            content, eight_bit = mime.encode(email, date=submission.date), False
+            content, eight_bit = submission.encode(email, date=submission.date), False
         if offers.size and len(content) > offers.size:
             self.receipt = Receipt(Status.rejected_content, "message_too_large")
             return

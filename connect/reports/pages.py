@@ -13,6 +13,7 @@ from functools import cache
 from html import escape
 from importlib import resources
 
+from connect.reports.segments import segments_in_words
 from connect.vocabulary import Channel
 
 
@@ -200,7 +201,7 @@ def _bubble(one: Shown) -> str:
     text = one.text or ""
     count = _counted(len(text), "character")
     if one.segments:
-        count += f", {_counted(one.segments, 'segment')}"
+        count += f", {escape(segments_in_words(text, one.segments))}"
     return _phone(f'<p class="bubble">{escape(text)}</p><p class="count">{count}</p>')
 
 

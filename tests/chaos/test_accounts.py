@@ -13,7 +13,7 @@ import pytest
 from benchmarks.chaos.accounts import Account, Doubts, Evidence, account, violations
 from benchmarks.chaos.faults import Fault, dealt
 from benchmarks.chaos.people import People, Standing
-from benchmarks.chaos.scenario import FULL, POSTGRESQL, SQLITE, Scenario
+from benchmarks.chaos.scenario import ADAPTERS, FULL, POSTGRESQL, SQLITE, Scenario
 from connect.identity import key_text, person_mark, position
 from connect.ledger.records import Tally
 from connect.testing.receivers import Received
@@ -42,7 +42,7 @@ def evidence(
 ) -> Evidence:
     """Ten people, of whom 1 and 2 were left in doubt by one kill, and 1 was reached."""
     heard = dict.fromkeys([1, *range(3, 11)], 1) if heard is None else heard
-    people = People(Path(), {number: address(number) for number in range(1, 11)}, set(range(1, 11)))
+    people = People(Path(), set(range(1, 11)), present={number: address(number) for number in range(1, 11)})
     doubts = Doubts()
     doubts.leave({1, 2} if doubt is None else doubt)
     received = Received(
@@ -165,9 +165,9 @@ def test_the_full_run_covers_what_is_promised() -> None:
     for ledger in (SQLITE, POSTGRESQL):
         of_ledger = [scenario for scenario in FULL if scenario.ledger == ledger]
         for idempotent in (True, False):
-            sizes = {s.bulk for s in of_ledger if s.idempotent is idempotent and s.policy == "skip"}
-            assert sizes == {1, 100, 1000}
-        assert any(scenario.receiver == "smtp" for scenario in of_ledger)
+            kind = [s for s in of_ledger if s.idempotent is idempotent and s.policy == "skip"]
+            assert {s.bulk for s in kind if s.receiver == "http"} == {1, 100, 1000}
+        assert {scenario.receiver for scenario in of_ledger} == {"http", "smtp", *ADAPTERS}
     assert {scenario.churn for scenario in FULL} == {True, False}
     assert len({str(scenario) for scenario in FULL}) == len(FULL)
 

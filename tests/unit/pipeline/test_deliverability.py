@@ -9,7 +9,7 @@ import pytest
 from connect.errors import Severity
 from connect.liquid.library import Library
 from connect.pipeline import deliverability
-from connect.pipeline.senders import are_aligned, is_free_mail, sender, signings
+from connect.pipeline.senders import Signing, are_aligned, is_free_mail, sender, signings
 from connect.project.load import templates
 from tests.unit.pipeline.a_project import CONNECT, campaign, project, warned
 
@@ -116,15 +116,18 @@ def test_an_account_that_signs_for_another_domain(tmp_path):
     opened = project(tmp_path)
     made, _ = campaign(tmp_path, opened, email())
 
-    def codes(domain):
-        settings = type("Settings", (), {"dkim": Dkim(domain)})()
+    def codes(*domains):
+        keys = tuple(map(Dkim, domains))
+        settings = type("Settings", (), {"dkim": keys if len(keys) > 1 else keys[0]})()
         object.__setattr__(opened.providers["mail"], "settings", settings)
         problems = deliverability.warnings(opened, made, Library(templates(tmp_path)), reaches_people=True)
         return [(problem.code, "`mail` signs for" in problem.message) for problem in problems]
 
     assert codes("other.example") == [("dkim-other-domain", True)]
     assert codes("Mail.Acme.Example") == []
-    assert signings(opened, made.message.content[0])["mail"].domain == "mail.acme.example"
+    assert signings(opened, made.message.content[0])["mail"] == (Signing("mail.acme.example", "s1"),)
+    assert codes("relay.example", "acme.example") == []
+    assert codes("relay.example", "other.example") == [("dkim-other-domain", True)]
 
 
 def test_the_domain_of_a_sender_in_ascii(tmp_path):
