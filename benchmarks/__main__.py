@@ -29,6 +29,7 @@ BENCHMARKS = {
     "mime": "mime:rows",
     "ses": "ses:rows",
     "bulk": "bulk:rows",
+    "push": "push:rows",
     "ledger": "commits:rows",
     "start": "startup:rows",
     "first_message": "first_message:rows",

@@ -28,11 +28,11 @@ SERVICE = Service(
     "pinpoint-sms-voice-v2",
     {"content-type": "application/x-amz-json-1.0", "x-amz-target": "PinpointSMSVoiceV2.SendTextMessage"},
     (
-        "aws_sms-credentials",
+        "aws-sms-credentials",
         "give `access_key_id` and `secret_access_key` as references (or let boto3 find them: environment, profile, "
         "role), and `region`; they need sms-voice:SendTextMessage",
     ),
-    ("aws_sms-unreachable", "check `region`, and whether a firewall lets this machine out on port 443"),
+    ("aws-sms-unreachable", "check `region`, and whether a firewall lets this machine out on port 443"),
 )
 
 _SHORTEST, _LONGEST = timedelta(seconds=5), timedelta(days=3)

@@ -220,14 +220,14 @@ async def test_check_says_what_it_may(fake: Fake, server: ApiServer) -> None:
         fake.answers[""] = error("UnrecognizedClientException", "The security token is invalid.")
         with pytest.raises(RunTrouble) as caught:
             await provider.check()
-    assert caught.value.problems[0].code == "aws_sms-credentials"
+    assert caught.value.problems[0].code == "aws-sms-credentials"
 
 
 async def test_check_reaches_nobody() -> None:
     async with opened("http://127.0.0.1:1") as provider:
         with pytest.raises(RunTrouble) as caught:
             await provider.check()
-    assert caught.value.problems[0].code == "aws_sms-unreachable"
+    assert caught.value.problems[0].code == "aws-sms-unreachable"
 
 
 @pytest.mark.parametrize(
