@@ -130,6 +130,16 @@ def test_an_account_that_signs_for_another_domain(tmp_path):
     assert codes("relay.example", "other.example") == [("dkim-other-domain", True)]
 
 
+def test_how_an_account_signs_is_in_its_settings(tmp_path):
+    keys = "[{domain: ACME.example, selector: a, private_key: '${KEY}'}, {domain: b.example, selector: b, private_key: '${KEY}'}]"
+    opened = project(tmp_path, CONNECT.replace("{type: memory}", f"{{type: smtp, host: smtp.example, dkim: {keys}}}"))
+    made, _ = campaign(tmp_path, opened, email())
+    assert signings(opened, made.message.content[0]) == {
+        "mail": (Signing("acme.example", "a"), Signing("b.example", "b"))
+    }
+    assert signings(project(tmp_path), made.message.content[0]) == {}
+
+
 def test_the_domain_of_a_sender_in_ascii(tmp_path):
     opened = project(tmp_path)
     made, _ = campaign(tmp_path, opened, email(sender="Grün <hallo@grün.example>"))
