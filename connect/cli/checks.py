@@ -49,13 +49,11 @@ def _checked(
 ) -> Checked:
     if loaded.campaign is None:
         return check_campaign(project, loaded, name, library, None, now, goes_live=False)
-    accounts = wiring.open_accounts(project, providers_of(loaded.campaign))
-    reaches = reaches_people(accounts)
-    goes_live = loaded.campaign.status is CampaignStatus.live and reaches
-    if not ask_warehouse:
-        return check_campaign(project, loaded, name, library, None, now, goes_live=goes_live, reaches_people=reaches)
-    warehouse = wiring.open_warehouse(project, loaded.campaign.audience.source)
+    warehouse = wiring.open_warehouse(project, loaded.campaign.audience.source) if ask_warehouse else None
     try:
+        accounts = wiring.open_accounts(project, providers_of(loaded.campaign))
+        reaches = reaches_people(accounts)
+        goes_live = loaded.campaign.status is CampaignStatus.live and reaches
         checked = check_campaign(
             project, loaded, name, library, warehouse, now, goes_live=goes_live, reaches_people=reaches
         )
@@ -65,7 +63,8 @@ def _checked(
             name, loaded.campaign, (*loaded.problems, *outside.problems), outside=isinstance(outside, OutsideError)
         )
     finally:
-        warehouse.close()
+        if warehouse is not None:
+            warehouse.close()
 
 
 def mail_warnings(project: Project) -> dict[str, list[Problem]]:

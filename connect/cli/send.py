@@ -138,7 +138,14 @@ def _as_campaign(project: Project, name: str, rows: People) -> Loaded:
 
 def _key(rows: People) -> tuple[str, ...]:
     """What tells people apart: the first of these that all of them have."""
-    return next(((name,) for name in _KEYS if all(name in row for row in rows)), _KEYS[:1])
+    from connect.errors import UserError
+
+    for name in _KEYS:
+        if all(name in row for row in rows):
+            return (name,)
+    said = "nothing tells these people apart" if len(rows) > 1 else "nothing says who this person is"
+    hint = f"give each one of {', '.join(_KEYS)}, such as: id=7"
+    raise UserError.of("bad-person", said, hint)
 
 
 _KEYS = ("id", "email", "phone_number", "device_token")

@@ -60,7 +60,7 @@ def test_at_the_terminal(examples: Any) -> None:
         *("title Hello", "image https://shop.example/1.png", "opens acme://orders/1", "data order = 1", "badge 3"),
         *("ttl 7,200 s", "collapse key orders", '"thread-id": "orders-1"', '"priority": "high"'),
         *("request PUT https://hook.example/in", "header Authorization: ***", "header Content-Type: application/json"),
-        *("skipped: no_address", "refused: invalid_device", '"name": "Bob"'),
+        *("refused: invalid_device", '"name": "Bob"'),
     ):
         assert line in lines, line
     assert KEY not in shown.out + shown.err
