@@ -25,7 +25,7 @@ HEAD = "trigger: {type: immediate}\naudience: {people: [{id: 1, email: a@b.examp
 
 def project(root: Path, connect: str = CONNECT) -> Project:
     (root / "connect.yml").write_text(connect)
-    environment = {"CONNECT_SECRET": "0123456789abcdef"}
+    environment = {"CONNECT_SECRET": "0123456789abcdef", "KEY": "not looked at before a message is signed"}
     return load_project(root, target=None, mode=None, environment=environment, adapters=wiring.adapters())
 
 

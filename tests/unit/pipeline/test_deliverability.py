@@ -131,7 +131,8 @@ def test_an_account_that_signs_for_another_domain(tmp_path):
 
 
 def test_how_an_account_signs_is_in_its_settings(tmp_path):
-    keys = "[{domain: ACME.example, selector: a, private_key: '${KEY}'}, {domain: b.example, selector: b, private_key: '${KEY}'}]"
+    key = "{{domain: {}, selector: {}, private_key: '${{KEY}}'}}"
+    keys = f"[{key.format('ACME.example', 'a')}, {key.format('b.example', 'b')}]"
     opened = project(tmp_path, CONNECT.replace("{type: memory}", f"{{type: smtp, host: smtp.example, dkim: {keys}}}"))
     made, _ = campaign(tmp_path, opened, email())
     assert signings(opened, made.message.content[0]) == {
