@@ -27,6 +27,7 @@ BENCHMARKS = {
     "render_escaped": "render:escaped",
     "render_sms": "render:sms",
     "mime": "mime:rows",
+    "dkim": "dkim:rows",
     "ses": "ses:rows",
     "bulk": "bulk:rows",
     "push": "push:rows",

@@ -81,7 +81,11 @@ SIGNED = frozenset(
 
 
 class Signer:
-    """Signs for one or more keys; what they have in common is done once. Raises NoKey."""
+    """Signs with one or more keys; what they have in common is done once. Raises NoKey.
+
+    It signs where it is called: a thread would take 17 to 30 µs more of CPU for each message, beside some 300 for RSA
+    with 2048 bits, and there is no idle core to win, for each has a worker process.
+    """
 
     def __init__(self, signatures: Sequence[Dkim]) -> None:
         self._keys = [(each, _loaded(each)) for each in signatures]
