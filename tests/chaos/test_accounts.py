@@ -13,7 +13,7 @@ import pytest
 from benchmarks.chaos.accounts import Account, Doubts, Evidence, account, violations
 from benchmarks.chaos.faults import Fault, dealt
 from benchmarks.chaos.people import People, Standing
-from benchmarks.chaos.scenario import ADAPTERS, FULL, POSTGRESQL, SQLITE, Scenario
+from benchmarks.chaos.scenario import ADAPTERS, FULL, POSTGRESQL, SQLITE, Scenario, chosen
 from connect.identity import key_text, person_mark, position
 from connect.ledger.records import Tally
 from connect.testing.receivers import Received
@@ -170,6 +170,14 @@ def test_the_full_run_covers_what_is_promised() -> None:
         assert {scenario.receiver for scenario in of_ledger} == {"http", "smtp", *ADAPTERS}
     assert {scenario.churn for scenario in FULL} == {True, False}
     assert len({str(scenario) for scenario in FULL}) == len(FULL)
+
+
+def test_scenarios_are_chosen_by_their_receiver_or_by_their_name() -> None:
+    assert {scenario.receiver for scenario in chosen("resend")} == {"resend"}
+    assert {scenario.policy for scenario in chosen("plain, resend")} == {"resend"}
+    assert {scenario.receiver for scenario in chosen("plain, resend")} > {"http", "smtp"}
+    assert chosen("") == FULL
+    assert chosen("daemons") == []
 
 
 def test_every_fault_is_dealt() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from random import SystemRandom
 
@@ -9,7 +10,7 @@ import pytest
 
 from benchmarks.chaos.accounts import account, violations
 from benchmarks.chaos.faults import Fault
-from benchmarks.chaos.scenario import Scenario
+from benchmarks.chaos.scenario import FCM, POSTMARK, RESEND, Scenario
 from benchmarks.chaos.trial import trial
 from connect.testing.receivers import Manners
 
@@ -26,6 +27,9 @@ KILLS = (Fault.kill, Fault.kill)
         (Scenario("http", False, 1, "resend"), KILLS),
         (Scenario("smtp", False, 1, "skip"), (Fault.term, Fault.kill)),
         (Scenario("http", False, 1, "skip"), (Fault.cut, Fault.stop)),
+        (Scenario(POSTMARK, False, 500, "skip"), KILLS),
+        (Scenario(RESEND, True, 100, "skip", churn=False, whole_calls=True), KILLS),
+        (Scenario(FCM, False, 1, "skip"), (Fault.kill, Fault.term, Fault.kill)),
     ],
     ids=str,
 )
@@ -44,3 +48,12 @@ def test_the_harness_finds_what_is_wrong(tmp_path: Path) -> None:
     found = account(evidence)
     assert found.duplicates
     assert f"{found.duplicates} duplicates" in list(violations(evidence, found))
+
+
+def test_the_harness_finds_a_device_that_hears_twice(tmp_path: Path) -> None:
+    """A run that sends again, to a receiver that remembers nothing, though it is said to."""
+    scenario = Scenario(FCM, False, 1, "resend", churn=False)
+    evidence = trial(scenario, KILLS, SEED, tmp_path, patient=False, manners=Manners(drops=0.05))
+    assert account(evidence).duplicates
+    strict = replace(evidence, scenario=replace(scenario, idempotent=True))
+    assert f"{account(evidence).duplicates} duplicates" in list(violations(strict, account(strict)))
