@@ -13,6 +13,7 @@ PAGE = markdown.ROOT / "docs" / "reference" / "errors.md"
 CODE = re.compile(r"[a-z]+(-[a-z]+)+")
 NOT_CODES = {"quoted-printable", "no-referrer", "no-store", "stand-in"}
 NOT_CODES |= {"campaign-live", "connect-campaigns", "skip-next"}
+NOT_CODES |= {"client-info", "delivery-status", "event-data", "message-id", "user-variables", "x-sg-id"}
 """Words with hyphens that are handed to something else than a problem."""
 
 
