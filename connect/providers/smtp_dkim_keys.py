@@ -99,5 +99,5 @@ def _rsa(key: RSAPrivateKey) -> Key:
 
 def _weakness(bits: int) -> str:
     if bits < GOOD_BITS:
-        return f"{bits} bits are weak, make a key with {GOOD_BITS}"
-    return f"not everybody verifies more than {MOST_BITS} bits" if bits > MOST_BITS else ""
+        return f"weak: make one with {GOOD_BITS}"
+    return f"not everybody verifies more than {MOST_BITS}" if bits > MOST_BITS else ""

@@ -431,7 +431,7 @@ async def test_check_tells_the_record_to_publish() -> None:
     )
     assert found.endswith(f"with Ed25519: k2._domainkey.acme.example TXT {ED25519_RECORD}")
     assert "weak" not in found
-    assert "1024 bits are weak" in weak
+    assert "with RSA, 1024 bits (weak: make one with 2048): k1." in weak
     assert "\n" not in found
 
 
