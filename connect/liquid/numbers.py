@@ -171,7 +171,7 @@ def _rounded(value: object, places: int) -> Decimal:
 
 def rounded(value: object, places: object = None) -> Number:
     """Halves away from zero, as in Ruby: 2.5 → 3."""
-    if short := quick.rounded(value, places):
+    if (short := quick.rounded(value, places)) is not None:
         return short / 10**places if places else short  # type: ignore[operator]
     digits = _places(places, "the number of digits")
     found = number(value)
@@ -195,7 +195,7 @@ def precision(value: object, places: object) -> str:
     """`3.14159 | precision: 2` → `3.14`. Blank stays blank."""
     if _blank(value):
         return ""
-    if short := quick.rounded(value, places):
+    if (short := quick.rounded(value, places)) is not None:
         return _with_point(short, places)  # type: ignore[arg-type]
     return format(_rounded(value, _places(places, "the precision")), "f")
 
