@@ -44,9 +44,9 @@ def to_intents(columns: Columns) -> list[Intent]:
 
 
 def composed(one: Composed) -> tuple[Any, ...]:
-    return (*_OF_COMPOSED(one), dict(one.problems), one.elsewhere)
+    return (*_OF_COMPOSED(one), dict(one.problems), one.more, one.elsewhere)
 
 
 def to_composed(parts: Sequence[Any]) -> Composed:
-    batch, start, pending, ended, known, met, problems, elsewhere = parts
-    return Composed(batch, start, pending, ended, known, met, Counter(problems), elsewhere)
+    batch, start, pending, ended, known, met, problems, more, elsewhere = parts
+    return Composed(batch, start, pending, ended, known, met, Counter(problems), more, elsewhere)

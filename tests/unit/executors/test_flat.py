@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections import Counter
+from dataclasses import fields
 from datetime import UTC, datetime
 
 import pytest
@@ -42,7 +43,8 @@ def test_lists(there, back, values):
 
 def test_what_was_composed():
     ended = [(1, Channel.email, Ended(Outcome.skipped, "unsubscribed"), 2)]
-    one = Composed(3, 50, [1, 0], ended, [(1, b"k")], [b"m"], Counter({"null_value": 2}))
+    one = Composed(3, 50, [1, 0], ended, [(1, b"k")], [b"m"], Counter({"null_value": 2}), more=4, elsewhere=5)
+    assert all(getattr(one, each.name) for each in fields(one)), "a field that this test does not tell from nothing"
     back = flat.to_composed(pickle.loads(pickle.dumps(flat.composed(one))))
     assert back == one
     assert isinstance(back.problems, Counter)
