@@ -15,8 +15,7 @@ from typing import Any
 import typer
 
 from connect.cli.main import app
-from connect.providers import catalog
-from connect.providers.interface import Capabilities, Idempotency
+from docs import matrix
 
 DOCS = Path(__file__).parent
 
@@ -30,7 +29,7 @@ def pages() -> dict[Path, str]:
     """Every page that is generated, whole or in part, with the text that it should have."""
     makers: dict[str, Callable[[str], str]] = {
         "reference/cli.md": lambda _: command_line(),
-        "providers/index.md": lambda page: between(page, provider_table()),
+        "providers/index.md": lambda page: between(page, matrix.table()),
     }
     return {DOCS / name: make(_read(DOCS / name)) for name, make in makers.items()}
 
@@ -140,56 +139,6 @@ def _table(what: str, rows: list[tuple[str, str]]) -> str:
 
 def _cell(text: str) -> str:
     return text.replace("|", "\\|")
-
-
-# Providers
-
-
-def provider_table() -> str:
-    """One column for each of Connect's own providers, one row for each capability."""
-    names = sorted(catalog.providers)
-    found = {name: catalog.load(name).capabilities for name in names}
-    header = "| | " + " | ".join(f"[{name}]({page_of(name)})" for name in names) + " |"
-    rows = [
-        f"| {what} | " + " | ".join(tell(found[name]) for name in names) + " |" for what, tell in _CAPABILITIES.items()
-    ]
-    return "\n".join([header, "|---" * (len(names) + 1) + "|", *rows])
-
-
-def page_of(name: str) -> str:
-    """A provider's page. One that differs from another in a single capability shares its page."""
-    module = catalog.providers[name].partition(":")[0]
-    return f"{module.rpartition('.')[2]}.md"
-
-
-def _yes(flag: bool) -> str:
-    return "yes" if flag else "no"
-
-
-def _bytes(count: int | None) -> str:
-    return "no limit of its own" if count is None else f"{count:,} bytes"
-
-
-def _repeated(capabilities: Capabilities) -> str:
-    if capabilities.idempotency is Idempotency.none:
-        return "sent again"
-    lifetime = capabilities.idempotency_lifetime
-    known = "recognised" if capabilities.idempotency is Idempotency.message_key else "recognised in the same call"
-    return known + (f" for {lifetime.total_seconds() / 3600:g} hours" if lifetime else "")
-
-
-_CAPABILITIES: dict[str, Callable[[Capabilities], str]] = {
-    "channels": lambda it: ", ".join(sorted(channel.value for channel in it.channels)),
-    "reaches people": lambda it: _yes(it.reaches_people),
-    "keeps messages on disk": lambda it: _yes(it.persists_messages),
-    "messages in one call": lambda it: f"{it.max_batch:,}",
-    "largest call": lambda it: _bytes(it.max_call_bytes),
-    "largest message": lambda it: _bytes(it.max_message_bytes),
-    "a repeated message is": _repeated,
-    "attachments": lambda it: _yes(it.attachments),
-    "your own headers": lambda it: _yes(it.custom_headers),
-    "calls at a time, by default": lambda it: f"{it.default_concurrency}",
-}
 
 
 def main() -> None:

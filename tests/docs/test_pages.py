@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from connect.providers import catalog as providers
 from connect.warehouses import catalog as warehouses
 from docs import generate, markdown
 
@@ -65,13 +64,6 @@ FORBIDDEN = re.compile(
 def test_pages_stand_alone(page: Path) -> None:
     found = [match[0] for match in FORBIDDEN.finditer(page.read_text())]
     assert not found
-
-
-@pytest.mark.parametrize("name", sorted(providers.providers))
-def test_every_provider_has_a_page(name: str) -> None:
-    page = markdown.ROOT / "docs" / "providers" / generate.page_of(name)
-    assert page.is_file()
-    assert f"`{name}`" in page.read_text() or page.read_text().startswith(f"# {name}\n")
 
 
 @pytest.mark.parametrize("name", sorted(warehouses.ADAPTERS))

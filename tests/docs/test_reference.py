@@ -35,10 +35,9 @@ from connect.project.project import (
     Unsubscribe,
 )
 from connect.project.trigger import Api, Event, Immediate, Recurring, Scheduled
-from connect.providers import catalog as providers
-from connect.vocabulary import Outcome, Reason, RunState
+from connect.vocabulary import Outcome, Reason, RunState, segments_reason
 from connect.warehouses import catalog as warehouses
-from docs import generate, markdown
+from docs import markdown
 
 REFERENCE = markdown.ROOT / "docs" / "reference"
 CAMPAIGN, CONNECT, OUTCOMES = (REFERENCE / f"{name}.md" for name in ("campaign", "connect-yml", "outcomes"))
@@ -122,12 +121,6 @@ def settings_table(page: Path) -> set[str]:
     return set(markdown.first_cells(markdown.section(page, "Settings"))) - {"setting"}
 
 
-@pytest.mark.parametrize("name", sorted(providers.providers))
-def test_every_setting_of_a_provider_is_on_its_page(name: str) -> None:
-    page = markdown.ROOT / "docs" / "providers" / generate.page_of(name)
-    assert settings_table(page) == set(providers.load(name).Settings.model_fields)
-
-
 @pytest.mark.parametrize("name", sorted(warehouses.ADAPTERS))
 def test_every_setting_of_a_warehouse_is_on_its_page(name: str) -> None:
     page = markdown.ROOT / "docs" / "warehouses" / f"{name}.md"
@@ -139,6 +132,7 @@ def test_every_outcome_and_reason_is_explained() -> None:
     assert {outcome.value for outcome in Outcome} <= told
     assert {reason.value for reason in Reason if reason} - told == set()
     assert {state.value for state in RunState} - told == set()
+    assert segments_reason(2) in told
 
 
 def commands() -> list[tuple[str, Any]]:
@@ -160,3 +154,37 @@ def test_every_command_and_option_is_in_the_reference(name: str, command: Any) -
         assert parameter.help.replace("|", "\\|") in text
         for option in parameter.opts if parameter.param_type_name == "option" else ():
             assert re.search(rf"^\| `[^`]*{re.escape(option)}\b", text, re.MULTILINE), f"{name} {option}"
+
+
+OPTIONS = {
+    name: {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+    for name, command in commands()
+}
+GROUPS = {name.rpartition(" ")[0] for name in OPTIONS}
+
+
+def commands_in(text: str) -> list[str]:
+    """What stands in backticks, also over the end of a line, or begins a line."""
+    found = re.findall(r"`(connect\s+[a-z][^`]*)`|^(?:\$ )?(connect [a-z].*)$", text, re.MULTILINE)
+    return [" ".join((inline or line).partition("#")[0].split()) for inline, line in found]
+
+
+def unknown(written: str) -> list[str]:
+    """The words of a command that there are not: its name, or options."""
+    name = next((name for name in OPTIONS if f"{written} ".startswith(f"{name} ")), "")
+    if not name:
+        return [] if written in GROUPS else [written]
+    return [word for word in written.split() if word.startswith("--") and word not in {*OPTIONS[name], "--help"}]
+
+
+@pytest.mark.parametrize("page", markdown.pages(), ids=markdown.name)
+def test_commands_on_pages_exist(page: Path) -> None:
+    """What comes in a later version is not written as if it were there."""
+    assert [word for written in commands_in(page.read_text()) for word in unknown(written)] == []
+
+
+def test_a_command_that_is_not_there_would_be_seen() -> None:
+    assert [unknown(written) for written in commands_in("By `connect\nserve`.\n\nconnect run it --hard --yes")] == [
+        ["connect serve"],
+        ["--hard"],
+    ]
