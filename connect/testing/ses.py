@@ -114,7 +114,7 @@ class SesServer:
     def refuse(
         self, code: str, words: str, http_status: int = 400, address: str | None = None, times: int | None = None
     ) -> None:
-        """Answer whole calls with an error: every call, or those with this address."""
+        """Answer whole calls with an error: every call, whatever it asks, or those with this address."""
         self._state.refusals.append(_Refusal(code, words, http_status, address, times))
 
     def break_off(self) -> None:
@@ -195,6 +195,8 @@ def _answer(state: _State, method: str, path: str, content: bytes) -> Answer:
     if operation is None:
         return 404, "UnknownOperationException", {}
     if operation.name == "GetAccount":
+        if refusal := next((each for each in reversed(state.refusals) if not each.address), None):
+            return refusal.http_status, refusal.code, {"message": refusal.words}
         denied = (403, "AccessDeniedException", {"message": "not authorized to perform: ses:GetAccount"})
         return denied if state.account is None else (200, "", state.account)
     body = aws.decoded(operation.input_shape, json.loads(content))
