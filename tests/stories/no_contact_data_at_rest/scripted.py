@@ -7,7 +7,7 @@ import os
 import sys
 from datetime import timedelta
 
-from connect.channels.message import Email, Outgoing
+from connect.channels.message import Outgoing
 from connect.cli.main import main
 from connect.errors import Disposition, Problem, RunTrouble
 from connect.providers import memory
@@ -29,8 +29,7 @@ AT_FIRST = {
 
 
 async def answer(outgoing: Outgoing, attempt: int) -> Receipt | None:
-    message = outgoing.message
-    address = message.to[0].address if isinstance(message, Email) else message.to
+    address = outgoing.message.address
     role = address.lower().split("-")[1] if "-" in address else ""
     if role in RECEIPTS:
         return RECEIPTS[role]
