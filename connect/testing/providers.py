@@ -133,7 +133,11 @@ class ReportingRig(Protocol):
     def unconfigured(self) -> ProviderSettings:
         """The settings of an account that says nothing of webhooks."""
 
-    # A rig of a provider whose webhooks report one event each says `one_at_a_time = True`.
+    def saying(self, content: bytes, at: datetime) -> Webhook:
+        """A webhook that says this, be it what it may, with every proof that it is the provider's."""
+
+    # A rig of a provider whose webhooks report one event each says `one_at_a_time = True`; one whose webhooks are
+    # more than their content offers `said(webhook) -> bytes`, the content, too.
 
 
 @asynccontextmanager

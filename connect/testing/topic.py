@@ -106,6 +106,11 @@ class Topic:
         body = json.dumps(envelope, ensure_ascii=False).encode()
         return Webhook(headers, body, URL, at, Remembered(), self.certificates)
 
+    def said(self, webhook: Webhook) -> bytes:
+        """The message in its envelope."""
+        message: str = json.loads(webhook.body)["Message"]
+        return message.encode()
+
     def forged(self, webhook: Webhook) -> Webhook:
         """The same, signed by somebody who has not SNS's key."""
         envelope = json.loads(webhook.body)

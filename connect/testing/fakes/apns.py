@@ -243,7 +243,7 @@ class _Connection(asyncio.Protocol):
             self._trouble(stream, outcome)
 
     def _answer(self, stream: int, push: Push, answer: Answer) -> None:
-        body = json.dumps(_said(answer)).encode() if answer.reason else b""
+        body = json.dumps(_said(answer)).encode() if answer.reason else answer.body
         headers = {":status": str(answer.status), "apns-id": push.headers.get("apns-id", ""), **answer.headers}
         self._http.send_headers(stream, list(headers.items()), end_stream=not body)
         if body:

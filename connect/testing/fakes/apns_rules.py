@@ -32,6 +32,8 @@ class Answer:
     status: int = 200
     reason: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = field(default=b"", repr=False)
+    """Instead of a reason: whatever it is."""
 
 
 class ProviderTokens:

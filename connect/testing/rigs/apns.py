@@ -62,6 +62,10 @@ class ApnsRig:
             case _:
                 self._server.answer(_ANSWERS[situation], token=outgoing.message.address)
 
+    def reply(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+        """What is said of everything from now on."""
+        self._server.answer(Answer(status, "", headers, body))
+
     def relent(self) -> None:
         self._url, self._key = self._server.url, self._keys[0]
         self._server.forget_answers()

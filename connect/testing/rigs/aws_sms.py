@@ -80,6 +80,12 @@ class AwsSmsRig:
         kind = {None: "TEXT_DELIVERED", Bounce.hard: "TEXT_INVALID", Bounce.soft: "TEXT_UNREACHABLE"}[one.bounce]
         return self._topic.notification(an_event(kind, one.outgoing, at), at)
 
+    def saying(self, content: bytes, at: datetime) -> Webhook:
+        return self._topic.notification(content.decode(errors="replace"), at)
+
+    def said(self, webhook: Webhook) -> bytes:
+        return self._topic.said(webhook)
+
     def forged(self, webhook: Webhook) -> Webhook:
         return self._topic.forged(webhook)
 

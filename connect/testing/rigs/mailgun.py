@@ -84,6 +84,12 @@ class MailgunRig:
         (only,) = happened
         return signed({"event-data": event_data(only, at)}, at, SIGNING_KEY, self._replays)
 
+    def saying(self, content: bytes, at: datetime) -> Webhook:
+        """The last `signature` of an object is the one that counts."""
+        proof = json.dumps(_proof(content, at, SIGNING_KEY)).encode()
+        body = content.rstrip()[:-1] + b', "signature": ' + proof + b"}"
+        return Webhook(_HEADERS, body, _URL, at, self._replays)
+
     def forged(self, webhook: Webhook) -> Webhook:
         again = signed(json.loads(webhook.body), webhook.at, "not the signing key", self._replays)
         return replace(webhook, body=again.body)
@@ -105,13 +111,19 @@ _ERRORS: dict[Situation, tuple[int, str]] = {
 
 def signed(content: Mapping[str, object], at: datetime, key: str, replays: Remembered) -> Webhook:
     """A webhook with its signature, which covers a time and a token that follows from the content."""
-    data = json.dumps(content.get("event-data"), sort_keys=True)
-    seconds, token = str(int(at.timestamp())), hashlib.sha256(data.encode()).hexdigest()[:50]
+    data = json.dumps(content.get("event-data"), sort_keys=True).encode()
+    body = json.dumps({**content, "signature": _proof(data, at, key)}).encode()
+    return Webhook(_HEADERS, body, _URL, at, replays)
+
+
+_HEADERS = {"content-type": "application/json", "user-agent": "mailgun/treq-22.4.0"}
+_URL = "https://connect.acme.example/webhooks/mail"
+
+
+def _proof(data: bytes, at: datetime, key: str) -> dict[str, str]:
+    seconds, token = str(int(at.timestamp())), hashlib.sha256(data).hexdigest()[:50]
     signature = hmac.new(key.encode(), (seconds + token).encode(), "sha256").hexdigest()
-    proof = {"timestamp": seconds, "token": token, "signature": signature}
-    body = json.dumps({**content, "signature": proof}).encode()
-    headers = {"content-type": "application/json", "user-agent": "mailgun/treq-22.4.0"}
-    return Webhook(headers, body, "https://connect.acme.example/webhooks/mail", at, replays)
+    return {"timestamp": seconds, "token": token, "signature": signature}
 
 
 _FAILED = {Bounce.hard: ("bounce", "605"), Bounce.soft: ("old", "602")}

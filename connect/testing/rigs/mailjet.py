@@ -85,9 +85,11 @@ class MailjetRig:
         ]
 
     def webhook(self, happened: Sequence[Happened], at: datetime) -> Webhook:
-        body = json.dumps([_event(each, at) for each in happened]).encode()
+        return self.saying(json.dumps([_event(each, at) for each in happened]).encode(), at)
+
+    def saying(self, content: bytes, at: datetime) -> Webhook:
         url = f"https://connect.example/webhooks/mailjet?token={TOKEN.replace(' ', '+')}"
-        return Webhook({"authorization": _basic(PASSWORD)}, body, url, at, Remembered())
+        return Webhook({"authorization": _basic(PASSWORD)}, content, url, at, Remembered())
 
     def forged(self, webhook: Webhook) -> Webhook:
         """With the token of somebody else's log, and a guessed password."""

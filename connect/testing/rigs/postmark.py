@@ -83,10 +83,12 @@ class PostmarkRig:
 
     def webhook(self, happened: Sequence[Happened], at: datetime) -> Webhook:
         (each,) = happened
+        return self.saying(json.dumps(_record(each, at)).encode(), at)
+
+    def saying(self, content: bytes, at: datetime) -> Webhook:
         credentials = base64.b64encode(f"connect:{_PASSWORD}".encode()).decode()
         headers = {"authorization": f"Basic {credentials}", "content-type": "application/json"}
-        body = json.dumps(_record(each, at)).encode()
-        return Webhook(headers, body, "https://acme.example/webhooks/mail", at, Remembered())
+        return Webhook(headers, content, "https://acme.example/webhooks/mail", at, Remembered())
 
     def forged(self, webhook: Webhook) -> Webhook:
         guess = base64.b64encode(b"connect:guessed").decode()

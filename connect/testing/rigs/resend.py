@@ -81,6 +81,9 @@ class ResendRig:
         body = json.dumps(_report(each, at)).encode()
         return _signed(body, at, _SECRET)
 
+    def saying(self, content: bytes, at: datetime) -> Webhook:
+        return _signed(content, at, _SECRET)
+
     def forged(self, webhook: Webhook) -> Webhook:
         return _signed(webhook.body, webhook.at, _GUESSED)
 

@@ -89,6 +89,9 @@ class SendGridRig:
         body = json.dumps([_entry(each, at) for each in happened]).encode() + b"\r\n"
         return signed(body, at, _OURS)
 
+    def saying(self, content: bytes, at: datetime) -> Webhook:
+        return signed(content, at, _OURS)
+
     def forged(self, webhook: Webhook) -> Webhook:
         return signed(webhook.body, webhook.at, _THEIRS)
 

@@ -80,6 +80,12 @@ class SesRig:
         (one,) = happened
         return self._topic.notification(_event(one, at), at)
 
+    def saying(self, content: bytes, at: datetime) -> Webhook:
+        return self._topic.notification(content.decode(errors="replace"), at)
+
+    def said(self, webhook: Webhook) -> bytes:
+        return self._topic.said(webhook)
+
     def forged(self, webhook: Webhook) -> Webhook:
         return self._topic.forged(webhook)
 

@@ -69,8 +69,11 @@ class SparkPostRig:
 
     def webhook(self, happened: Sequence[Happened], at: datetime) -> Webhook:
         body = json.dumps([_event(number, each, at) for number, each in enumerate(happened)]).encode()
+        return self.saying(body, at)
+
+    def saying(self, content: bytes, at: datetime) -> Webhook:
         headers = {"authorization": _basic(PASSWORD), "x-messagesystems-batch-id": "032d330540298f54f0e8bcc1373f3cfd"}
-        return Webhook(headers, body, "https://connect.example/webhooks/sparkpost", at, Remembered())
+        return Webhook(headers, content, "https://connect.example/webhooks/sparkpost", at, Remembered())
 
     def forged(self, webhook: Webhook) -> Webhook:
         return replace(webhook, headers={**webhook.headers, "authorization": _basic("guessed")})

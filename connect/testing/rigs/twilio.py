@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 from connect.channels.message import Outgoing
 from connect.providers import catalog
@@ -20,6 +20,7 @@ from connect.providers.replays import Remembered
 from connect.redact import Secret
 from connect.testing.api import DROP, HANG, ApiServer
 from connect.testing.fakes.twilio import ACCOUNT, TOKEN, FakeTwilio, refusal, sid_of
+from connect.testing.messages import an_sms
 from connect.testing.providers import Arrived, Happened, ProviderRig, Situation
 from connect.testing.rigs.accounts import Nobody, account
 
@@ -87,17 +88,27 @@ class TwilioRig:
         url = f"{CALLBACK}?connect_id={each.outgoing.correlation_id}"
         return _signed(fields, url, TOKEN, at)
 
+    def saying(self, content: bytes, at: datetime) -> Webhook:
+        pairs = sorted(set(parse_qsl(content.decode(errors="replace"), keep_blank_values=True)))
+        url = f"{CALLBACK}?connect_id={an_sms().correlation_id}"
+        return _posted(content, url + "".join(name + value for name, value in pairs), url, TOKEN, at)
+
     def forged(self, webhook: Webhook) -> Webhook:
         return replace(webhook, headers={**webhook.headers, "x-twilio-signature": _signature("guessed", "")})
 
 
 def _signed(fields: Mapping[str, str], url: str, token: str, at: datetime) -> Webhook:
     """What www.twilio.com/docs/usage/webhooks/webhooks-security describes."""
+    text = url + "".join(name + fields[name] for name in sorted(fields))
+    return _posted(urlencode(fields).encode(), text, url, token, at)
+
+
+def _posted(body: bytes, text: str, url: str, token: str, at: datetime) -> Webhook:
     headers = {
         "content-type": "application/x-www-form-urlencoded; charset=utf-8",
-        "x-twilio-signature": _signature(token, url + "".join(name + fields[name] for name in sorted(fields))),
+        "x-twilio-signature": _signature(token, text),
     }
-    return Webhook(headers, urlencode(fields).encode(), url, at, Remembered())
+    return Webhook(headers, body, url, at, Remembered())
 
 
 def _signature(token: str, text: str) -> str:
