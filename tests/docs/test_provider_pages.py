@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from enum import StrEnum
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,7 +16,7 @@ import pytest
 from pydantic import BaseModel
 
 from connect.providers import catalog, smtp_replies
-from connect.providers.events import parse_events_of
+from connect.providers.events import Bounce, parse_events_of
 from connect.providers.interface import Capabilities, Idempotency, Status
 from connect.vocabulary import Channel, Platform
 from docs import markdown, matrix
@@ -156,35 +157,58 @@ def modules(name: str) -> list[str]:
     ]
 
 
-def meanings(value: object) -> Iterator[str]:
-    """Every reason in a table: (status, reason), alone or in mappings and lists of whatever shape."""
-    if isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], Status) and isinstance(value[1], str):
-        yield value[1]
-    elif isinstance(value, dict):
-        for each in value.values():
-            yield from meanings(each)
-    elif isinstance(value, list | tuple):
-        for each in value:
-            yield from meanings(each)
+def pairs(value: object) -> Iterator[tuple[StrEnum, str]]:
+    """Every (status, reason) and (bounce, reason) in a table, in mappings and lists of whatever shape."""
+    match value:
+        case (Status() | Bounce() as kind, str(reason)) if reason and not isinstance(reason, Status):
+            yield kind, reason
+        case (_, Bounce() as kind, str(reason)):
+            yield kind, reason
+        case dict():
+            for each in value.values():
+                yield from pairs(each)
+        case list() | tuple():
+            for each in value:
+                yield from pairs(each)
 
 
-def reasons(name: str) -> set[str]:
-    found = {
-        reason
-        for module in modules(name)
-        for value in vars(import_module(f"connect.providers.{module}")).values()
-        for reason in meanings(value)
-    }
-    if name == "smtp":  # by enhanced code, whatever their status
-        found |= set(smtp_replies.REASONS_BY_ENHANCED_CODE.values()) | set(smtp_replies.SIGN_IN.values())
-        found |= {reason for table in smtp_replies.REASONS_BY_CODE.values() for reason in table.values()}
-    return found - {""}
+def meanings(name: str, kind: type[StrEnum]) -> set[tuple[str, str]]:
+    """What the tables of an adapter say: (status or bounce, reason)."""
+    constants = [
+        value for module in modules(name) for value in vars(import_module(f"connect.providers.{module}")).values()
+    ]
+    return {(each.value, reason) for each, reason in pairs(constants) if isinstance(each, kind)}
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_every_reason_is_explained(name: str) -> None:
-    explained = set(re.findall(r"`([a-z0-9_]+)`", page(name).read_text()))
-    assert reasons(name) - explained == set()
+def explained(name: str) -> set[tuple[str, str]]:
+    """(status, reason) of the rows of a page. A * says that it may be the recipient's fault."""
+    found = set()
+    rows = re.findall(r"^\| (.*) \| (.*) \| .* \|$", markdown.section(page(name), "When it fails"), re.MULTILINE)
+    for reasons, statuses in rows:
+        for reason, mark in re.findall(r"`(\w+)`(\*?)", reasons):
+            found |= {(status, reason) for status in re.findall(r"`(\w+)`", statuses)}
+            found |= {("rejected_recipient", reason)} if mark else set()
+    return found
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if catalog.load(name).capabilities.reaches_people])
+def test_every_reason_is_explained_with_its_status(name: str) -> None:
+    assert meanings(name, Status)
+    assert meanings(name, Status) - explained(name) == set()
+
+
+def test_reasons_of_smtp_are_explained_whatever_their_status() -> None:
+    """They are by enhanced code."""
+    reasons = {*smtp_replies.REASONS_BY_ENHANCED_CODE.values(), *smtp_replies.SIGN_IN.values()}
+    reasons |= {reason for table in smtp_replies.REASONS_BY_CODE.values() for reason in table.values()}
+    assert reasons - {""} - set(markdown.first_cells(markdown.section(page("smtp"), "When it fails"))) == set()
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if meanings(name, Bounce)])
+def test_every_reason_of_a_bounce_is_explained(name: str) -> None:
+    """Where the tables name them: some providers' own words are reasons."""
+    told = set(re.findall(r"`(\w+)`", page(name).read_text()))
+    assert {reason for _, reason in meanings(name, Bounce)} - told == set()
 
 
 @pytest.mark.parametrize("name", NAMES)
