@@ -8,7 +8,6 @@ never counts and never branches on who sends. The pipeline does all of that, fro
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -18,8 +17,8 @@ from typing import ClassVar, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict
 
-from connect.channels.message import Email, Mailbox, Outgoing, Push, Request, Sms
-from connect.redact import HIDDEN
+from connect.channels.message import Outgoing
+from connect.providers.hiding import hide as hide  # what adapters make a receipt's detail with
 from connect.vocabulary import Channel, Platform
 
 
@@ -190,71 +189,3 @@ class KeepsMessages(Protocol):
 
     def captured(self) -> Iterator[Captured]:
         """What was kept, run after run, each in the order of writing."""
-
-
-_TELLING_DIGITS, _BETWEEN_DIGITS = 7, r"[\s().\-/]*"
-_LONGEST_DETAIL = 200
-_LONGEST_READ = 20_000
-_ADDRESS_OR_LINK = re.compile(
-    r"[^\s<>\"'()]+@[^\s<>\"'()]+|[a-z][a-z0-9+.-]*://[^\s<>\"']+|=\?[^?\s]+\?[bq]\?[^?]*\?=", re.IGNORECASE
-)
-_QUOTED = re.compile(r"\"([^\"]+)\"|'([^']+)'|<([^<>]+)>|`([^`]+)`")
-
-
-def hide(text: str, outgoing: Outgoing) -> str:
-    """A provider's own words, in one line of at most 200 characters, without anything that tells who was written to.
-
-    Hidden are the addresses (also their parts), names, phone number and subject of the message, its header values,
-    whatever looks like an address or a link, and whatever the provider quotes from the body.
-    """
-    line = " ".join(text[:_LONGEST_READ].split())
-    line = _ADDRESS_OR_LINK.sub(HIDDEN, line)
-    for value in sorted(_telling(outgoing), key=len, reverse=True):
-        line = _standing_alone(value).sub(HIDDEN, line)
-    line = _hide_quotes(line, outgoing)
-    return line if len(line) <= _LONGEST_DETAIL else line[: _LONGEST_DETAIL - 1] + "…"
-
-
-def _telling(outgoing: Outgoing) -> set[str]:
-    """Every value of the envelope that names a person, whole and in the parts that servers like to repeat."""
-    message = outgoing.message
-    if isinstance(message, Sms):
-        return {message.to, " ".join(message.body.split()), message.sender} - {""}
-    if isinstance(message, Push):
-        shown = (message.title, message.body, message.url, message.image, *(value for _, value in message.data))
-        return {message.address, *(" ".join(value.split()) for value in shown)} - {""}
-    if isinstance(message, Request):
-        return {message.to, *(value for _, value in message.headers)} - {""}
-    found = {" ".join(message.subject.split())}
-    for mailbox in _mailboxes(message):
-        found |= {mailbox.address, *mailbox.address.rsplit("@", 1), mailbox.name}
-        found |= {word for word in mailbox.name.split() if len(word) > 2}
-    found |= {" ".join(value.split()) for _, value in message.headers}
-    return found - {""}
-
-
-def _mailboxes(email: Email) -> Iterator[Mailbox]:
-    yield from (email.sender, *email.to, *email.cc, *email.bcc, *email.reply_to)
-
-
-def _standing_alone(value: str) -> re.Pattern[str]:
-    """This value, in any case, not inside a longer word.
-
-    A phone number also as people write it: spaced, with 00 for the +, or as it is dialled at home, by its last digits.
-    """
-    digits = value.lstrip("+")
-    if digits.isdigit() and len(digits) >= _TELLING_DIGITS:
-        last = _BETWEEN_DIGITS.join(digits[-_TELLING_DIGITS:])
-        return re.compile(rf"(?<!\d)\+?(?:\d{_BETWEEN_DIGITS}){{0,12}}{last}(?!\d)")
-    return re.compile(rf"(?<!\w){re.escape(value)}(?!\w)", re.IGNORECASE)
-
-
-def _hide_quotes(line: str, outgoing: Outgoing) -> str:
-    """The line without the quotations that stand in the message's own text."""
-    own = " ".join(outgoing.message.said.split()).lower()
-
-    def quoted(match: re.Match[str]) -> str:
-        inner = next(group for group in match.groups() if group is not None)
-        return HIDDEN if inner.strip().lower() in own else match.group()
-
-    return _QUOTED.sub(quoted, line)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import time
+from urllib.parse import urlencode
+
 import pytest
 
 from connect.channels.message import Mailbox
 from connect.providers.interface import hide
 from connect.testing import an_email, an_sms
+from connect.testing.messages import a_request
 
 EMAIL = an_email(
     1,
@@ -56,3 +61,53 @@ def test_long_words_are_cut_after_hiding() -> None:
 
 def test_an_empty_subject_or_name_hides_nothing_else() -> None:
     assert hide("all is well", an_email(1, subject="", to=(Mailbox("p@mail.example", ""),))) == "all is well"
+
+
+@pytest.mark.parametrize("said", ["a\x1b[2Jb", "half \ud800 a character", "a \x00 b", "left \u202e right"])
+def test_what_a_terminal_obeys_or_no_ledger_keeps_is_not_passed_on(said: str) -> None:
+    assert hide(said, EMAIL).isprintable()
+    assert "?" in hide(said, EMAIL)
+
+
+def test_a_name_with_invisible_characters_is_hidden() -> None:
+    couple = an_email(1, to=(Mailbox("p@mail.example", "\U0001f469\u200d\U0001f469 Zoë\u200b"),))
+    assert hide("dear Zoë\u200b, no", couple) == "dear ***, no"
+
+
+PERSON = {"name": "Zoe Quill", "phones": ["+4915112000007", 15112000008], "plan": {"note": "ends soon"}}
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("no customer Quill", "no customer ***"),
+        ("ZOE QUILL: unknown", "***: unknown"),
+        ("4915112000007 and 15112000008 are unknown", "*** and *** are unknown"),
+        ("note ends soon is too long", "note *** is too long"),
+        ("Cannot POST /people/zoe.quill", "Cannot POST /***/***"),
+        ("no field plan", "no field plan"),
+    ],
+)
+def test_what_an_endpoint_repeats_of_a_request_is_hidden(said: str, kept: str) -> None:
+    body = json.dumps(PERSON).encode()
+    assert hide(said, a_request(to="https://acme.example/people/zoe.quill", body=body)) == kept
+
+
+def test_what_an_endpoint_repeats_of_a_form_is_hidden() -> None:
+    assert hide("no customer Quill", a_request(body=urlencode({"name": "Zoe Quill"}).encode())) == "no customer ***"
+
+
+@pytest.mark.parametrize("piece", ["x", "+", "@", "=?", "a:/", "((1", "'a"])
+def test_a_page_without_spaces_takes_ten_times_as_long_as_a_tenth_of_it(piece: str) -> None:
+    """An error page of a gateway is one long line often, and is looked at for each message of a call."""
+    page = (piece * 20_000)[:20_000]
+    short, long = (min(_seconds(page[:size], 60_000 // size) for _ in range(3)) for size in (2000, 20_000))
+    assert long < 5 * short
+
+
+def _seconds(page: str, times: int) -> float:
+    """Of processor time, for so many pages."""
+    began = time.process_time()
+    for _ in range(times):
+        hide(page, EMAIL)
+    return time.process_time() - began
