@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from connect.testing.rigs.apns import a_key
 from connect.testing.smtp import SmtpServer
 
 BY_PLATFORM = {"ios": "apple", "android": ["google", "relay"], "default": "relay"}
@@ -71,6 +72,38 @@ def test_an_account_that_can_not_carry_a_content(
     assert server.connections == 0
     validated = house.shop.connect("validate")
     assert (validated.code, validated.error.code) == (2, "provider-channel")
+
+
+@pytest.fixture
+def apple(house: Any) -> dict[str, object]:
+    """An account that reaches iPhones only."""
+    (house.shop.root / "key.p8").write_text(a_key()[0])
+    key = {"team_id": "ACME000001", "key_id": "KEY0000001", "private_key": "${file:key.p8}"}
+    return {"type": "apns", "topic": "example.acme.app", **key}
+
+
+def test_an_account_that_does_not_reach_a_platform(house: Any, contents: Any, apple: Any) -> None:
+    house.configure(providers={"apple": apple}, channels={"push": {"ios": "apple", "android": ["phones", "apple"]}})
+    house.campaign(contents["push"])
+    house.crowd(1)
+
+    ended = house.run()
+
+    assert (ended.code, ended.error.code) == (2, "provider-platform")
+    assert ended.error.message == "`apple` does not reach android devices"
+    house.nothing_happened()
+
+
+def test_a_device_that_the_only_account_does_not_reach_is_refused(house: Any, contents: Any, apple: Any) -> None:
+    """Nobody said so in connect.yml: the account knows what it carries."""
+    house.configure(providers={"apple": apple}, channels={"push": "apple"})
+    house.campaign(contents["push"])
+    house.people(house.person(1, platform="android"), house.person(2, platform="web"))
+
+    ended = house.report()
+
+    assert ended.code == 1
+    assert ended.counts == {("push", "refused", "no_provider"): 4}
 
 
 @pytest.mark.parametrize("mode", ["live", "offline"])

@@ -104,7 +104,8 @@ def test_nobody_hears_twice_and_the_sums_are_exact(killed: Killed, contents: Any
 
 @pytest.mark.parametrize("at", [[DELIVERIES // 2], [30, 60]], ids=str)
 def test_asked_to_send_again_everybody_hears_and_few_twice(killed: Killed, contents: Any, at: list[int]) -> None:
-    killed.house.campaign(contents["email"], contents["sms"], contents["push"], in_doubt="resend")
+    long = {**contents["sms"], "body": "Good day. " * 20}
+    killed.house.campaign(contents["email"], long, contents["push"], in_doubt="resend")
     for taken in at:
         killed.dies(taken)
 
@@ -113,9 +114,10 @@ def test_asked_to_send_again_everybody_hears_and_few_twice(killed: Killed, conte
     heard = killed.heard()
     assert counts(report) == {
         ("email", "sent", ""): PEOPLE,
-        ("sms", "sent", ""): PEOPLE,
+        ("sms", "sent", "2_segments"): PEOPLE,
         ("push", "sent", ""): DEVICES * PEOPLE,
     }
+    assert report["segments"] == {"sms": 2 * PEOPLE}
     assert len(heard) == DELIVERIES
     assert heard.total() - DELIVERIES <= 3 * WINDOW * len(at)
 
