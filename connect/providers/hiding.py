@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from urllib.parse import parse_qsl, unquote
 
 from connect.channels.message import Email, Mailbox, Outgoing, Push, Request, Sms
@@ -19,11 +20,12 @@ _LINK = re.compile(r"(?<![a-z0-9+.-])[a-z0-9+.-]++://[^\s<>\"']+|=\?[^?\s]+\?[bq
 _QUOTED = re.compile(r"\"([^\"]+)\"|'([^']+)'|<([^<>]+)>|`([^`]+)`")
 
 
-def hide(text: str, outgoing: Outgoing) -> str:
+def hide(text: str, outgoing: Outgoing, *mates: Outgoing) -> str:
     """A provider's own words, in one line of at most 200 characters, without anything that tells who was written to.
 
     Hidden are the addresses (also their parts), names, phone number and subject of the message, its header values,
-    whatever looks like an address or a link, and whatever the provider quotes from the body.
+    whatever looks like an address or a link, and whatever the provider repeats of the body, in quotes or without.
+    `mates` are other messages of the same call, which the provider may have meant.
     """
     line = " ".join(text[:_LONGEST_READ].split())
     line = _WORD.sub(_without_address, line) if "@" in line else line
@@ -31,6 +33,7 @@ def hide(text: str, outgoing: Outgoing) -> str:
     for value in sorted(_telling(outgoing), key=len, reverse=True):
         line = _standing_alone(value).sub(HIDDEN, line)
     line = _hide_quotes(line, outgoing)
+    line = _hide_repeated(line, (outgoing, *mates))
     line = line if len(line) <= _LONGEST_DETAIL else line[: _LONGEST_DETAIL - 1] + "…"
     return line if line.isprintable() else _shown(line)
 
@@ -120,3 +123,45 @@ def _hide_quotes(line: str, outgoing: Outgoing) -> str:
         return HIDDEN if inner.strip().lower() in own else match.group()
 
     return _QUOTED.sub(quoted, line)
+
+
+_SAID_WORD = re.compile(r"\w+")
+_RUN = re.compile(r"\*\*\*(?:\W{1,3}\*\*\*)+")
+_ENGLISH = """
+a an and any are as at be been by can code dear does error for from has have hello hi if in is it its may message must
+no not of on only or our out please see sent so that the there this to up us was we will with you your
+"""
+_SMALL = frozenset(_ENGLISH.split())
+"""Words that say nothing about anybody, wherever they stand."""
+
+
+def _hide_repeated(line: str, messages: Sequence[Outgoing]) -> str:
+    """The line without what it repeats of the messages: names and numbers, and two words that follow one another."""
+    words = [match.group().lower() for match in _SAID_WORD.finditer(line)]
+    names, pairs = _repeatable(set(words), messages)
+    hidden = {at for at, word in enumerate(words) if word in names}
+    hidden |= {at + step for at, pair in enumerate(itertools.pairwise(words)) if pair in pairs for step in (0, 1)}
+    if not hidden:
+        return line
+    places = itertools.count()
+    line = _SAID_WORD.sub(lambda match: HIDDEN if next(places) in hidden else match.group(), line)
+    return _RUN.sub(HIDDEN, line)
+
+
+def _repeatable(said: set[str], messages: Sequence[Outgoing]) -> tuple[set[str], set[tuple[str, str]]]:
+    """Of the words that were said, those that the messages have as names or numbers; and neighbours in a message."""
+    names: set[str] = set()
+    pairs: set[tuple[str, str]] = set()
+    for outgoing in messages:
+        own = _SAID_WORD.findall(" ".join((outgoing.message.said, *_telling(outgoing))))
+        lower = [word.lower() for word in own]
+        if said.isdisjoint(lower):
+            continue
+        names |= {low for word, low in zip(own, lower, strict=True) if low in said and _is_a_name(word)}
+        pairs |= {pair for pair in itertools.pairwise(lower) if pair[0] in said and pair[1] in said}
+    return names - _SMALL, {(one, other) for one, other in pairs if not _SMALL.issuperset((one, other))}
+
+
+def _is_a_name(word: str) -> bool:
+    """Or a number, or a word of a language that is not written in ASCII."""
+    return word != word.lower() or not word.isascii() or (len(word) > 1 and not word.isalpha())

@@ -90,7 +90,7 @@ class Postmark:
         if reply.status == 200:
             return replies.each(reply, members)
         if len(members) == 1 or not replies.refuses_one(reply):
-            return [replies.whole(reply, outgoing) for outgoing in members]
+            return replies.whole(reply, members)
         alone = [self._call([outgoing], [item], deadline) for outgoing, item in zip(members, items, strict=True)]
         return [receipt for (receipt,) in await asyncio.gather(*alone)]
 

@@ -73,10 +73,13 @@ def each(reply: Reply, members: Sequence[Outgoing]) -> list[Receipt]:
     return [_answered(entry, outgoing) for entry, outgoing in zip(entries, members, strict=True)]
 
 
-def whole(reply: Reply, outgoing: Outgoing) -> Receipt:
-    """The receipt of a message whose call was refused."""
+def whole(reply: Reply, members: Sequence[Outgoing]) -> list[Receipt]:
+    """The receipts of a call that was refused; its words may be about any message in it."""
     code, words = _said(json_of(reply))
-    return refused(reply, _meaning(reply), f"{code}: {words}" if words else "", outgoing)
+    receipt = refused(reply, _meaning(reply), "", members[0])
+    if words and (len(members) == 1 or receipt.status in (Status.config, Status.quota)):  # else nobody reads them
+        receipt.detail = hide(f"{code}: {words}", *members)
+    return everyone(receipt, members)
 
 
 def refuses_one(reply: Reply) -> bool:

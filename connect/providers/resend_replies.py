@@ -107,12 +107,12 @@ def _single(reply: Reply) -> Receipt:
 
 
 def refused(reply: Reply, members: Sequence[Outgoing]) -> list[Receipt]:
-    """The receipts of a call that was answered with an error."""
+    """The receipts of a call that was answered with an error; its words may be about any message in it."""
     (status, reason), words = _meaning(reply)
     wait = _wait(reply) if status in (Status.throttled, Status.transient) else None
-    return [
-        Receipt(status, reason, retry_after=wait, detail=hide(words, outgoing) if words else "") for outgoing in members
-    ]
+    read = len(members) == 1 or status in (Status.config, Status.quota)  # else nobody reads them
+    detail = hide(words, *members) if words and read else ""
+    return everyone(Receipt(status, reason, retry_after=wait, detail=detail), members)
 
 
 def refuses_one(reply: Reply) -> bool:
