@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -47,15 +48,54 @@ class Api:
             await client.close()
 
 
-_decode = json.JSONDecoder().decode
-
-
 def json_of(reply: Reply) -> Any:
     """The body as JSON; None where it is not."""
     try:
-        return _decode(reply.body.decode())
+        return read_json(reply.body)
     except ValueError:
         return None
+
+
+_decode = json.JSONDecoder().decode
+_FLAT, _ROOM = 300, 100
+
+
+def read_json(data: bytes) -> Any:
+    """JSON in UTF-8. Raises ValueError for anything else, and for what is nested without end.
+
+    Halves of characters and NULs, which JSON can spell and no ledger can keep, are replaced in its texts (not in its
+    names). It is read some way down the stack, so that whoever looks at it, or writes it, has room for as much.
+    """
+    text = data.decode()
+    try:
+        # Nearly always it has not so many brackets, let alone one in the other.
+        flat = data.count(b"[") + data.count(b"{") <= _FLAT
+        tree = _decode(text) if flat else _read_below(text, _ROOM)
+        return _mended(tree) if "\\u" in text and _UNKEPT_ESCAPE.search(text) else tree
+    except RecursionError:
+        pass
+    raise ValueError("JSON that is nested too deeply")
+
+
+def _read_below(text: str, frames: int) -> Any:
+    return _read_below(text, frames - 1) if frames else _decode(text)
+
+
+_UNKEPT_ESCAPE = re.compile(r"\\u(?:d[89a-f]|0000)", re.IGNORECASE)
+_UNKEPT = re.compile("[\x00\ud800-\udfff]")
+
+
+def _mended(tree: Any) -> Any:
+    if isinstance(tree, str):
+        return _UNKEPT.sub("\ufffd", tree)
+    if isinstance(tree, dict):
+        return {name: _mended(value) for name, value in tree.items()}
+    return [_mended(value) for value in tree] if isinstance(tree, list) else tree
+
+
+def text_of(value: object) -> str:
+    """A text or a number of a reply as text; blank for anything else."""
+    return value if isinstance(value, str) else str(value) if type(value) in (int, float) else ""
 
 
 def json_bytes(value: object) -> bytes:

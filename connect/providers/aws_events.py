@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from connect.providers.api import read_json
 from connect.providers.events import AGE, CertificateWanted, Confirmation, EventsRefused, Webhook, json_body
 
 if TYPE_CHECKING:
@@ -160,8 +160,8 @@ def _verified(key: RSAPublicKey, envelope: dict[str, str], signed: bytes) -> boo
 
 def _object(message: str) -> dict[str, Any]:
     try:
-        content = json.loads(message)
-    except (ValueError, RecursionError):
+        content = read_json(message.encode())
+    except ValueError:
         return {}
     return content if isinstance(content, dict) else {}
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from typing import Any
 
 from connect.channels.message import Outgoing
+from connect.providers.api import read_json, text_of
 from connect.providers.http import Reply
 from connect.providers.http_replies import Meaning
 from connect.providers.interface import Receipt, Status, hide
@@ -65,19 +65,15 @@ def read(reply: Reply) -> dict[str, Any] | Refusal:
         return answer
     answer = answer or {}
     # In the header with a link behind it, in the body with a namespace before it (AWS's JSON protocols).
-    code = str(reply.headers.get("x-amzn-errortype") or answer.get("code") or answer.get("__type") or "")
-    words = str(answer.get("message") or answer.get("Message") or "")
+    code = reply.headers.get("x-amzn-errortype") or text_of(answer.get("code") or answer.get("__type"))
+    words = text_of(answer.get("message") or answer.get("Message"))
     code = code.partition(":")[0].rpartition("#")[2]
-    return Refusal(code, words, reply.status, str(answer.get("Reason") or ""), _names(answer.get("Fields")))
-
-
-_decode = json.JSONDecoder().decode
-"""`json.loads` of bytes first guesses which Unicode they are."""
+    return Refusal(code, words, reply.status, text_of(answer.get("Reason")), _names(answer.get("Fields")))
 
 
 def _object(body: bytes) -> dict[str, Any] | None:
     try:
-        answer = _decode(body.decode())
+        answer = read_json(body)
     except ValueError:
         return None
     return answer if isinstance(answer, dict) else None
@@ -85,7 +81,7 @@ def _object(body: bytes) -> dict[str, Any] | None:
 
 def _names(fields: object) -> tuple[str, ...]:
     listed = fields if isinstance(fields, list) else []
-    return tuple(str(each.get("Name", "")) for each in listed if isinstance(each, dict))
+    return tuple(text_of(each.get("Name")) for each in listed if isinstance(each, dict))
 
 
 def receipt(meaning: Meaning, refusal: Refusal, outgoing: Outgoing) -> Receipt:

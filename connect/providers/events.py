@@ -8,7 +8,6 @@ certificates) is asked for by `CertificateWanted` and comes with the next try.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -16,6 +15,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from connect.identity import read_correlation_id
+from connect.providers.api import read_json
 from connect.providers.interface import ProviderSettings
 from connect.vocabulary import Channel
 
@@ -133,8 +133,8 @@ def json_body(webhook: Webhook) -> Any:
     """The body as JSON. Raises EventsRefused."""
     check_size(webhook)
     try:
-        return json.loads(webhook.body)
-    except (ValueError, RecursionError):
+        return read_json(webhook.body)
+    except ValueError:
         raise EventsRefused("unreadable") from None
 
 

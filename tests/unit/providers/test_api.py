@@ -1,0 +1,50 @@
+"""JSON of providers is read as far as anybody can do something with it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from connect.providers.api import json_of, read_json, text_of
+from connect.providers.http import Reply
+
+
+@pytest.mark.parametrize("text", ["null", "1.5", '"é"', '{"a": [1, {"b": "\\ud83d\\ude00"}]}', "[" * 250 + "]" * 250])
+def test_json_is_read_as_it_is(text: str) -> None:
+    assert read_json(text.encode()) == json.loads(text)
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"\xff", b"\xef\xbb\xbf{}", "{}".encode("utf-16"), b"9" * 5000, b"{} {}"])
+def test_what_is_none_is_refused(data: bytes) -> None:
+    with pytest.raises(ValueError):
+        read_json(data)
+    assert json_of(Reply(200, {}, data)) is None
+
+
+@pytest.mark.parametrize("opening", [b"[", b'{"a":', b'[{"\\u0000": '])
+@pytest.mark.parametrize("depth", [*range(300, 1000, 50), 100_000])
+def test_what_is_nested_without_end_is_refused_and_what_is_not_can_be_written(opening: bytes, depth: int) -> None:
+    closing = {b"[": b"]", b'{"a":': b"}", b'[{"\\u0000": ': b"}]"}[opening]
+    try:
+        tree = read_json(opening * depth + b"1" + closing * depth)
+    except ValueError:
+        assert depth >= 300
+        return
+    assert str(tree)
+    assert json.dumps(tree)
+
+
+def test_what_no_ledger_can_keep_is_replaced() -> None:
+    said = {"a": ["\x00", "half \ud800", "\ud83d\ude00", {"b": "\udfff."}], "c": 1}
+    assert read_json(json.dumps(said).encode()) == {
+        "a": ["\ufffd", "half \ufffd", "\U0001f600", {"b": "\ufffd."}],
+        "c": 1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [("a", "a"), (7, "7"), (1.5, "1.5"), (None, ""), (True, ""), ([], ""), ({"a": 1}, "")]
+)
+def test_texts_and_numbers_are_text(value: object, text: str) -> None:
+    assert text_of(value) == text
