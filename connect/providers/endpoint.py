@@ -132,11 +132,15 @@ class HttpEndpoint:
         await self.open()
         if not self._settings.url:
             return "nothing to ask: each content names its endpoint"
+        private = self._settings.allow_private
         try:
-            reply = await self._client(self._settings.allow_private).request("HEAD", self._settings.url, b"", {})
+            reply = await self._client(private).request("HEAD", self._settings.url, b"", self._headers)
         except Unanswered as failure:
             hint = "check `url`; `allow_private: true` is for an endpoint in your own network"
             raise trouble("http-unreachable", f"the endpoint does not answer: {failure.reason}", hint) from None
+        if reply.status in (401, 403):
+            hint = "check `headers`; an endpoint that refuses HEAD and takes POST is fine, and `connect run` tells"
+            raise trouble("http-credentials", f"the endpoint answers {reply.status} to HEAD", hint)
         return f"the endpoint answers ({reply.status} to HEAD); nothing was sent"
 
     async def close(self) -> None:

@@ -22,10 +22,10 @@ class Endpoint:
     token: str = "let me in"
 
     def __call__(self, call: Call) -> Answer:
+        if call.headers.get("authorization") != f"Bearer {self.token}":
+            return Answer(401, b"" if call.method == "HEAD" else {"error": "who are you"})
         if call.method == "HEAD":
             return Answer(204)
-        if call.headers.get("authorization") != f"Bearer {self.token}":
-            return Answer(401, {"error": "who are you"})
         self.misfits += self._wrong(call)
         for answer in self.answers:
             if (said := answer(call)) is not None:

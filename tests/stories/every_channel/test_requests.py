@@ -214,3 +214,18 @@ def test_a_secret_that_is_not_there_stops_it_before_anything(hook: Any) -> None:
 
     assert (ended.code, ended.error.code) == (2, "missing-secret")
     hook.nothing_happened()
+
+
+def test_a_test_is_signed_and_tells_no_other_secret(secret: Any, endpoint: Endpoint) -> None:
+    """The endpoint of the test recipient is not the one that the content's headers are for."""
+    recipient = f'test_recipient: {{http: "{endpoint.server.url}/tester"}}\n'
+    secret.configure(mode="test", providers={"hook": {"type": "http", "allow_private": "true"}}, more=recipient)
+    secret.campaign(http(headers={"X-Key": "key ${KEY}"}, signing_secret="${SIGNING}"))
+
+    assert secret.report().counts == {("http", "sent", ""): 1, ("http", "skipped", "mode"): 1}
+    (call,) = endpoint.server.calls
+    assert (call.path, call.headers["x-key"]) == ("/tester", "key ${KEY}")
+    signature = standard_signature(
+        Secret(SIGNING), call.headers["webhook-id"], int(call.headers["webhook-timestamp"]), call.body
+    )
+    assert call.headers["webhook-signature"] == signature

@@ -106,7 +106,6 @@ def test_it_finds_an_account_that_works(club: Any, rig: tuple[str, ProviderRig])
 
 
 NOT_FOUND_OUT = {
-    "http": "the endpoint is asked without credentials",
     "memory": "there are none",
     "memory_idempotent": "there are none",
     "outbox": "there are none",

@@ -146,6 +146,16 @@ async def test_check_says_what_answers(tmp_path: Path) -> None:
         provider = endpoint(tmp_path, url=server.url)
         assert "405" in await provider.check()
         await provider.close()
+    with ApiServer(lambda call: Answer(200 if call.headers.get("x-key") == "right" else 403)) as server:
+        for key in ("right", "wrong"):
+            provider = endpoint(tmp_path, url=server.url, headers={"x-key": Secret(key)})
+            if key == "right":
+                assert "200" in await provider.check()
+            else:
+                with pytest.raises(RunTrouble) as raised:
+                    await provider.check()
+                assert raised.value.problems[0].code == "http-credentials"
+            await provider.close()
     with pytest.raises(RunTrouble) as raised:
         await endpoint(tmp_path, url="http://127.0.0.1:9/").check()
     assert raised.value.problems[0].code == "http-unreachable"
