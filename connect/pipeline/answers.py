@@ -53,10 +53,9 @@ class Answers:
             return answer
         pairs = zip(call.tickets, receipts, strict=True)
         verdicts = [self._verdicts.of(ticket, receipt, call.began) for ticket, receipt in pairs]
-        waits = [verdict for verdict in verdicts if isinstance(verdict, float)]
         exact = self._is_exact(call)
-        if exact and len(waits) == len(verdicts):
-            return self._together(call, max(waits))
+        if exact and all(isinstance(verdict, float | Elsewhere) for verdict in verdicts):
+            return self._together(call, max((wait for wait in verdicts if isinstance(wait, float)), default=0.0))
         for ticket, receipt, verdict in zip(call.tickets, receipts, verdicts, strict=True):
             if isinstance(verdict, float) and exact:
                 verdict = self._apart(ticket, receipt, verdict)

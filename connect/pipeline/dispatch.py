@@ -31,12 +31,13 @@ from connect.pipeline.deliveries import Ended
 from connect.pipeline.doubt import Doubt, may_repeat
 from connect.pipeline.exact import Gathering
 from connect.pipeline.failover import Taker
+from connect.pipeline.gate import LOOK_AROUND, Gate, Passing
 from connect.pipeline.gate import Closed as Closed
-from connect.pipeline.gate import Gate, Passing
 from connect.pipeline.lineup import Lineup
 from connect.pipeline.packing import Packed
 from connect.pipeline.rates import Limit, Meter
 from connect.pipeline.recovery import IN_DOUBT
+from connect.pipeline.standing import Standing
 from connect.pipeline.verdicts import Ticket, Verdicts
 from connect.providers.interface import Account, Capabilities, Idempotency, Provider
 from connect.vocabulary import InDoubt
@@ -99,6 +100,7 @@ class Lane:
         breaker: Breaker | None = None,
         limits: Sequence[Limit] = (),
         successor: Callable[[Ticket], Taker | None] = lambda ticket: None,
+        comes_back: Callable[[Ticket], bool] = lambda ticket: False,
     ) -> None:
         self._provider, self._account, self._books = provider, account, books
         self._terms, self._clock = terms, terms.clock
@@ -116,6 +118,7 @@ class Lane:
             halt=self.halt,
             throttled=self._throttled,
             successor=successor,
+            comes_back=comes_back,
         )
         self._read = Answers(self._verdicts, keyed=self._keyed, in_doubt=terms.in_doubt, halt=self.halt)
         self._stirred = asyncio.Event()
@@ -240,9 +243,9 @@ class Lane:
             await self._changed.wait()
 
     @property
-    def is_out(self) -> bool:
-        """The account takes nothing for a while: others may take over."""
-        return self._verdicts.is_out
+    def standing(self) -> Standing:
+        """Whether the account takes anything now, or others may take over."""
+        return self._verdicts.standing
 
     @property
     def idle(self) -> bool:
@@ -342,8 +345,6 @@ class Lane:
             for wait, call in answer.again:
                 self._again(call, wait)
             self._pass_on(answer.elsewhere)
-        if answers and self._verdicts.is_out:
-            self._pass_on(self._lineup.leave(lambda ticket: self._successor(ticket) is not None))
         self._changed.set()
         if answers and not self._gate.is_open:
             self._stirred.set()
@@ -352,12 +353,15 @@ class Lane:
         """To whoever takes over now; what nobody does goes round again."""
         for ticket in () if self._halted.is_set() else tickets:
             if (taker := self._successor(ticket)) is not None:
+                self._verdicts.let_go(ticket)
                 taker.add(ticket)
             else:
                 self._again(Packed([ticket]), 0.0)
 
     def _leaving(self) -> list[Packed]:
         """Take the calls that may be released now."""
+        if self.standing.is_out:
+            self._hand_over()
         self._wake(self._lineup.take_those_due())
         if self._gate.is_open:
             return list(islice(self._lineup.in_turn(self._verdicts.down), self._free))
@@ -369,6 +373,12 @@ class Lane:
         if self._lineup.calls:
             self._look_again(changes, idles=not (leaving or self._flying or self._gate.is_asking))
         return leaving
+
+    def _hand_over(self) -> None:
+        """What waits here goes to who takes over, now or when somebody is back."""
+        self._pass_on(self._lineup.leave(lambda ticket: self._successor(ticket) is not None))
+        if self._lineup:
+            self._wake(self._clock.monotonic() + LOOK_AROUND)
 
     def _admitted(self, room: int) -> Iterator[Packed]:
         """Take calls as far as the rate lets them through."""
@@ -459,6 +469,9 @@ class Lane:
         """Another worker was throttled, or told to wait for so long; `words` say so to people."""
         self._verdicts.told(wait)
         self._words = words or self._words
+        if self._lineup:  # it may be taken over
+            self._start()
+            self._stirred.set()
 
     def _throttled(self, wait: timedelta, words: str) -> None:
         self._words = words or self._words

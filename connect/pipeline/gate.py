@@ -17,6 +17,9 @@ from connect.pipeline.verdicts import Verdicts
 _LEAD, _SHORTEST_LEAD, _LONGEST_LEAD = 1.5, 0.01, 0.2
 """Calls are released to the ledger earlier than they leave: by a multiple of what a commit takes, and some seconds."""
 
+LOOK_AROUND = 1.0
+"""Seconds after which what waits at an account that is out looks whether another one is back."""
+
 _PACED_AHEAD = 0.1
 """Seconds for which calls are released together where the account throttles, which is not as exact as a rate."""
 
@@ -160,7 +163,7 @@ class Gate:
             return Passing.expired
         if self.has_closed:
             return Passing.closed
-        if self._verdicts.is_out and self._verdicts.has_successor(call.tickets):
+        if self._verdicts.standing.is_out and not call.exact and self._verdicts.has_successor(call.tickets):
             return Passing.elsewhere
         if call.slot is not None and self._clock.monotonic() > call.slot.latest:
             return Passing.late
@@ -169,6 +172,8 @@ class Gate:
     async def _until_halted(self, seconds: float) -> None:
         """For so long by the run's clock, or until there is a reason not to wait."""
         seconds = min(seconds, max(self.deadline() - self._clock.monotonic(), 0.0))
+        if self._verdicts.standing.is_out:
+            seconds = min(seconds, LOOK_AROUND)
         waits = (asyncio.ensure_future(self._halted.wait()), asyncio.ensure_future(self._clock.sleep(seconds)))
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)

@@ -68,6 +68,8 @@ class Lineup:
     def leave(self, goes: Callable[[Ticket], bool]) -> list[Ticket]:
         """Take out the deliveries that go elsewhere, in their order. Calls that must stay as they were do."""
         left: list[Ticket] = []
+        if not any(map(goes, self._free())):
+            return left
 
         def staying(call: Packed) -> list[Packed]:
             if call.exact:
@@ -88,6 +90,12 @@ class Lineup:
             for kept_call in staying(call):
                 self._later.add(kept_call, due)
         return sorted(left, key=attrgetter("sequence"))
+
+    def _free(self) -> Iterator[Ticket]:
+        """Every delivery that is not in a call which must stay as it was."""
+        calls = chain((self.first,) if self.first else (), self._due, self._queue, self._later.calls())
+        yield from self._packer.tickets()
+        yield from (ticket for call in calls if not call.exact for ticket in call.tickets)
 
     # How many
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 
@@ -61,6 +61,10 @@ class Packer:
         packing.append(ticket)
         return full + self._close(channel) if len(packing) >= most.max_batch else full
 
+    def tickets(self) -> Iterator[Ticket]:
+        """What waits for its call to be full."""
+        return itertools.chain.from_iterable(self._packing.values())
+
     def flush(self) -> list[Packed]:
         """What is packed, as calls."""
         return [call for channel in list(self._packing) for call in self._close(channel)]
@@ -99,6 +103,10 @@ class Retries:
 
     def clear(self) -> None:
         self._heap.clear()
+
+    def calls(self) -> Iterator[Packed]:
+        """All of them, in no order."""
+        return (later.call for later in self._heap)
 
     def all(self) -> list[tuple[Packed, float]]:
         """Take out everything, with the seconds at which each is due."""

@@ -16,6 +16,7 @@ from connect.pipeline.books import Settlement
 from connect.pipeline.breaker import Breaker, devices_trouble, down_trouble, provider_trouble
 from connect.pipeline.deliveries import Ended
 from connect.pipeline.recovery import IN_DOUBT
+from connect.pipeline.standing import Standing
 from connect.pipeline.tempo import Tempo
 from connect.providers.interface import LEASE_OVER, Receipt, Status
 from connect.vocabulary import Channel, Outcome, Reason, segments_reason
@@ -23,7 +24,7 @@ from connect.vocabulary import Channel, Outcome, Reason, segments_reason
 RETRY_FOR = timedelta(minutes=10)
 """How long one delivery is tried. An account that throttles does not count: it makes everyone wait."""
 
-_FIRST_WAIT, _LONGEST_WAIT = 0.5, 60.0
+_FIRST_WAIT, _LONGEST_WAIT, _DOUBLINGS = 0.5, 60.0, 10
 
 _MANY = 20
 """Deliveries in trouble one after the other, and none through, that make it the account's trouble."""
@@ -56,6 +57,8 @@ _OUT_FOR, _LONG = 300.0, 60.0
 """Seconds after which an account that was out is tried again, unless it says when; and how long a wait puts it out."""
 _DOWN_FOR = 30.0
 """Seconds for which nobody gets through before an account that has a successor is out."""
+_LEAST_LEFT = 60.0
+"""Seconds that a delivery is tried at an account which takes it over, however long it was tried before."""
 
 _BURST = 50
 """Devices in a row whose address the provider does not take, and none that it takes: the settings must be wrong."""
@@ -77,8 +80,10 @@ class Ticket:
     in_doubt: bool = False
     """An earlier call may have taken it, whatever a later one says."""
     attempts: int = 0
+    left: float = RETRY_FOR.total_seconds()
+    """Seconds for which it may still be tried…"""
     deadline: float | None = None
-    """Monotonic seconds after which it is not tried again; starts with the first failure."""
+    """…and when they are over at the account that it is with: they begin with the first failure there."""
 
     def ended(self, end: Ended) -> Settlement:
         outgoing, reason = self.outgoing, end.reason
@@ -105,10 +110,12 @@ class Verdicts:
         halt: Callable[[RunTrouble], None],
         throttled: Callable[[timedelta, str], None],
         successor: Callable[[Ticket], object | None] = lambda ticket: None,
+        comes_back: Callable[[Ticket], bool] = lambda ticket: False,
     ) -> None:
         self._account, self._clock, self._random, self._breaker = account, clock, random, breaker
         self._repeats, self._halt, self._throttled = repeats, halt, throttled
-        self._successor = successor
+        self._successor, self._comes_back = successor, comes_back
+        self.standing = Standing(clock)
         self._unwell: set[bytes] = set()
         self._down_since: float | None = None
         self._throttles = self._fails = 0
@@ -118,7 +125,6 @@ class Verdicts:
         self.tempo = Tempo(clock)
         self.open_at = 0.0
         """Monotonic seconds before which nothing is offered to the account."""
-        self._out_until = 0.0
         self._bad_devices = 0
         """In a row."""
         self.free = True
@@ -129,14 +135,15 @@ class Verdicts:
         """Many deliveries in a row are in trouble, and nobody gets through."""
         return self._down_since is not None
 
-    @property
-    def is_out(self) -> bool:
-        """It takes nothing for a while, and others may take over."""
-        return self._out_until > self._clock.monotonic()
-
     def has_successor(self, tickets: Iterable[Ticket]) -> bool:
         """Whether another account takes over any of these."""
         return any(self._successor(ticket) is not None for ticket in tickets)
+
+    def let_go(self, ticket: Ticket) -> None:
+        """Another account takes it over: what is left of its time goes along, by the other's clock."""
+        if ticket.deadline is not None:
+            ticket.left = max(ticket.deadline - self._passed(), _LEAST_LEFT)
+            ticket.deadline = None
 
     def accepted(self) -> Ended:
         """As of an accepted message, which nearly all of them are."""
@@ -155,57 +162,67 @@ class Verdicts:
             self._well()
             self._watch_devices(ticket, receipt)
             return self._ended_as(_ENDS[status], receipt)
-        if status is Status.quota and self._successor(ticket):
-            self._goes_out(receipt.retry_after)
-            return ELSEWHERE
-        if status is Status.quota and receipt.retry_after is not None:
-            return self._everyone_waits(receipt.retry_after, "quota until")
+        if status is Status.quota:
+            return self._used_up(ticket, receipt)
         if status in _PAUSES:
             return self._trouble(status, receipt)
         if status is Status.throttled:
             wait = self._slow_down(receipt, began)
-            return ELSEWHERE if wait > _LONG and self._passes_on(ticket, wait) else wait
+            long = wait if wait > _LONG else _OUT_FOR
+            is_out = max(wait, self.standing.in_trouble()) > _LONG
+            return ELSEWHERE if is_out and self._passes_on(ticket, long) else wait
         if receipt.reason == LEASE_OVER:  # nobody's trouble: the lane makes sure of its lease before the next try
             return 0.0
         down = self._is_down(ticket, receipt)
         if status is Status.ambiguous:
             ticket.in_doubt = True
-            if not self._repeats:
-                return self._ended_as(Outcome.unknown, Receipt(status, Reason.in_doubt))
-        if down and self._is_long_down and self._passes_on(ticket, _OUT_FOR):
+        if self.standing.in_trouble() > _DOWN_FOR and self._passes_on(ticket, _OUT_FOR):
             return ELSEWHERE
-        if down:  # everyone waits for the account, and nobody's ten minutes run
-            return self._remaining()
-        return self._retry(ticket)
+        if status is Status.ambiguous and not self._repeats:
+            return self._ended_as(Outcome.unknown, Receipt(status, Reason.in_doubt))
+        return self._wait_for_it(ticket) if down else self._retry(ticket)
+
+    def _used_up(self, ticket: Ticket, receipt: Receipt) -> Verdict:
+        """The quota is: another account takes over, or all wait for it to be renewed, or for the other account."""
+        wait = receipt.retry_after
+        self.standing.in_trouble()
+        self.standing.is_spent = wait is None
+        if self._passes_on(ticket, wait.total_seconds() if wait else _OUT_FOR):
+            return ELSEWHERE
+        if wait is None and not self._comes_back(ticket):
+            return self._trouble(Status.quota, receipt)
+        return self._everyone_waits(wait or timedelta(seconds=_OUT_FOR), "quota until")
+
+    def _wait_for_it(self, ticket: Ticket) -> Ended | float:
+        """Everyone waits for the account, and nobody's ten minutes run. But what is in doubt waits no longer than
+        that where all others go elsewhere."""
+        assert self._down_since is not None
+        down_for = self._clock.monotonic() - self._down_since
+        if _stays_alone(ticket) and down_for > RETRY_FOR.total_seconds():
+            return IN_DOUBT
+        return self._remaining()
 
     def _passes_on(self, ticket: Ticket, seconds: float) -> bool:
-        """Whether another account takes it; then this one is out for so long."""
-        if self._successor(ticket) is None:
+        """Where there are other accounts, this one is out for so long. Whether one of them takes this delivery now."""
+        if len(ticket.route) < 2:
             return False
-        self._goes_out(timedelta(seconds=seconds))
-        return True
-
-    def _goes_out(self, wait: timedelta | None) -> None:
-        seconds = wait.total_seconds() if wait else _OUT_FOR
-        self._out_until = max(self._out_until, self._clock.monotonic() + seconds)
+        self.standing.goes_out(seconds)
         self.free = False
-
-    @property
-    def _is_long_down(self) -> bool:
-        return self._down_since is not None and self._clock.monotonic() - self._down_since > _DOWN_FOR
+        return self._successor(ticket) is not None
 
     def _watch_devices(self, ticket: Ticket, receipt: Receipt) -> None:
         """Dead tokens are nobody's fault; addresses that are no tokens of this app, one after the other, are."""
         if ticket.outgoing.channel is not Channel.push or receipt.reason == Reason.unregistered:
             return
         self._bad_devices = self._bad_devices + 1 if receipt.status is Status.rejected_recipient else 0
-        if self._bad_devices >= _BURST:
+        if self._bad_devices >= _BURST and not self._breaker.off:
             self._halt(devices_trouble(self._account, receipt.reason))
 
     def _well(self) -> None:
         """Somebody got through."""
         self._throttles = self._fails = 0
         self._down_since = None
+        self.standing.well()
         if self._unwell:
             self._unwell.clear()
 
@@ -228,7 +245,8 @@ class Verdicts:
             self._fails += 1
             self._everyone_waits(receipt.retry_after or self._growing_wait(self._fails), "is down, next try at")
         self._unwell = set(itertools.islice(self._unwell, _MANY))  # no more is to be remembered than decides
-        if now - self._down_since > RETRY_FOR.total_seconds() and self._successor(ticket) is None:
+        nobody = self._successor(ticket) is None and not _stays_alone(ticket)
+        if nobody and now - self._down_since > RETRY_FOR.total_seconds():
             self._halt(down_trouble(self._account, receipt.reason or receipt.status.value))
         return True
 
@@ -280,19 +298,29 @@ class Verdicts:
         self.free = False
         self.tempo.told()
         if wait.total_seconds() > _LONG:
-            self._goes_out(wait)
+            self.standing.goes_out(wait.total_seconds())
         if wait:
             self.wait(wait)
             self.tempo.paused(self.open_at)
 
     def _retry(self, ticket: Ticket) -> Ended | float:
-        now = self._clock.monotonic() - self._closed
+        now = self._passed()
         ticket.attempts += 1
-        ticket.deadline = ticket.deadline or now + RETRY_FOR.total_seconds()
+        if ticket.deadline is None:
+            ticket.deadline = now + ticket.left
         if now >= ticket.deadline:
             return IN_DOUBT if ticket.in_doubt else Ended(Outcome.failed, Reason.retries_exhausted)
         return self._backoff(ticket.attempts)
 
+    def _passed(self) -> float:
+        """Seconds by which deliveries are measured: none pass while the account makes everyone wait."""
+        return self._clock.monotonic() - self._closed
+
     def _backoff(self, attempt: int) -> float:
         """Full jitter: seconds between nothing and a bound that doubles with each attempt."""
-        return self._random.uniform(0, min(_LONGEST_WAIT, _FIRST_WAIT * 2**attempt))
+        return self._random.uniform(0, min(_LONGEST_WAIT, _FIRST_WAIT * 2 ** min(attempt, _DOUBLINGS)))
+
+
+def _stays_alone(ticket: Ticket) -> bool:
+    """It can not be taken over, though others of its account can: it is in doubt."""
+    return ticket.in_doubt and len(ticket.route) > 1

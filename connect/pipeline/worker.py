@@ -108,6 +108,7 @@ class Worker:
                 breaker=Breaker(off=sending.breakers_off),
                 limits=sending.buckets.get(name, ()),
                 successor=self._failover.successor(name),
+                comes_back=self._failover.comes_back(name),
             )
             for name, (provider, account) in accounts.items()
         }

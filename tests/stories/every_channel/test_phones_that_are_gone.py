@@ -82,3 +82,16 @@ def test_who_was_not_refused_before_the_pause_is_written_to_after_it(phones: Any
     assert BURST <= refused <= 1000
     assert counts == {("push", "failed", "bad_device_token"): refused, ("push", "sent", ""): 6 * PEOPLE - refused}
     assert len(phones.tokens()) == len(set(phones.tokens())) == counts["push", "sent", ""]
+
+
+def test_who_has_looked_at_it_may_go_on(phones: Any) -> None:
+    """As after everything that pauses for somebody to look: it is not asked again every fifty devices."""
+    phones.configure(providers={"phones": {"type": "memory", "concurrency": 1}})
+    phones.crowd(PEOPLE, devices=6)
+    memory.script("phones", told(10**9, BAD))
+    assert phones.run().code == 3
+
+    ended = phones.report()
+
+    assert ended.json["runs"][0]["state"] == "completed"
+    assert ended.counts == {("push", "failed", "bad_device_token"): 6 * PEOPLE}

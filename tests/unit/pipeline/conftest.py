@@ -87,6 +87,7 @@ class Bench:
         expires_at: datetime | None = None,
         name: str = ACCOUNT,
         successor: Callable[[Ticket], Taker | None] = lambda ticket: None,
+        comes_back: Callable[[Ticket], bool] = lambda ticket: False,
         **capabilities: Any,
     ) -> Lane:
         """A lane of an account that answers like this; None accepts."""
@@ -105,7 +106,14 @@ class Bench:
         account = Account(name, memory.Settings(), self._root, concurrency)
         self._terms = Terms(in_doubt, self.clock, Random(7), Held(held), self._calls, closes_at, expires_at)
         self._lane = Lane(
-            Told(account), account, self.outcomes, self._terms, whole=whole, limits=limits, successor=successor
+            Told(account),
+            account,
+            self.outcomes,
+            self._terms,
+            whole=whole,
+            limits=limits,
+            successor=successor,
+            comes_back=comes_back,
         )
         self.lanes.append(self._lane)
         return self._lane
