@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager, suppress
@@ -79,10 +80,13 @@ class Part:
         self._must_add_up()
 
     def _swept(self, counted: Sequence[Tally]) -> int:
-        """Rows that are behind the cursor. Push messages do not tell, of which one makes several: the way done does."""
+        """Rows that are behind the cursor. Push messages do not tell, of which one makes several: the way done does,
+        which people are spread over by chance."""
         exact = next((channel for channel in self._channels if channel is not Channel.push), None)
         if exact is None:
-            return round(self._share.at(self._claimed.cursor) * (self._job.record.audience_rows or 0))
+            without_key = sum(tally.count for tally in counted if tally.reason == Reason.missing_key)
+            rows = (self._job.record.audience_rows or 0) - without_key
+            return _at_least(self._share.at(self._claimed.cursor), rows)
         mine = (tally for tally in counted if tally.channel is exact and tally.reason != Reason.missing_key)
         return sum(tally.count for tally in mine)
 
@@ -239,6 +243,16 @@ class _Share:
             return self.ended / self.slices
         part = 1.0 if position >= _END else (_digits(position) - self.low) / max(1, self.high - self.low)
         return (self.ended + min(1.0, part)) / self.slices
+
+
+_SPREAD = 6
+"""Standard deviations, which chance leaves once in a billion times."""
+
+
+def _at_least(share: float, rows: int) -> int:
+    """How many of so many rows are surely in this share of the hash space."""
+    rows = max(rows, 0)
+    return max(0, math.floor(share * rows - _SPREAD * math.sqrt(rows * share * (1 - share))))
 
 
 def _digits(position: str) -> int:
