@@ -76,9 +76,9 @@ def instant(text: object) -> datetime | None:
     """A time as AWS writes it (ISO 8601, in UTC), aware; None for anything else."""
     try:
         at = datetime.fromisoformat(text) if isinstance(text, str) else None
-    except ValueError:
+        return at and (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
-    return at if at is None or at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def _envelope(webhook: Webhook) -> dict[str, str]:

@@ -8,9 +8,10 @@ certificates) is asked for by `CertificateWanted` and comes with the next try.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -144,7 +145,25 @@ def check_size(webhook: Webhook) -> None:
         raise EventsRefused("too_large")
 
 
+def instant(text: object, otherwise: datetime) -> datetime:
+    """A time in ISO 8601, in UTC; the other one where it is none, or none of any calendar."""
+    try:
+        at = datetime.fromisoformat(text) if isinstance(text, str) else otherwise
+        return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return otherwise
+
+
+def bare(text: str) -> str:
+    """The address of `Name <address>`, or of an address alone."""
+    _, opening, rest = text.rpartition("<")
+    return (rest.partition(">")[0] if opening else text).strip()
+
+
 def correlated(text: object) -> tuple[str | None, bytes | None]:
     """(run id, message key) out of what came back as our correlation id."""
-    found = read_correlation_id(text) if isinstance(text, str) else None
+    found = read_correlation_id(text) if isinstance(text, str) and _CORRELATION.fullmatch(text) else None
     return found or (None, None)
+
+
+_CORRELATION = re.compile(r"[a-z0-9]{2}\.[0-9a-v]{16}\.[A-Za-z0-9_-]{22}")

@@ -23,6 +23,7 @@ from connect.providers.events import (
     Webhook,
     check_size,
     correlated,
+    instant,
     json_body,
 )
 from connect.providers.interface import ProviderSettings
@@ -90,7 +91,7 @@ def _event(webhook: Webhook, message: Mapping[str, Any], name: str, kind: EventT
     bounce, reason = _bounce(message) if kind is EventType.bounced else (None, "")
     return Event(
         kind,
-        _instant(_text(message, "lastStatusAt") or _text(message, "updatedAt"), webhook.at),
+        instant(_text(message, "lastStatusAt") or _text(message, "updatedAt"), webhook.at),
         f"{name}:{message['status']}",
         Channel.sms,
         run_id,
@@ -129,14 +130,6 @@ def _address(receiver: object) -> str:
     contacts = receiver.get("contacts") if isinstance(receiver, dict) else None
     first = contacts[0] if isinstance(contacts, list) and contacts else None
     return _text(first, "identifierValue") if isinstance(first, dict) else ""
-
-
-def _instant(text: str, otherwise: datetime) -> datetime:
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        return otherwise
-    return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def _text(fields: Mapping[str, Any], name: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from connect.providers.events import (
@@ -14,6 +14,7 @@ from connect.providers.events import (
     EventType,
     Webhook,
     correlated,
+    instant,
     json_body,
 )
 from connect.providers.interface import ProviderSettings
@@ -91,7 +92,7 @@ def _event(record: dict[str, Any], came: datetime) -> Event | None:
     run_id, key = correlated(metadata.get(CORRELATION) if isinstance(metadata, dict) else None)
     return Event(
         type,
-        _time(_text(record, when), came),
+        instant(record.get(when), came),
         _id(kind, record, when, whom),
         Channel.email,
         run_id,
@@ -124,14 +125,6 @@ def _id(kind: str, record: dict[str, Any], when: str, whom: str) -> str:
     number = record.get("ID", "")
     parts = (kind, _text(record, "MessageID"), str(number), _text(record, when), _text(record, whom))
     return hashlib.blake2b("\x1f".join(parts).encode(errors="replace"), digest_size=16).hexdigest()
-
-
-def _time(text: str, came: datetime) -> datetime:
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        return came
-    return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def _text(record: dict[str, Any], name: str) -> str:

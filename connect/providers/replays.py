@@ -18,7 +18,7 @@ class Remembered:
 
     def is_new(self, token: str, body: bytes) -> bool:
         """False where this token has come with another body. The same again is a provider that tries again."""
-        name, digest = _digest(token.encode()), _digest(body)
+        name, digest = _digest(token.encode(errors="surrogatepass")), _digest(body)
         if name in self._bodies:
             return self._bodies[name] == digest
         self._bodies[name] = digest

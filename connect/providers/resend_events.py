@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
-from email.utils import parseaddr
+from datetime import datetime
 from typing import Any
 
 from connect.providers.events import (
@@ -14,8 +13,10 @@ from connect.providers.events import (
     EventsRefused,
     EventType,
     Webhook,
+    bare,
     check_size,
     correlated,
+    instant,
     json_body,
 )
 from connect.providers.interface import ProviderSettings
@@ -74,7 +75,7 @@ def _event(name: str, type: EventType, report: dict[str, Any], data: dict[str, A
     bounce, reason = _bounce(_text(report, "type"), data)
     return Event(
         type,
-        _time(_text(click, "timestamp") or _text(report, "created_at"), came),
+        instant(_text(click, "timestamp") or _text(report, "created_at"), came),
         name,
         Channel.email,
         run_id,
@@ -117,15 +118,7 @@ def _tag(tags: object) -> object:
 def _address(to: object) -> str:
     """The first that it was sent to, without the name that we sent with it."""
     first = to[0] if isinstance(to, list) and to else to
-    return parseaddr(first)[1] if isinstance(first, str) else ""
-
-
-def _time(text: str, came: datetime) -> datetime:
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        return came
-    return at if at.tzinfo else at.replace(tzinfo=UTC)
+    return bare(first) if isinstance(first, str) else ""
 
 
 def _object(record: dict[str, Any], name: str) -> dict[str, Any]:

@@ -8,13 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from email.utils import parseaddr
 from typing import Any
 
 from connect.providers import aws_events
 from connect.providers.aws import ReportingSettings
 from connect.providers.aws_events import Notification
-from connect.providers.events import Bounce, Confirmation, Event, EventType, Webhook, correlated
+from connect.providers.events import Bounce, Confirmation, Event, EventType, Webhook, bare, correlated
 from connect.providers.interface import ProviderSettings
 from connect.providers.ses_calls import CORRELATION_TAG
 from connect.vocabulary import Channel
@@ -192,7 +191,7 @@ def _people(recipients: object) -> list[str]:
 def _addresses(given: object) -> list[str]:
     """Without names."""
     listed = given if isinstance(given, list) else []
-    return [address for each in listed if (address := parseaddr(_text(each))[1])]
+    return [address for each in listed if (address := bare(_text(each)))]
 
 
 def _object(value: object) -> dict[str, Any]:

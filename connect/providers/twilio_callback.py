@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 PARAMETER = "connect_id"
 
@@ -26,7 +26,7 @@ def spellings(url: str, public: str | None) -> list[str]:
 
 def parameters(url: str) -> dict[str, str]:
     """The query; of several of one name, the last, which is ours."""
-    return dict(parse_qsl(urlsplit(url).query, keep_blank_values=True))
+    return dict(parse_qsl(url.partition("#")[0].partition("?")[2], keep_blank_values=True))
 
 
 def _as_public(url: str, public: str | None) -> str:
@@ -34,7 +34,7 @@ def _as_public(url: str, public: str | None) -> str:
     address = url.partition("#")[0]
     if public is None:
         return address
-    query = urlsplit(address).query
+    query = address.partition("?")[2]
     return public.partition("#")[0].partition("?")[0] + (f"?{query}" if query else "")
 
 

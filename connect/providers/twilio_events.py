@@ -116,7 +116,7 @@ def _proved(webhook: Webhook, secret: Secret, public: str | None) -> dict[str, s
     _check(webhook, secret, public, "".join(name + value for name, value in pairs), given)
     if not webhook.replays.is_new(given, urlencode(pairs).encode()):
         raise EventsRefused("replayed")  # names and values are signed without what divides them
-    return dict(pairs)
+    return {name: value.replace("\0", "\ufffd") for name, value in pairs}  # which no ledger keeps
 
 
 def _check(webhook: Webhook, secret: Secret, public: str | None, signed: str, given: str) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
 import jwt
@@ -22,6 +21,7 @@ from connect.providers.events import (
     Webhook,
     check_size,
     correlated,
+    instant,
     json_body,
 )
 from connect.providers.interface import ProviderSettings
@@ -96,7 +96,7 @@ def _event(webhook: Webhook, status: Mapping[str, Any], name: str, kind: EventTy
     bounce, reason = _bounce(status.get("error")) if kind is EventType.bounced else (None, "")
     return Event(
         kind,
-        _instant(_text(status, "timestamp"), webhook.at),
+        instant(_text(status, "timestamp").replace(" +", "+"), webhook.at),  # older accounts have a blank there
         f"{name}:{status['status']}",
         Channel.sms,
         run_id,
@@ -117,15 +117,6 @@ def _address(number: str) -> str:
     return f"+{number}" if number.isascii() and number.isdigit() else number
 
 
-def _instant(text: str, otherwise: datetime) -> datetime:
-    """ISO 8601; older accounts have a blank between time and offset."""
-    try:
-        at = datetime.fromisoformat(text.replace(" +", "+"))
-    except ValueError:
-        return otherwise
-    return at if at.tzinfo else at.replace(tzinfo=UTC)
-
-
 def _text(status: Mapping[str, Any], field: str) -> str:
     value = status.get(field)
     return value if isinstance(value, str) else ""
@@ -139,7 +130,7 @@ def _check(webhook: Webhook, secret: Secret) -> None:
     kind, _, token = webhook.headers.get("authorization", "").partition(" ")
     try:
         claims = jwt.decode(token.strip(), secret.reveal(), algorithms=["HS256"], options=_UNCHECKED)
-    except (jwt.PyJWTError, ValueError):
+    except (jwt.PyJWTError, ValueError, RecursionError):
         raise EventsRefused("bad_signature") from None
     digest = claims.get("payload_hash")
     if kind.lower() != "bearer" or not isinstance(digest, str):
