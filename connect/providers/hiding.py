@@ -23,13 +23,15 @@ _QUOTED = re.compile(r"\"([^\"]+)\"|'([^']+)'|<([^<>]+)>|`([^`]+)`")
 def hide(text: str, outgoing: Outgoing, *mates: Outgoing) -> str:
     """A provider's own words, in one line of at most 200 characters, without anything that tells who was written to.
 
-    Hidden are the addresses (also their parts), names, phone number and subject of the message, its header values,
-    whatever looks like an address or a link, and whatever the provider repeats of the body, in quotes or without.
+    Hidden are the addresses (also their parts), names, phone number and subject of the message, its key, its header
+    values, whatever looks like an address or a link, and what the provider repeats of the body, in quotes or without.
     `mates` are other messages of the same call, which the provider may have meant.
     """
     line = " ".join(text[:_LONGEST_READ].split())
     line = _WORD.sub(_without_address, line) if "@" in line else line
     line = _LINK.sub(HIDDEN, line)
+    for name in (outgoing.correlation_id, outgoing.correlation_id.rpartition(".")[2], outgoing.key.hex()):
+        line = line.replace(name, HIDDEN)
     for value in sorted(_telling(outgoing), key=len, reverse=True):
         line = _standing_alone(value).sub(HIDDEN, line)
     line = _hide_quotes(line, outgoing)
@@ -141,6 +143,7 @@ def _hide_repeated(line: str, messages: Sequence[Outgoing]) -> str:
     names, pairs = _repeatable(set(words), messages)
     hidden = {at for at, word in enumerate(words) if word in names}
     hidden |= {at + step for at, pair in enumerate(itertools.pairwise(words)) if pair in pairs for step in (0, 1)}
+    hidden -= {at for at in hidden if words[at] in _SMALL}
     if not hidden:
         return line
     places = itertools.count()
@@ -159,7 +162,7 @@ def _repeatable(said: set[str], messages: Sequence[Outgoing]) -> tuple[set[str],
             continue
         names |= {low for word, low in zip(own, lower, strict=True) if low in said and _is_a_name(word)}
         pairs |= {pair for pair in itertools.pairwise(lower) if pair[0] in said and pair[1] in said}
-    return names - _SMALL, {(one, other) for one, other in pairs if not _SMALL.issuperset((one, other))}
+    return names, pairs
 
 
 def _is_a_name(word: str) -> bool:

@@ -97,6 +97,33 @@ def test_what_an_endpoint_repeats_of_a_form_is_hidden() -> None:
     assert hide("no customer Quill", a_request(body=urlencode({"name": "Zoe Quill"}).encode())) == "no customer ***"
 
 
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("spam: your code is MINT-77, not sent", "spam: your code is ***, not sent"),
+        ("odd word mint", "odd word ***"),
+        ("CODE 77 is in it", "CODE *** is in it"),
+        ("recipient zoe.quill%40private.example", "recipient ***%40private.example"),
+        ("the code is not known", "the code is not known"),
+    ],
+)
+def test_what_is_repeated_of_a_message_without_quotes_is_hidden(said: str, kept: str) -> None:
+    assert hide(said, EMAIL) == kept
+
+
+def test_what_is_repeated_of_others_in_the_same_call_is_hidden() -> None:
+    other = an_email(2, to=(Mailbox("p@mail.example", "Ada Byron"),), text="You owe 731048291 for the engine.")
+    said = "template Ada fails: you owe 731048291 for"
+    assert hide(said, EMAIL) == said
+    assert hide(said, EMAIL, other) == "template *** fails: ***"
+
+
+def test_keys_are_hidden() -> None:
+    key, correlation = EMAIL.key.hex(), EMAIL.correlation_id
+    said = f"id msg_{key}, header {correlation}, tag {correlation.replace('.', '-')} refused"
+    assert hide(said, EMAIL) == f"id msg_***, header ***, tag {correlation[:20].replace('.', '-')}*** refused"
+
+
 @pytest.mark.parametrize("piece", ["x", "+", "@", "=?", "a:/", "((1", "'a"])
 def test_a_page_without_spaces_takes_ten_times_as_long_as_a_tenth_of_it(piece: str) -> None:
     """An error page of a gateway is one long line often, and is looked at for each message of a call."""
