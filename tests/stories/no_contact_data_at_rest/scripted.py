@@ -1,16 +1,21 @@
-"""The command `connect`, with memory accounts that do to a person what the person's address says."""
+"""The command `connect`, with memory accounts that do to a person what the person's address says.
+
+With `inside`, HTTP breaks from within, with all that it was given in its words.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import sys
+from collections.abc import Mapping
 from datetime import timedelta
 
 from connect.channels.message import Outgoing
 from connect.cli.main import main
 from connect.errors import Disposition, Problem, RunTrouble
 from connect.providers import memory
+from connect.providers.http import Client, Reply
 from connect.providers.interface import Receipt, Status
 
 WHEN = set(os.environ.get("WHEN", "").split(","))
@@ -46,7 +51,15 @@ async def answer(outgoing: Outgoing, attempt: int) -> Receipt | None:
     return None
 
 
+async def break_inside(
+    self: Client, method: str, url: str, body: bytes, headers: Mapping[str, str], **_: object
+) -> Reply:
+    raise ValueError(f"{method} {url} with {body!r} and {headers} does not work")
+
+
 memory.script("memory", answer)
+if "inside" in WHEN:
+    Client.request = break_inside  # type: ignore[method-assign]
 if "credentials" in WHEN:
     problem = Problem("memory-refused", "the account refuses these credentials", "mend them")
     memory.refuse_open("memory", RunTrouble(Disposition.pause, problem))
