@@ -115,7 +115,7 @@ def test_what_is_repeated_of_others_in_the_same_call_is_hidden() -> None:
     other = an_email(2, to=(Mailbox("p@mail.example", "Ada Byron"),), text="You owe 731048291 for the engine.")
     said = "template Ada fails: you owe 731048291 for"
     assert hide(said, EMAIL) == said
-    assert hide(said, EMAIL, other) == "template *** fails: ***"
+    assert hide(said, EMAIL, other) == "template *** fails: you *** for"
 
 
 def test_keys_are_hidden() -> None:
