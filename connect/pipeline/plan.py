@@ -19,7 +19,7 @@ from connect.pipeline.bundle import Bundle
 from connect.pipeline.checking import check_campaign, wrap
 from connect.pipeline.lint import contents
 from connect.pipeline.moment import Moment
-from connect.project.campaign import Campaign
+from connect.project.campaign import Campaign, digest
 from connect.project.campaigns import Loaded
 from connect.project.project import Project
 from connect.project.text import Text, TextKind
@@ -128,7 +128,8 @@ def plan_resumed(project: Project, loaded: Loaded, warehouse: Warehouse, run: Ru
     """The plan of a run that was interrupted: its own campaign as it was, people from the file."""
     bundle = Bundle.restore(run.campaign_json, loaded.campaign)
     open_seals(project, run)
-    changed = loaded.campaign is None or loaded.campaign.digest != run.digest
+    # An earlier version may have made another digest of the same campaign: it is made anew of what is stored.
+    changed = loaded.campaign is None or loaded.campaign.digest != digest(bundle.campaign)
     warnings = [_changed(run)] if changed else ()
     counted = None if run.audience_rows is None else Sizes(run.audience_rows, run.audience_rows, 0)
     plan = _sized(project, bundle, warehouse, _moment_of(run), run.manual, warnings, counted)
