@@ -75,6 +75,8 @@ def receipt(reply: Reply, outgoing: Outgoing) -> Receipt:
     """What became of a message."""
     if reply.status == 200:
         return Receipt(Status.accepted, provider_id=reply.headers.get("apns-id", ""))
+    if reply.status < 300:  # nothing that APNs ever says
+        return Receipt(Status.ambiguous, "unrecognised_answer")
     reason = reason_of(reply)
     known = REASONS.get(reason)
     return refused(reply, known or http_replies.meaning(reply.status, HTTP_STATUSES), reason, outgoing)

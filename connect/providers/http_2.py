@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -103,7 +104,7 @@ class Library:
         """Send it. Errors of the wire name the whole URL, so they are left behind, also as a context."""
         try:
             async with request as response:
-                headers = dict(response.headers.items())
+                headers = _fields(response.headers)
                 return Reply(response.status, headers, await self._body(response.body_reader, headers))
         except wire.PyreqwestError as error:
             failure = _unanswered(error)
@@ -112,7 +113,7 @@ class Library:
     async def _body(self, reader: ResponseBodyReader, headers: Mapping[str, str]) -> bytes:
         """The whole body. One of a known length is not asked for its end: that takes a turn of the event loop."""
         length = headers.get("content-length", "")
-        whole = int(length) if length.isdecimal() else -1
+        whole = int(length) if length.isdecimal() and len(length) < 19 else -1
         chunks, size = [], 0
         while size != whole and (chunk := await reader.read(_CHUNK)) is not None:
             chunks.append(chunk.to_bytes())
@@ -120,6 +121,19 @@ class Library:
             if size > self._largest:
                 raise NoAnswer("answer_too_large")
         return b"".join(chunks)
+
+
+def _fields(headers: Mapping[str, str]) -> Mapping[str, str]:
+    """The fields of an answer, but those that the library can not read: what is not ASCII raises ValueError."""
+    try:
+        return dict(headers.items())
+    except ValueError:
+        pass
+    readable = {}
+    for name in headers:
+        with suppress(ValueError):
+            readable[name] = headers[name]
+    return readable
 
 
 def _secure(options: Options) -> Client:

@@ -219,6 +219,7 @@ async def test_every_reason_has_its_meaning(server: ApnsServer, reason: str) -> 
         (Answer(500), Status.transient, "provider_failed"),
         (Answer(502), Status.ambiguous, "unrecognised_answer"),
         (Answer(301), Status.config, "redirected"),
+        (Answer(204), Status.ambiguous, "unrecognised_answer"),  # APNs says 200, and nothing else
     ],
 )
 async def test_answers_without_a_reason_that_is_known(
@@ -228,6 +229,16 @@ async def test_answers_without_a_reason_that_is_known(
     receipt, _ = await sent(server, a_push(0))
     assert (receipt.status, receipt.reason, receipt.detail) == (status, reason, answer.reason)
     assert receipt.retry_after == (timedelta(seconds=7) if answer.headers else None)
+
+
+@pytest.mark.parametrize("status", [200, 429])
+async def test_a_field_that_is_not_ascii_is_passed_over(server: ApnsServer, status: int) -> None:
+    server.answer(Answer(status, headers={"x-greeting": "é", "retry-after": "7"}))
+    receipt, push = await sent(server, a_push(0))
+    if status == 200:
+        assert receipt == Receipt(Status.accepted, provider_id=push.headers["apns-id"])
+    else:
+        assert (receipt.status, receipt.retry_after) == (Status.throttled, timedelta(seconds=7))
 
 
 # Connections
