@@ -101,7 +101,7 @@ def meaning(reply: Reply, error: Said) -> Meaning:
 
 def receipt(reply: Reply, outgoing: Outgoing) -> Receipt:
     """What became of a message."""
-    if reply.status == 200:
+    if 200 <= reply.status < 300:
         return _accepted(reply)
     error = said(reply)
     found = refused(reply, meaning(reply, error), error.words, outgoing)
@@ -111,9 +111,11 @@ def receipt(reply: Reply, outgoing: Outgoing) -> Receipt:
 
 
 def _accepted(reply: Reply) -> Receipt:
-    """A 200 is FCM's word, whatever its body is; the name in it ends with the message's id."""
+    """The name ends with the message's id. What has none is a proxy's word, or some page's, and not FCM's."""
     answer = json_of(reply)
     name = _text(answer, "name") if isinstance(answer, dict) else ""
+    if not name:
+        return Receipt(Status.ambiguous, "unrecognised_answer")
     return Receipt(Status.accepted, provider_id=name.rpartition("/")[2])
 
 

@@ -29,6 +29,7 @@ _AUDIENCE = "https://oauth2.googleapis.com/token"
 """Whatever the JSON's `token_uri` is (documented at developers.google.com, "Using OAuth 2.0 for server to server")."""
 _GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 _HOUR = 3600
+_MOST = 24 * _HOUR
 _EARLY = 5 * 60
 """Seconds before its end in which a token is asked again; it is used meanwhile."""
 
@@ -123,7 +124,7 @@ class AccessTokens:
 
 
 def _lifetime(seconds: object) -> int:
-    return int(seconds) if isinstance(seconds, (int, float)) and seconds > 0 else _HOUR
+    return int(seconds) if isinstance(seconds, (int, float)) and 1 < seconds < _MOST else _HOUR
 
 
 def _undone(receipt: Receipt) -> Receipt:

@@ -281,7 +281,9 @@ OTHER = (Status.rejected_content, "other")
         (Answer(500, {"error": "?"}), Status.transient, "provider_failed"),
         (Answer(502, b""), Status.ambiguous, "unrecognised_answer"),
         (Answer(302, b""), Status.config, "redirected"),
-        (Answer(200, b"fine"), Status.accepted, ""),
+        (Answer(200, b"fine"), Status.ambiguous, "unrecognised_answer"),  # somebody else's word
+        (Answer(200, {}), Status.ambiguous, "unrecognised_answer"),
+        (Answer(204, b""), Status.ambiguous, "unrecognised_answer"),
         (DROP, Status.ambiguous, "connection_lost_after_write"),
     ],
 )
@@ -360,6 +362,13 @@ async def test_credentials_for_apples_devices_are_not_ours(google: Google) -> No
     receipt = await sent(google, a_push(0))
     assert (receipt.status, receipt.reason) == (Status.config, "third_party_auth")
     assert (len(google.fake.tokens), len(google.calls)) == (1, 1)
+
+
+@pytest.mark.parametrize("lifetime", ["1e999", "9" * 400, "NaN", "-1", "null", "true"])
+async def test_a_token_may_be_said_to_last_for_any_time(google: Google, lifetime: str) -> None:
+    answer = b'{"access_token": "ya29.access-0", "expires_in": %b}' % lifetime.encode()
+    google.fake.tokens, google.fake.token_answer = ["ya29.access-0"], Answer(200, answer)
+    assert (await sent(google, a_push(0))).status is Status.accepted
 
 
 CLOCK = "Invalid JWT: Token must be a short-lived token (60 minutes). Check your iat and exp values in the JWT claim."
