@@ -61,11 +61,12 @@ def read(reply: Reply) -> str | Refusal:
 
 
 def _parsed(body: bytes) -> ElementTree.Element | None:
-    if b"<!" in body:  # a document type, of which AWS has none: whoever sends one may mean to declare entities
-        return None
     try:
-        return ElementTree.fromstring(body)
-    except ElementTree.ParseError:
+        text = body.decode()  # AWS writes UTF-8, whatever encoding a document may claim to be in
+        if "<!" in text:  # a document type, of which AWS has none: whoever sends one may mean to declare entities
+            return None
+        return ElementTree.fromstring(text)
+    except (ElementTree.ParseError, ValueError):
         return None
 
 

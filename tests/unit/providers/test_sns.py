@@ -298,6 +298,10 @@ async def test_what_is_not_found_is_an_endpoint_or_a_mistake(fake: Fake, server:
         b"<html>",
         b"{}",
         b"<PublishResponse><PublishResult></PublishResult></PublishResponse>",
+        b'<?xml version="1.0" encoding="utf-9"?><a/>',
+        '<?xml version="1.0" encoding="utf-16"?><!DOCTYPE a [<!ENTITY b "c">]><MessageId>&b;</MessageId>'.encode(
+            "utf-16"
+        ),
         b'<!DOCTYPE a [<!ENTITY b "c">]><PublishResponse><MessageId>&b;</MessageId></PublishResponse>',
     ],
 )
