@@ -96,6 +96,7 @@ def pem(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey, password: str = "")
         pem(rsa.generate_private_key(65537, 2048)),
         pem(ec.generate_private_key(ec.SECP256R1()), "password"),
     ],
+    ids=["blank", "no PEM", "cut", "public", "another curve", "RSA", "encrypted"],
 )
 def test_what_is_no_such_key(private_key: str) -> None:
     with pytest.raises(ValueError, match=r"^not the PEM of a P-256 key$") as caught:
