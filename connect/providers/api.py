@@ -122,7 +122,8 @@ def everyone(receipt: Receipt, batch: Sequence[Outgoing]) -> list[Receipt]:
 
 def basic(username: str, password: Secret) -> str:
     """The value of an Authorization header."""
-    return "Basic " + base64.b64encode(f"{username}:{password.reveal()}".encode()).decode()
+    credentials = f"{username}:{password.reveal()}".encode(errors="replace")
+    return "Basic " + base64.b64encode(credentials).decode()
 
 
 def trouble(code: str, message: str, hint: str) -> RunTrouble:

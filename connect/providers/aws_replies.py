@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from connect.channels.message import Outgoing
+from connect.providers import http_replies
 from connect.providers.api import read_json, text_of
 from connect.providers.http import Reply
 from connect.providers.http_replies import Meaning
@@ -31,16 +32,8 @@ ERRORS: dict[str, Meaning] = {
 }
 """Error codes of a whole call ("Common Error Types" of each service's API reference, docs.aws.amazon.com)."""
 
-HTTP_STATUSES: dict[int, Meaning] = {
-    401: (Status.config, "authentication_failed"),
-    403: (Status.config, "access_denied"),
-    404: (Status.config, "endpoint_not_found"),
-    413: (Status.rejected_content, "message_too_large"),
-    429: (Status.throttled, "slow_down"),
-    500: (Status.transient, "provider_failed"),
-    503: (Status.transient, "provider_failed"),
-}
-"""For codes that are in no table. A 502 or 504 is a gateway that gave up waiting: in doubt, like anything else."""
+HTTP_STATUSES: dict[int, Meaning] = http_replies.STATUSES
+"""For codes that are in no table; anything else is in doubt."""
 
 IN_DOUBT: Meaning = (Status.ambiguous, "unrecognised_answer")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
 from pydantic import Field
@@ -52,10 +52,14 @@ PERSONAL: dict[str, Meaning] = {
     reason: (Status.rejected_recipient, reason)
     for reason in (
         *("authentication_failed", "access_denied", "endpoint_not_found", "endpoint_gone", "redirected"),
-        *("method_not_allowed", "private_address", "untrusted_certificate"),
+        *("method_not_allowed", "proxy_in_the_way", "payment_required"),
+        *("private_address", "untrusted_certificate", "bad_settings"),
     )
 }
 """What is wrong with one person's endpoint is not the account's trouble."""
+
+_LONGEST_WAIT = timedelta(minutes=1)
+"""That one person's endpoint may ask of everybody."""
 
 
 class HttpEndpoint:
@@ -161,7 +165,9 @@ def _answered(reply: Reply, outgoing: Outgoing, request: Request) -> Receipt:
     if status is Status.accepted:
         return Receipt(status)
     wait = http_replies.retry_after(reply.headers, datetime.now(UTC))
-    if status is Status.transient and wait:  # 503 with Retry-After is a throttle by another name
+    if request.personal:
+        wait = min(wait, _LONGEST_WAIT) if wait else None
+    elif status is Status.transient and wait:  # 503 with Retry-After is a throttle by another name
         status, reason = Status.throttled, "slow_down"
     words = reply.body[:2000].decode(errors="replace")
     return Receipt(status, reason, retry_after=wait, detail=hide(words, outgoing) if words.strip() else "")

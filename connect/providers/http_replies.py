@@ -16,6 +16,7 @@ STATUSES: dict[int, Meaning] = {
     401: (Status.config, "authentication_failed"),
     403: (Status.config, "access_denied"),
     404: (Status.config, "endpoint_not_found"),
+    405: (Status.config, "endpoint_not_found"),
     407: (Status.config, "proxy_in_the_way"),
     408: (Status.transient, "try_again_later"),
     413: (Status.rejected_content, "message_too_large"),
@@ -28,7 +29,8 @@ STATUSES: dict[int, Meaning] = {
 
 _UNREACHED: dict[str, Meaning] = {
     "untrusted_certificate": (Status.config, "untrusted_certificate"),
-    "not_a_request": (Status.rejected_content, "bad_request"),
+    # A key, a header or a URL of the settings: what comes of a message was checked, or stands in the body.
+    "not_a_request": (Status.config, "bad_settings"),
 }
 """Reasons of NotWritten that trying again would not mend."""
 

@@ -72,7 +72,8 @@ def _check_signature(webhook: Webhook, signature: dict[str, Any], secret: Secret
     seconds, token, theirs = (str(signature.get(name, "")) for name in ("timestamp", "token", "signature"))
     if not seconds.isascii() or not seconds.isdigit():
         raise EventsRefused("bad_signature")
-    ours = hmac.digest(secret.reveal().encode(), (seconds + token).encode(errors="replace"), "sha256").hex()
+    key, signed = (text.encode(errors="replace") for text in (secret.reveal(), seconds + token))
+    ours = hmac.digest(key, signed, "sha256").hex()
     if not equal(ours, theirs.encode(errors="replace")):
         raise EventsRefused("bad_signature")
     check_age(seconds, webhook.at)

@@ -140,7 +140,7 @@ def _text(fields: Mapping[str, Any], name: str) -> str:
 def _check(webhook: Webhook, secret: Secret, public: str | None) -> None:
     given = webhook.headers.get("messagebird-signature", "")
     seconds = webhook.headers.get("messagebird-request-timestamp", "")
-    key = secret.reveal().encode()
+    key = secret.reveal().encode(errors="replace")
     ours = [signature(key, seconds, url, webhook.body) for url in (webhook.url, public) if url]
     if not any(equal(each, given) for each in ours):
         raise EventsRefused("bad_signature")

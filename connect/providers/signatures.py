@@ -69,7 +69,7 @@ def check_password(webhook: Webhook, username: str, password: Secret | None) -> 
     """Basic authentication, for providers that sign nothing."""
     if password is None:
         raise EventsRefused("not_configured")
-    wanted = base64.b64encode(f"{username}:{password.reveal()}".encode()).decode()
+    wanted = base64.b64encode(_bytes(f"{username}:{password.reveal()}")).decode()
     kind, _, given = webhook.headers.get("authorization", "").partition(" ")
     if kind.lower() != "basic" or not equal(wanted, given.strip()):
         raise EventsRefused("bad_signature")

@@ -120,7 +120,7 @@ def _proved(webhook: Webhook, secret: Secret, public: str | None) -> dict[str, s
 
 
 def _check(webhook: Webhook, secret: Secret, public: str | None, signed: str, given: str) -> None:
-    token = secret.reveal().encode()
+    token = secret.reveal().encode(errors="replace")
     ours = [signature(token, url, signed) for url in spellings(webhook.url, public)]
     if not any(equal(each, given) for each in ours):
         raise EventsRefused("bad_signature")

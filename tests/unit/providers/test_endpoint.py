@@ -78,7 +78,9 @@ async def test_the_contents_secret_and_headers_win(tmp_path: Path) -> None:
         (301, Status.config, Status.rejected_recipient),
         (400, Status.rejected_content, Status.rejected_content),
         (401, Status.config, Status.rejected_recipient),
+        (402, Status.quota, Status.rejected_recipient),
         (404, Status.config, Status.rejected_recipient),
+        (407, Status.config, Status.rejected_recipient),
         (410, Status.config, Status.rejected_recipient),
         (429, Status.throttled, Status.throttled),
         (500, Status.transient, Status.transient),
@@ -106,6 +108,14 @@ async def test_redirects_are_not_followed(tmp_path: Path) -> None:
 async def test_503_that_names_a_time_is_a_wait(tmp_path: Path) -> None:
     receipt = await answered(tmp_path, Answer(503, b"", {"retry-after": "7"}), personal=False)
     assert (receipt.status, receipt.retry_after) == (Status.throttled, timedelta(seconds=7))
+
+
+@pytest.mark.parametrize(("status", "expected"), [(429, Status.throttled), (503, Status.transient)])
+async def test_one_persons_endpoint_does_not_stop_everybody_for_long(
+    tmp_path: Path, status: int, expected: Status
+) -> None:
+    receipt = await answered(tmp_path, Answer(status, b"", {"retry-after": "86400"}), personal=True)
+    assert (receipt.status, receipt.retry_after) == (expected, timedelta(minutes=1))
 
 
 async def test_private_networks_are_out_of_reach_unless_that_is_said(tmp_path: Path) -> None:
