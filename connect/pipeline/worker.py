@@ -27,7 +27,7 @@ from connect.pipeline.rates import Limit
 from connect.pipeline.recovery import IN_DOUBT, Recovered, how_it_ended
 from connect.pipeline.verdicts import Ticket
 from connect.providers.interface import Account, Provider
-from connect.vocabulary import InDoubt, Reason
+from connect.vocabulary import Channel, InDoubt, Reason
 
 _TOGETHER = 50
 """Rows that are composed in one go: rendering must not starve what is in the air."""
@@ -53,6 +53,9 @@ class Row(NamedTuple):
     row: int
     key: str
     settled: Sequence[Delivery]
+    strayed: set[Channel]
+    """Where the person was near the air, before a crash, at an address that they do not have any more. It may be any
+    of those that were not near the air: nobody knows which phone has a new token, and none is to hear twice."""
 
 
 @dataclass(frozen=True)
@@ -181,7 +184,7 @@ class Worker:
         for row in places:
             pending, others = 0, rows.duplicates[row]
             settled = composing.deliveries(row)
-            mine = Row(dealt.number, row, rows.keys[row], settled)
+            mine = Row(dealt.number, row, rows.keys[row], settled, set())
             for delivery in settled:
                 sequence += 1
                 ticket = self._ticket(composed, mine, delivery, sequence)
@@ -210,9 +213,9 @@ class Worker:
         self._watch_content(result)
         before = self._before(composed, mine, delivery) if self._recovered else None
         if before is None:
-            if not isinstance(result, Ended):
+            if not isinstance(result, Ended) and delivery.channel not in mine.strayed:
                 return Ticket(result, mine.batch, mine.row, sequence, delivery.route)
-            end = result
+            end = result if isinstance(result, Ended) else IN_DOUBT
         else:
             found = self._since_before(delivery, before)
             if found is None:
@@ -238,6 +241,8 @@ class Worker:
         before = self._recovered.take(self._composer.mark(mine.key), delivery.channel, key, others)
         if before is not None:
             composed.met.append(before.key)
+            if before.key != key:
+                mine.strayed.add(delivery.channel)
         return before
 
     def _since_before(self, delivery: Delivery, before: Intent) -> Ended | None:

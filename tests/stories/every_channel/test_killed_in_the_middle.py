@@ -197,3 +197,29 @@ def test_a_phone_that_nobody_carries_any_more(house: Any, contents: Any) -> None
 
     assert counts == {("push", "unknown", "in_doubt"): 2 * FEW}
     assert set(Counter(house.tokens()).values()) == {1}
+
+
+def test_nobody_can_know_which_phone_has_a_new_token(house: Any, contents: Any) -> None:
+    """The one that was in doubt stands behind those that nobody was about to write to: none of them is written to."""
+    house.configure(providers={"phones": {"type": "memory", "concurrency": 1, "rate": "10/s"}})  # one in each call
+    house.campaign(contents["push"])
+    house.crowd(1, 5)
+
+    def crash(outgoing: Any, attempt: int) -> None:
+        if memory.counts("phones").accepted == 1:
+            raise RuntimeError
+
+    memory.script("phones", crash)
+    assert house.run().code == 3
+    memory.script("phones", None)
+    taken = set(house.tokens())
+    phones = [house.token(1, number) for number in range(1, 6)]
+    assert taken == {phones[0]}
+    change(house, 1, *((token, "ios") for token in (*phones[2:], phones[1], "new-token-of-phone-1")))
+
+    counts, heard = house.report().counts, Counter(house.tokens())
+
+    assert "new-token-of-phone-1" not in heard
+    assert max(heard.values()) == 1
+    assert counts["push", "unknown", "in_doubt"] >= 2
+    assert counts.total() == 5
