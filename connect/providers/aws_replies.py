@@ -77,6 +77,12 @@ def _names(fields: object) -> tuple[str, ...]:
     return tuple(text_of(each.get("Name")) for each in listed if isinstance(each, dict))
 
 
+def accepted(answer: dict[str, Any]) -> Receipt:
+    """The receipt of the message of a call that was carried out. What has no id is not AWS's word."""
+    number = text_of(answer.get("MessageId"))
+    return Receipt(Status.accepted, provider_id=number) if number else Receipt(*IN_DOUBT)
+
+
 def receipt(meaning: Meaning, refusal: Refusal, outgoing: Outgoing) -> Receipt:
     """The receipt of a message whose call was answered with an error."""
     status, reason = meaning

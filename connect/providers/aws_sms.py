@@ -117,7 +117,7 @@ class AwsSms:
             return aws_replies.unsigned(str(error))
         if isinstance(answer, Refusal):
             return aws_sms_replies.refused(answer, outgoing)
-        return Receipt(Status.accepted, provider_id=str(answer.get("MessageId", "")))
+        return aws_replies.accepted(answer)
 
     def _body(self, outgoing: Outgoing) -> bytes:
         sms = outgoing.message

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from connect.channels.message import Outgoing
-from connect.providers.api import everyone, json_of
+from connect.providers.api import everyone, json_of, text_of
 from connect.providers.http import Reply
 from connect.providers.http_replies import Meaning, meaning, retry_after
 from connect.providers.interface import Receipt, Status, hide
@@ -94,16 +94,18 @@ def _each(reply: Reply, members: Sequence[Outgoing]) -> list[Receipt]:
         return everyone(Receipt(*_IN_DOUBT), members)
     numbers = iter(data)
     return [
-        _worded(refused[member], outgoing)
-        if member in refused
-        else Receipt(Status.accepted, "", None, _id(next(numbers)))
+        _worded(refused[member], outgoing) if member in refused else _numbered(_id(next(numbers)))
         for member, outgoing in enumerate(members)
     ]
 
 
 def _single(reply: Reply) -> Receipt:
-    number = _id(json_of(reply))
-    return Receipt(Status.accepted, provider_id=number) if number else Receipt(*_IN_DOUBT)
+    return _numbered(_id(json_of(reply)))
+
+
+def _numbered(number: str) -> Receipt:
+    """What was accepted has a number."""
+    return Receipt(Status.accepted, "", None, number) if number else Receipt(*_IN_DOUBT)
 
 
 def refused(reply: Reply, members: Sequence[Outgoing]) -> list[Receipt]:
@@ -160,7 +162,7 @@ def _errors(said: object, members: int) -> dict[int, str] | None:
 
 
 def _id(said: Any) -> str:
-    return str(said.get("id") or "") if isinstance(said, dict) else ""
+    return text_of(said.get("id")) if isinstance(said, dict) else ""
 
 
 _SECONDS = re.compile(r"[0-9]{1,5}")

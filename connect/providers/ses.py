@@ -175,7 +175,7 @@ def _accepted(call: Call, answer: dict[str, Any], sending: _Sending) -> None:
     """One receipt for each message; an entry that SES says nothing of is in doubt."""
     if call.operation == "SendEmail":
         (member,) = call.members
-        sending.receipts[member] = Receipt(Status.accepted, provider_id=str(answer.get("MessageId", "")))
+        sending.receipts[member] = aws_replies.accepted(answer)
         return
     results = answer.get("BulkEmailEntryResults")
     entries: list[object] = results if isinstance(results, list) else []

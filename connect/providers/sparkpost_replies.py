@@ -91,6 +91,8 @@ def _created(results: dict[str, Any], outgoing: Outgoing) -> Receipt:
     provider_id = str(results.get("id") or "")
     if not isinstance(accepted, int) or not isinstance(rejected, int):
         return Receipt(*_IN_DOUBT, provider_id=provider_id)
+    if not accepted and not rejected:
+        return Receipt(*_IN_DOUBT, provider_id=provider_id)
     if accepted and not rejected:
         return Receipt(Status.accepted, provider_id=provider_id)
     errors = _errors(results.get("rcpt_to_errors"))

@@ -196,6 +196,10 @@ def test_what_the_tables_name_exists() -> None:
         (error("SomethingNew", "no", 503), Status.transient, "provider_failed"),
         (Answer(504, b""), Status.ambiguous, "unrecognised_answer"),
         (Answer(200, b"<html>"), Status.ambiguous, "unrecognised_answer"),
+        (Answer(200, {}), Status.ambiguous, "unrecognised_answer"),
+        (Answer(200, {"MessageId": None}), Status.ambiguous, "unrecognised_answer"),
+        (Answer(407, b""), Status.config, "proxy_in_the_way"),
+        (Answer(408, b""), Status.transient, "try_again_later"),
         (Answer(400, {"__type": "ConflictException", "Fields": 7, "Reason": ["x"]}), Status.config, "conflict"),
     ],
 )

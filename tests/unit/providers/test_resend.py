@@ -329,6 +329,7 @@ async def test_a_call_that_is_refused(
         {"data": [{"id": "1"}], "errors": [{"index": True, "message": "?"}]},
         {"data": [{"id": "1"}], "errors": [{"message": "?"}]},
         {"data": [], "errors": [{"index": 0, "message": "?"}, {"index": 0, "message": "?"}]},
+        {"data": [{}, None]},
         {"data": {"id": "1"}},
         {"data": [{"id": "1"}, {"id": "2"}], "errors": "none"},
     ],

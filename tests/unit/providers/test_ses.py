@@ -20,6 +20,7 @@ from connect.providers.interface import Account, Status
 from connect.providers.ses import Ses, Settings
 from connect.redact import Secret
 from connect.testing import an_email
+from connect.testing.api import Answer, ApiServer
 from connect.testing.messages import an_attachment
 from connect.testing.ses import SesServer
 
@@ -169,6 +170,14 @@ async def test_a_status_that_nobody_knows_is_in_doubt(server: SesServer) -> None
     async with opened(server.url) as provider:
         receipts = await provider.send([an_email(0), an_email(1)])
     assert [receipt.status for receipt in receipts] == [Status.accepted, Status.ambiguous]
+
+
+@pytest.mark.parametrize("answer", [{}, {"MessageId": None}, {"MessageId": ["x"]}])
+async def test_what_has_no_id_was_not_accepted_by_ses(answer: dict[str, object]) -> None:
+    with ApiServer(lambda call: Answer(200, answer)) as somebody:
+        async with opened(somebody.url) as provider:
+            (receipt,) = await provider.send([an_email(0)])
+    assert (receipt.status, receipt.reason) == (Status.ambiguous, "unrecognised_answer")
 
 
 @pytest.mark.parametrize(

@@ -256,6 +256,7 @@ async def test_what_a_code_means(code: str) -> None:
         (Answer(200, {"results": {"id": "7"}}), Status.ambiguous, "unrecognised_answer"),
         (accepted(7, 2, 1), Status.undecidable, "partly_accepted"),
         (accepted(7, 0, 1), Status.rejected_recipient, "recipient_refused"),
+        (accepted(7, 0, 0), Status.ambiguous, "unrecognised_answer"),
         (accepted(7), Status.accepted, ""),
     ],
 )  # fmt: skip
