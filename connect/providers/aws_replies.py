@@ -83,12 +83,13 @@ def accepted(answer: dict[str, Any]) -> Receipt:
     return Receipt(Status.accepted, provider_id=number) if number else Receipt(*IN_DOUBT)
 
 
-def receipt(meaning: Meaning, refusal: Refusal, outgoing: Outgoing) -> Receipt:
-    """The receipt of a message whose call was answered with an error."""
+def receipt(meaning: Meaning, refusal: Refusal, *members: Outgoing) -> Receipt:
+    """The receipt of the messages of a call that was answered with an error. Of several, words that nobody reads go."""
     status, reason = meaning
     said = f"{refusal.code} ({refusal.why})" if refusal.why else refusal.code
     words = ": ".join(filter(None, (said, refusal.words)))
-    return Receipt(status, reason, detail=hide(words, outgoing) if words else "")
+    told = len(members) == 1 or status in (Status.config, Status.quota)
+    return Receipt(status, reason, detail=hide(words, *members) if words and told else "")
 
 
 def unsigned(error: str) -> Receipt:

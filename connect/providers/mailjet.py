@@ -131,8 +131,8 @@ class Mailjet:
         elif answer.may_be_one and len(call.members) > 1:
             await self._one_by_one(call, sending)
         else:
-            for member in call.members:
-                sending.receipts[member] = answer.receipt(sending.batch[member])
+            receipt = answer.receipt([sending.batch[member] for member in call.members])
+            sending.receipts.update(dict.fromkeys(call.members, receipt))
 
     async def _one_by_one(self, call: Call, sending: _Sending) -> None:
         """Mailjet refused a call whole, over something in it: each message alone shows which one it was."""

@@ -7,7 +7,7 @@ on some messages do not stop the others". Without entries, the call was refused 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from connect.channels.message import Outgoing
@@ -62,8 +62,11 @@ class Refusal:
         """Whether it may be about one message of the call, whose others are innocent."""
         return self.meaning[0] in (Status.rejected_content, Status.rejected_recipient)
 
-    def receipt(self, outgoing: Outgoing) -> Receipt:
-        return refused(self.reply, self.meaning, self.words, outgoing)
+    def receipt(self, members: Sequence[Outgoing]) -> Receipt:
+        """Of all messages of the call; its words may be about any of them. Of several, words that nobody reads go."""
+        told = len(members) == 1 or self.meaning[0] in (Status.config, Status.quota)
+        receipt = refused(self.reply, self.meaning, "", members[0])
+        return replace(receipt, detail=hide(self.words, *members) if self.words and told else "")
 
 
 def read(reply: Reply) -> list[Any] | Refusal:

@@ -141,8 +141,7 @@ class Ses:
             elif len(call.members) > 1 and ses_replies.refuses_one(answer):
                 await self._one_by_one(call, sending)
             else:
-                for member in call.members:
-                    sending.receipts[member] = ses_replies.refused(answer, sending.batch[member])
+                sending.settle(call, ses_replies.refused(answer, [sending.batch[member] for member in call.members]))
 
     async def _one_by_one(self, call: Call, sending: _Sending) -> None:
         """SES refused a bulk call whole, over something in it: each message alone shows which one it was."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from connect.channels.message import Outgoing
 from connect.providers import aws_replies
@@ -78,11 +79,11 @@ def answered(entry: object, outgoing: Outgoing) -> Receipt:
     )
 
 
-def refused(refusal: Refusal, outgoing: Outgoing) -> Receipt:
-    """The receipt of a message whose call was answered with an error."""
+def refused(refusal: Refusal, members: Sequence[Outgoing]) -> Receipt:
+    """The receipt of all messages of a call that was answered with an error; its words may be about any of them."""
     known = ERRORS.get(refusal.code) or HTTP_STATUSES.get(refusal.http_status)
     meaning = _told_apart(known or _unknown(refusal.http_status), refusal.words)
-    return aws_replies.receipt(meaning, refusal, outgoing)
+    return aws_replies.receipt(meaning, refusal, *members)
 
 
 def refuses_one(refusal: Refusal) -> bool:
