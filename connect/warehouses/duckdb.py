@@ -85,6 +85,7 @@ class DuckDBDialect:
     """How DuckDB writes what wrapping needs."""
 
     sqlglot = "duckdb"
+    materialized = "materialized"
 
     def parameter(self, name: str) -> str:
         return f"${name}"
