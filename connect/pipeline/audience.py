@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from connect.clock import Clock
 from connect.errors import OutsideError
 from connect.vocabulary import Channel
-from connect.warehouses.interface import Warehouse, python_values
+from connect.warehouses.interface import Warehouse, WarehouseLost, python_values
 from connect.warehouses.wrapping import DUPLICATES, KEY, POSITION, Wrapping, optout_column
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ _FIRST_ROW_BYTES = 1024
 """What a row is taken to need until some were measured."""
 _ENOUGH = 1000
 """So many rows should have come before what came is believed instead."""
+_PAUSES = (0.1, 1.0, 5.0, 20.0)
+"""Seconds before each new attempt: a fail-over takes half a minute."""
 _ARROW_ROWS = 4096  # a multiple of DuckDB's vectors, small enough to cut a read close to its budget
 
 
@@ -227,9 +229,19 @@ class Sweep:
         try:
             if self._stopped.is_set():
                 raise _closed()
-            return self._read_range(after)
+            return self._read_patiently(after)
         finally:
             self._idle.set()
+
+    def _read_patiently(self, after: str | None) -> _Reading:
+        """Read one range; a connection that is lost before anybody came is opened again, a few times."""
+        for pause in _PAUSES:
+            try:
+                return self._read_range(after)
+            except WarehouseLost:
+                if self._stopped.wait(pause):
+                    raise
+        return self._read_range(after)
 
     def _read_range(self, after: str | None) -> _Reading:
         upto = self._ranges.upto(after)

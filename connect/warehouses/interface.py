@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
-from connect.errors import UserError
+from connect.errors import OutsideError, UserError
 
 if TYPE_CHECKING:
     import pyarrow
@@ -41,6 +41,10 @@ class Query:
 class Column:
     name: str
     type: str
+
+
+class WarehouseLost(OutsideError):
+    """There is no connection, or no more: it may help to try again."""
 
 
 class SqlError(UserError):

@@ -138,7 +138,7 @@ class PostgreSQL:
         product = version[0] if version else str(found["version"]).partition(",")[0]
         tables = "1 table" if found["readable"] == 1 else f"{found['readable']} tables"
         told = f"{product}, database {found['database']}, as {found['role']}, {self._line()}, may read {tables}"
-        return told + self._advice(found)
+        return told + self._warning(found) + self._advice(found)
 
     def close(self) -> None:
         with self._guard:
@@ -153,6 +153,11 @@ class PostgreSQL:
         why = "a superuser may do anything" if found["superuser"] else "this user may write too"
         said = why if found["superuser"] or found["writable"] else "it may read nothing yet"
         return f"; {said}. A user for reading only: {grants(str(found['database']))}"
+
+    def _warning(self, found: dict[str, object]) -> str:
+        if found["lowered"] == "é":
+            return ""
+        return "; its locale is C, where addresses that differ in the case of an accented letter are different ones"
 
     def _line(self) -> str:
         return "over TLS" if self._encrypted else "without TLS"
@@ -286,7 +291,7 @@ def _as_dicts(batch: pyarrow.RecordBatch) -> Iterator[dict[str, object]]:
 # What `connect doctor` tells
 
 _FOUND = """
-select version() as version, current_database() as database, current_user as role,
+select version() as version, current_database() as database, current_user as role, lower('É') as lowered,
        coalesce(sum(case when has_table_privilege(c.oid, 'select') then 1 else 0 end), 0) as readable,
        coalesce(sum(case when has_table_privilege(c.oid, 'insert') or has_table_privilege(c.oid, 'update')
                          or has_table_privilege(c.oid, 'delete') then 1 else 0 end), 0) as writable,

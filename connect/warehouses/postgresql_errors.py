@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from connect.errors import ConnectError, OutsideError, Problem, UserError
-from connect.warehouses.interface import SqlError
+from connect.warehouses.interface import SqlError, WarehouseLost
 
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
 _PERMISSION, _CANCELED, _LOCKED = "42501", "57014", "55P03"
@@ -23,6 +23,7 @@ _GONE = {
     "3D000": "has no such database",
     "57P03": "is starting or shutting down",
 }
+_FOR_GOOD = ("28", "3D000")
 _HINTS = {
     "53300": "raise the server's max_connections, or use a pooler",
     "28": "check `user` and `password` in connect.yml, and pg_hba.conf on the server",
@@ -89,7 +90,7 @@ def _stopped(why: str, name: str) -> OutsideError:
 
 def _lost(name: str) -> OutsideError:
     hint = "see that the server runs and can be reached, and run it again"
-    return OutsideError.of("warehouse-lost", f"the connection to `{name}` was lost", hint)
+    return WarehouseLost(Problem("warehouse-lost", f"the connection to `{name}` was lost", hint))
 
 
 def _locked(name: str) -> OutsideError:
@@ -119,7 +120,8 @@ def of_connecting(error: BaseException, name: str, place: str) -> ConnectError:
     known = next((start for start in _GONE if code.startswith(start)), "")
     said = _GONE.get(known, "can not be reached")
     hint = _HINTS.get(known, "check `host` and `port` in connect.yml, that the server runs, and the network between")
-    return OutsideError.of("warehouse-unreachable", f"{place}, source `{name}`, {said}", hint)
+    problem = Problem("warehouse-unreachable", f"{place}, source `{name}`, {said}", hint)
+    return OutsideError(problem) if known in _FOR_GOOD else WarehouseLost(problem)
 
 
 def _guessed(words: str) -> str:

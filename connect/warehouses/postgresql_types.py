@@ -56,7 +56,8 @@ class Kind:
         try:
             return array.cast(self.type)
         except pyarrow.ArrowException:
-            return pyarrow.array([_fitting(value, self.raw, self.type) for value in values], self.type)
+            fitting = [_fitting(value, self.raw, self.type) for value in values]
+            return pyarrow.array(fitting, _storage(self.type)).cast(self.type)
 
 
 def _unforeseen(name: str) -> OutsideError:
@@ -73,10 +74,21 @@ def _fitting(value: Any, raw: pyarrow.DataType, kind: pyarrow.DataType) -> Any:
         return [_fitting(one, raw.value_type, kind.value_type) for one in value]
     if types.is_struct(kind):
         return {field.name: _fitting(value[field.name], raw.field(field.name).type, field.type) for field in kind}
+    if isinstance(kind, pyarrow.BaseExtensionType):
+        return value
     try:
         return pyarrow.scalar(value, raw).cast(kind).as_py()
     except (pyarrow.ArrowException, OverflowError, ValueError):
         return None
+
+
+def _storage(kind: pyarrow.DataType) -> pyarrow.DataType:
+    """The type without extensions, of which Arrow makes no arrays."""
+    if types.is_list(kind):
+        return pyarrow.list_(_storage(kind.value_type))
+    if types.is_struct(kind):
+        return pyarrow.struct([(field.name, _storage(field.type)) for field in kind])
+    return kind.storage_type if isinstance(kind, pyarrow.BaseExtensionType) else kind
 
 
 # Scalars

@@ -105,14 +105,25 @@ def people(rows: Sequence[Mapping[str, object]], dialect: Dialect) -> Query:
     """A literal list as a query: every cell a bound parameter, missing cells null, mixed types as text."""
     columns = list(dict.fromkeys(name for row in rows for name in row))
     mixed = {name for name in columns if _is_mixed([row.get(name) for row in rows])}
+    # A null has no type by itself, and a union of two nulls is text: it borrows that of the column's first value.
+    typed = {
+        name: f"connect_cell_{number}_{place}"
+        for place, name in enumerate(columns)
+        for number, row in reversed(list(enumerate(rows)))
+        if row.get(name) is not None
+    }
     parameters: dict[str, object] = {}
     selects = []
     for number, row in enumerate(rows):
         cells = []
         for place, name in enumerate(columns):
             parameter = f"connect_cell_{number}_{place}"
-            parameters[parameter] = _as_text(row.get(name)) if name in mixed else row.get(name)
-            cells.append(f"{dialect.parameter(parameter)} as {dialect.quote(name)}")
+            value = _as_text(row.get(name)) if name in mixed else row.get(name)
+            if value is None and name in typed:
+                cell = f"case when 1 = 0 then {dialect.parameter(typed[name])} end"
+            else:
+                parameters[parameter], cell = value, dialect.parameter(parameter)
+            cells.append(f"{cell} as {dialect.quote(name)}")
         selects.append("select " + ", ".join(cells))
     if not columns:
         return Query("select null as id where 1 = 0", {})

@@ -34,7 +34,7 @@ FOUNDATION = set(LAYERS[0])
 
 # Drivers and SDKs, each at home in one place.
 AT_HOME = {
-    "duckdb": ("warehouses/duckdb.py",),
+    "duckdb": ("warehouses/duckdb.py", "testing/warehouse_rigs.py"),
     "duckdb_sqlalchemy": ("warehouses/duckdb.py",),
     "boto3": ("providers/aws", "providers/ses", "providers/sns"),
     "botocore": ("providers/aws", "providers/ses", "providers/sns", "testing/"),
@@ -48,7 +48,7 @@ AT_HOME = {
     "typer": ("cli/",),
     "rich": ("cli/",),
     "alembic": ("ledger/",),
-    "psycopg": ("ledger/postgresql.py", "testing/postgres.py"),
+    "psycopg": ("ledger/postgresql.py", "warehouses/postgresql", "testing/postgres.py"),
     "keyring": ("project/",),
     "ruamel": ("project/",),
     "croniter": ("project/", "schedule/"),
