@@ -295,7 +295,7 @@ class WarehouseContract:
         assert streamed == rig.warehouse.rows(asked, T)
 
     def test_where_people_are_is_asked_in_one_query(self, rig: WarehouseRig) -> None:
-        cells = [["+61 400 000 001", "UTC"], ["+61 499", "UTC"], [None, None]]
+        cells: list[list[object]] = [["+61 400 000 001", "UTC"], ["+61 499", "UTC"], [None, None]]
         rig.execute(*_table("people", "phone varchar(20), timezone varchar(20)", cells))
         asked = _wrapped(rig, "select 'x' as id, p.* from people as p").zones_query("phone")
         assert asked is not None

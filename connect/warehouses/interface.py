@@ -27,6 +27,8 @@ class Capabilities:
     """How long a read may be held open before it gets in the way of the user's own jobs."""
     enforces_read_only: bool
     billed_per_read: bool = False
+    holds_reads: bool = False
+    """A read is in nobody's way while it waits, so that one may give the whole audience, part by part."""
 
 
 @dataclass(frozen=True, slots=True)

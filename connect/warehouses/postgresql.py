@@ -70,7 +70,9 @@ class PostgreSQL:
 
     Settings: ClassVar[type[SourceSettings]] = PostgreSQLSettings
     # Readers are in nobody's way; but what they may still see, no vacuum can clear away.
-    capabilities: ClassVar[Capabilities] = Capabilities(longest_read=timedelta(minutes=10), enforces_read_only=True)
+    capabilities: ClassVar[Capabilities] = Capabilities(
+        longest_read=timedelta(minutes=10), enforces_read_only=True, holds_reads=True
+    )
     dialect: ClassVar[PostgreSQLDialect] = PostgreSQLDialect()
 
     product: ClassVar[str] = "PostgreSQL"

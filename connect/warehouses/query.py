@@ -13,7 +13,7 @@ from sqlglot import exp
 from sqlglot.errors import ParseError, TokenError
 from sqlglot.tokenizer_core import Token, TokenType
 
-from connect.errors import Problem, Severity
+from connect.errors import Location, Problem, Severity
 from connect.project.text import Text
 from connect.warehouses import window
 from connect.warehouses.interface import Dialect, Query
@@ -81,13 +81,26 @@ def check(
 
 def bind(sql: Text, dialect: Dialect) -> str:
     """The query with `:name` written as the dialect binds it and without its last `;`; else as the user wrote it."""
-    tokens = sqlglot.tokenize(sql.source, read=dialect.sqlglot)
-    edits = [(marker.start, marker.end, dialect.parameter(marker.name)) for marker in _markers(sql.source, tokens)]
-    edits += [(token.start, token.end + 1, "") for token in _closing(tokens)]
     text = sql.source
-    for start, end, written in sorted(edits, reverse=True):
+    for start, end, written in reversed(_edits(sql, dialect)):
         text = text[:start] + written + text[end:]
     return text
+
+
+def place_of(sql: Text, dialect: Dialect, offset: int) -> Location:
+    """The place in the user's file of a place in the text that `bind` made."""
+    for start, end, written in _edits(sql, dialect):
+        if offset < start + len(written):
+            return sql.at(min(offset, start))
+        offset += end - start - len(written)
+    return sql.at(min(offset, len(sql.source)))
+
+
+def _edits(sql: Text, dialect: Dialect) -> list[tuple[int, int, str]]:
+    """(from, to, what stands there instead), in order."""
+    tokens = sqlglot.tokenize(sql.source, read=dialect.sqlglot)
+    edits = [(marker.start, marker.end, dialect.parameter(marker.name)) for marker in _markers(sql.source, tokens)]
+    return sorted([*edits, *((token.start, token.end + 1, "") for token in _closing(tokens))])
 
 
 def bound(sql: Text, dialect: Dialect, values: Mapping[str, object]) -> Query:

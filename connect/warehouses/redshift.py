@@ -39,7 +39,9 @@ class Redshift(PostgreSQL):
     """A Redshift cluster or workgroup."""
 
     # A long read holds a slot of the cluster's queue, and every read scans: few and long ones.
-    capabilities: ClassVar[Capabilities] = Capabilities(longest_read=timedelta(minutes=30), enforces_read_only=True)
+    capabilities: ClassVar[Capabilities] = Capabilities(
+        longest_read=timedelta(minutes=30), enforces_read_only=True, holds_reads=True
+    )
     dialect: ClassVar[RedshiftDialect] = RedshiftDialect()
 
     product: ClassVar[str] = "Redshift"
