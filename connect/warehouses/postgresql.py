@@ -223,7 +223,7 @@ class PostgreSQL:
         from connect.warehouses import postgresql_errors as errors
 
         if find_spec("psycopg") is None:
-            remedy = 'pip install "connect-campaigns[postgresql]"'
+            remedy = f'pip install "connect-campaigns[{self.product.lower()}]"'
             raise UserError.of("missing-extra", f"source `{self._name}` needs the package `psycopg`", remedy)
         from connect.warehouses.postgresql_connection import CONNECTING, Running, is_driver_error
 
