@@ -179,7 +179,7 @@ class PostgreSQL:
                 kinds = kinds or self._types_of(chunk)
                 yield _batch(chunk, kinds)
         finally:
-            self._translated(running, chunks.close, query, read=True)
+            _left(chunks)
 
     def _types_of(self, chunk: Chunk) -> Types:
         """The types of what is being read. Those met for the first time are asked for on another connection."""
@@ -266,6 +266,17 @@ class PostgreSQL:
         if isinstance(trouble, SqlError) and trouble.offset is not None:
             trouble.offset = unnumbered(query, trouble.offset)
         raise trouble
+
+
+def _left(chunks: Generator[Chunk, None, None]) -> None:
+    """Stop a query whose rows nobody wants: what the server says of that is no news."""
+    from connect.warehouses.postgresql_connection import is_driver_error
+
+    try:
+        chunks.close()
+    except Exception as error:
+        if not is_driver_error(error):
+            raise
 
 
 def _continued(first: Any, rest: Iterator[Any]) -> Iterator[Any]:

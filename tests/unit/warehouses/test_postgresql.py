@@ -229,7 +229,8 @@ def test_an_administrator_who_stops_the_query(rig: PostgreSQLRig) -> None:
     thread = threading.Thread(target=lambda: found.append(problem_of(lambda: rig.warehouse.rows(asked, T))))
     thread.start()
     while thread.is_alive():
-        rig.execute("select pg_cancel_backend(pid) from pg_stat_activity where query like '%pg_sleep%' and pid <> pg_backend_pid()")
+        others = "query like '%pg_sleep%' and pid <> pg_backend_pid()"
+        rig.execute(f"select pg_cancel_backend(pid) from pg_stat_activity where {others}")
         thread.join(0.05)
     assert [code for code, *_ in found] == ["query-stopped"]
 
