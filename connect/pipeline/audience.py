@@ -1,8 +1,9 @@
 """The sweep: the audience in the order of the hash space, in batches, with memory that its size does not change.
 
 A read takes the range of positions that is expected to fill half the budget, and closes; the next one runs in the
-background while its rows are handed out. The warehouse gives one row of each key, so that every batch ends between
-two people and a read may be cut after any row.
+background while its rows are handed out. Where the warehouse holds reads, one goes on where the last one stopped.
+The warehouse gives one row of each key, so that every batch ends between two people and a read may be cut after any
+row.
 """
 
 from __future__ import annotations
@@ -11,14 +12,16 @@ import threading
 from collections import deque
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from connect.clock import Clock
 from connect.errors import OutsideError
+from connect.pipeline.held import Held
 from connect.vocabulary import Channel
-from connect.warehouses.interface import Warehouse, python_values
+from connect.warehouses.interface import Warehouse, WarehouseLost, python_values
 from connect.warehouses.wrapping import DUPLICATES, KEY, POSITION, Wrapping, optout_column
 
 if TYPE_CHECKING:
@@ -30,6 +33,8 @@ _FIRST_ROW_BYTES = 1024
 """What a row is taken to need until some were measured."""
 _ENOUGH = 1000
 """So many rows should have come before what came is believed instead."""
+_PAUSES = (0.1, 1.0, 5.0, 20.0)
+"""Seconds before each new attempt: a fail-over takes half a minute."""
 _ARROW_ROWS = 4096  # a multiple of DuckDB's vectors, small enough to cut a read close to its budget
 
 
@@ -151,6 +156,8 @@ class Sweep:
         self._hold = (hold or warehouse.capabilities.longest_read).total_seconds()
         self._batch_rows = batch_rows
         self._ranges = _Ranges(budget_bytes // 2, rows, batch_rows, upto or None)
+        # It has to end before its time-out, which counts while it waits too.
+        self._held = Held(clock, min(self._hold, timeout.total_seconds() * 0.8))
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="audience")
         self._stopped, self._idle = threading.Event(), threading.Event()
         self._idle.set()
@@ -179,6 +186,7 @@ class Sweep:
         self._reader.shutdown(wait=False)
         while not self._idle.wait(0.05):
             self._warehouse.close()
+        self._held.let_go()
 
     def _prefetch(self, after: str | None) -> Future[_Reading]:
         try:
@@ -227,20 +235,62 @@ class Sweep:
         try:
             if self._stopped.is_set():
                 raise _closed()
-            return self._read_range(after)
+            try:
+                return self._read_patiently(after)
+            except BaseException:
+                self._held.let_go()
+                raise
         finally:
             self._idle.set()
 
+    def _read_patiently(self, after: str | None) -> _Reading:
+        """Read one range; a connection that is lost before anybody came is opened again, a few times."""
+        for pause in _PAUSES:
+            try:
+                return self._read_part(after)
+            except WarehouseLost:
+                self._held.let_go()
+                if self._stopped.wait(pause):
+                    raise
+        return self._read_part(after)
+
+    def _read_part(self, after: str | None) -> _Reading:
+        if self._warehouse.capabilities.holds_reads and self._held.worth_it and not self._slow:
+            return self._read_on(after)
+        self._held.let_go()
+        return self._read_range(after)
+
+    def _read_on(self, after: str | None) -> _Reading:
+        """Read on behind a position until the budget is full, and stay."""
+        stream = self._held.at(after, lambda: self._open(after, self._ranges.last))
+        batches: deque[pyarrow.RecordBatch] = deque()
+        try:
+            ended = not self._fill(batches, stream.batches, self._ranges.budget)
+        except OutsideError:
+            self._held.let_go()
+            if not batches or self._stopped.is_set():
+                raise
+            ended = False
+        batches = _joined(batches, self._batch_rows)
+        end = self._ranges.last if ended else batches[-1].column(POSITION)[-1].as_py()
+        stream.behind, stream.parts = end, stream.parts + 1
+        if ended:
+            self._held.let_go()
+        self._ranges.measured(after, end, sum(b.num_rows for b in batches), sum(b.nbytes for b in batches))
+        return _Reading(batches, stream.began, stream.began + self._fresh_for, self._ranges.rest(end))
+
+    def _open(self, after: str | None, upto: str | None) -> AbstractContextManager[Iterator[pyarrow.RecordBatch]]:
+        self.reads += 1
+        return self._warehouse.read(self._wrapping.sweep_query(after, upto), self._timeout, _ARROW_ROWS)
+
     def _read_range(self, after: str | None) -> _Reading:
         upto = self._ranges.upto(after)
-        query = self._wrapping.sweep_query(after, upto)
-        self.reads += 1
         read_at = self._clock.monotonic()
         batches: deque[pyarrow.RecordBatch] = deque()
         cut = False
         try:
-            with self._warehouse.read(query, self._timeout, _ARROW_ROWS) as stream:
-                cut = self._fill(batches, stream)
+            with self._open(after, upto) as stream:
+                cut = self._fill(batches, stream, 2 * self._ranges.budget)
         except OutsideError:
             # What came is whole people in order: go on behind it. A read that gives nothing is trouble.
             if not batches or self._stopped.is_set():
@@ -252,7 +302,7 @@ class Sweep:
         self._ranges.measured(after, end, sum(b.num_rows for b in batches), sum(b.nbytes for b in batches))
         return _Reading(batches, read_at, arrived + self._fresh_for, self._ranges.rest(end))
 
-    def _fill(self, batches: deque[pyarrow.RecordBatch], stream: Iterator[pyarrow.RecordBatch]) -> bool:
+    def _fill(self, batches: deque[pyarrow.RecordBatch], stream: Iterator[pyarrow.RecordBatch], budget: int) -> bool:
         """Keep what comes, within the budget and the time a read may last. Returns whether it was cut short."""
         size, until = 0, None
         for batch in stream:
@@ -261,7 +311,7 @@ class Sweep:
             until = until or self._clock.monotonic() + self._hold
             batches.append(batch)
             size += batch.nbytes
-            if size > 2 * self._ranges.budget or self._clock.monotonic() > until or self._stopped.is_set():
+            if size > budget or self._clock.monotonic() > until or self._stopped.is_set():
                 return True
         return False
 
@@ -289,7 +339,7 @@ class _Ranges:
 
     def __init__(self, budget: int, rows: int, least: int, last: str | None) -> None:
         self.budget = budget
-        self._last = last
+        self.last = last
         self._least = least
         self._expected = rows
         self._rows = self._bytes = self._covered = 0
@@ -298,11 +348,11 @@ class _Ranges:
         """The last position of the range that begins behind `after`; None when it reaches the end of the space."""
         start = _number(after)
         width = _SPACE * max(self._least, self.budget // self._row_bytes()) // max(1, self._density())
-        return self._last if start + width >= _number(self._last, _SPACE) - 1 else f"{start + width:032x}"
+        return self.last if start + width >= _number(self.last, _SPACE) - 1 else f"{start + width:032x}"
 
     def rest(self, end: str | None) -> str | None:
         """Where to go on behind the range that ended here; None where nothing is left."""
-        return None if end is None or (self._last is not None and end >= self._last) else end
+        return None if end is None or (self.last is not None and end >= self.last) else end
 
     def measured(self, after: str | None, end: str | None, rows: int, size: int) -> None:
         self._covered += (_SPACE if end is None else _number(end)) - _number(after)

@@ -20,7 +20,7 @@ from connect.project.text import Text
 from connect.project.trigger import Event
 from connect.vocabulary import Channel, Mode
 from connect.warehouses import query
-from connect.warehouses.interface import Column, Query, Warehouse
+from connect.warehouses.interface import Column, Dialect, Query, SqlError, Warehouse
 from connect.warehouses.looking import nulls_query
 from connect.warehouses.wrapping import Audience, OptOuts, Wrapping
 
@@ -133,19 +133,23 @@ def wrap(project: Project, campaign: Campaign, warehouse: Warehouse, moment: Mom
     timeout = campaign.audience.timeout
     values = _values(campaign, moment)
     asked = _audience_query(campaign, warehouse, {**values, **_window(moment)})
-    with _placed_in(campaign.audience.sql, campaign):
+    with _placed_in(campaign.audience.sql, campaign, warehouse.dialect):
         columns = tuple(warehouse.columns(asked, timeout))
     audience = Audience(asked.sql, asked.parameters, campaign.audience.key, columns)
     optouts = _optouts(project, campaign, warehouse, values)
-    with _placed_in(campaign.audience.sql, campaign):
+    with _placed_in(campaign.audience.sql, campaign, warehouse.dialect):
         return Wrapping(warehouse.dialect, audience, optouts, salt)
 
 
 @contextmanager
-def _placed_in(sql: Text | None, campaign: Campaign) -> Iterator[None]:
+def _placed_in(sql: Text | None, campaign: Campaign, dialect: Dialect) -> Iterator[None]:
     """What is wrong with a query, at its place in the user's file."""
     try:
         yield
+    except SqlError as error:
+        told = query.place_of(sql, dialect, error.offset) if sql and error.offset is not None else None
+        problems = (replace(problem, location=problem.location or told) for problem in error.problems)
+        raise UserError(*(_placed(problem, sql, campaign) for problem in problems)) from None
     except UserError as error:
         raise UserError(*(_placed(problem, sql, campaign) for problem in error.problems)) from None
 
@@ -196,7 +200,7 @@ def _optouts(project: Project, campaign: Campaign, warehouse: Warehouse, values:
     if project.subscriptions is not None:
         _same_source(project.subscriptions.source, campaign)
         asked = query.bound(project.subscriptions.sql, warehouse.dialect, values)
-        with _placed_in(project.subscriptions.sql, campaign):
+        with _placed_in(project.subscriptions.sql, campaign, warehouse.dialect):
             columns = tuple(warehouse.columns(asked, campaign.audience.timeout))
     return OptOuts(
         sql=asked.sql if asked else None,

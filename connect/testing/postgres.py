@@ -118,6 +118,15 @@ class PostgresServer:
         with psycopg.connect(self._conninfo(database), autocommit=True) as connection:
             connection.execute(statement.encode())
 
+    def number(self, query: str, database: str = "postgres") -> int:
+        """The one number that a query gives."""
+        import psycopg
+
+        with psycopg.connect(self._conninfo(database), autocommit=True) as connection:
+            row = connection.execute(query.encode()).fetchone()
+        assert row
+        return int(row[0])
+
     def _conninfo(self, database: str) -> str:
         return f"host={self.folder} dbname={database} user=postgres connect_timeout=10"
 
@@ -133,6 +142,13 @@ class PostgresServer:
     def create(self, template: str = "template1", name: str = "") -> str:
         name = name or f"test_{next(self._numbers)}"
         self.sql(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        return name
+
+    def create_in_unicode(self) -> str:
+        """A database that knows every capital letter, as most do; the others here know those of ASCII."""
+        name = f"test_{next(self._numbers)}"
+        locale = "LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8'"
+        self.sql(f'CREATE DATABASE "{name}" TEMPLATE template0 {locale}')
         return name
 
     def drop(self, name: str) -> None:

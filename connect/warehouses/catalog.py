@@ -13,6 +13,8 @@ from connect.warehouses.interface import Warehouse
 
 ADAPTERS = {
     "duckdb": "connect.warehouses.duckdb:DuckDB",
+    "postgresql": "connect.warehouses.postgresql:PostgreSQL",
+    "redshift": "connect.warehouses.redshift:Redshift",
 }
 """Connect's own adapters. Others come from packages, through the entry point group below."""
 

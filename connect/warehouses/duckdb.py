@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 from pydantic import model_validator
 
 from connect.errors import ConnectError, OutsideError, UserError
-from connect.warehouses.interface import Capabilities, Column, Query, Source, SourceSettings, python_values
+from connect.warehouses.interface import Capabilities, Column, Query, Source, SourceSettings, json_type, python_values
 
 if TYPE_CHECKING:
     import pyarrow
@@ -85,6 +85,7 @@ class DuckDBDialect:
     """How DuckDB writes what wrapping needs."""
 
     sqlglot = "duckdb"
+    materialized = "materialized"
 
     def parameter(self, name: str) -> str:
         return f"${name}"
@@ -151,7 +152,8 @@ class DuckDB:
 
     def rows(self, query: Query, timeout: timedelta) -> list[dict[str, object]]:
         def ask(running: _Running) -> list[dict[str, object]]:
-            table = running.sql(query).to_arrow_reader(_ROWS).read_all()
+            relation = running.sql(query)
+            table = _with_json(relation.to_arrow_reader(_ROWS).read_all(), _json_columns(relation))
             columns = [python_values(column.combine_chunks()) for column in table.columns]
             return [dict(zip(table.column_names, row, strict=True)) for row in zip(*columns, strict=True)]
 
@@ -160,12 +162,13 @@ class DuckDB:
 
     @contextmanager
     def read(self, query: Query, timeout: timedelta, batch_rows: int) -> Iterator[Iterator[pyarrow.RecordBatch]]:
-        def begin(running: _Running) -> tuple[Any, Any]:
-            reader = running.sql(query).to_arrow_reader(batch_rows)
-            return next(reader, None), reader
+        def begin(running: _Running) -> tuple[Any, Any, Any]:
+            relation = running.sql(query)
+            reader = relation.to_arrow_reader(batch_rows)
+            return next(reader, None), reader, _json_columns(relation)
 
-        with self._run(timeout, begin) as (running, (first, reader)):
-            stream = self._stream(running, first, reader)
+        with self._run(timeout, begin) as (running, (first, reader, json)):
+            stream = (_with_json(batch, json) for batch in self._stream(running, first, reader))
             try:
                 yield stream
             finally:
@@ -326,6 +329,17 @@ def _interruptible(running: _Running, call: Callable[[], T]) -> T:
             while not wait([asked], 0.05).done:
                 running.interrupt("closed")
             raise
+
+
+def _json_columns(relation: Any) -> list[int]:
+    return [number for number, kind in enumerate(relation.types) if str(kind) == "JSON"]
+
+
+def _with_json(batch: Any, columns: Sequence[int]) -> Any:
+    """A batch or a table whose JSON says so: DuckDB hands it out as any text."""
+    for number in columns:
+        batch = batch.set_column(number, batch.schema.names[number], batch.column(number).cast(json_type()))
+    return batch
 
 
 # Opening

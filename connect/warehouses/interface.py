@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from pydantic import BaseModel, ConfigDict
+
+from connect.errors import OutsideError, UserError
 
 if TYPE_CHECKING:
     import pyarrow
@@ -24,6 +27,8 @@ class Capabilities:
     """How long a read may be held open before it gets in the way of the user's own jobs."""
     enforces_read_only: bool
     billed_per_read: bool = False
+    holds_reads: bool = False
+    """A read is in nobody's way while it waits, so that one may give the whole audience, part by part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +43,17 @@ class Query:
 class Column:
     name: str
     type: str
+
+
+class WarehouseLost(OutsideError):
+    """There is no connection, or no more: it may help to try again."""
+
+
+class SqlError(UserError):
+    """A query that the warehouse does not accept."""
+
+    offset: int | None = None
+    """The place in the text of the query, counted from 0, where the warehouse tells it."""
 
 
 class SourceSettings(BaseModel):
@@ -61,6 +77,8 @@ class Dialect(Protocol):
 
     sqlglot: str
     """The engine's name in sqlglot, which parses the user's SQL."""
+    materialized: str
+    """What stands behind `as` where a common table expression must be made once; blank where that needs no word."""
 
     def parameter(self, name: str) -> str: ...
     def quote(self, identifier: str) -> str: ...
@@ -108,16 +126,70 @@ class Warehouse(Protocol):
 
 def python_values(array: pyarrow.Array) -> list[Any]:
     """A column as Python values that Liquid can use: whole decimals as int, maps as dict, times in microseconds."""
-    from pyarrow.types import is_decimal, is_map  # most commands read no rows, and need not load it
-
     kind = array.type
     plain = _plain_type(kind)
     values: list[Any] = (array if plain == kind else array.cast(plain, safe=False)).to_pylist()
-    if is_decimal(kind) and kind.scale == 0:
-        return [int(value) if isinstance(value, Decimal) else value for value in values]
-    if is_map(kind):
-        return [dict(value) if value is not None else None for value in values]
+    if (change := _change(kind)) is not None:
+        return [None if value is None else change(value) for value in values]
     return values
+
+
+def numeric_type() -> pyarrow.DataType:
+    """The Arrow type of decimals whose column has no scale: their text. `python_values` makes numbers of it."""
+    import pyarrow
+
+    return pyarrow.opaque(pyarrow.string(), "numeric", "connect")
+
+
+def json_type() -> pyarrow.DataType:
+    """The Arrow type of JSON: its text. `python_values` makes lists and dicts of it."""
+    import pyarrow
+
+    return pyarrow.json_(pyarrow.string())
+
+
+def _change(kind: Any) -> Callable[[Any], Any] | None:
+    """What makes Liquid's value of pyarrow's, at whatever depth; None where they are the same."""
+    from pyarrow import types
+
+    if types.is_decimal(kind):
+        return int if kind.scale == 0 else None
+    if types.is_map(kind):
+        return _map_change(_change(kind.item_type))
+    if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
+        return _list_change(_change(kind.value_type))
+    if types.is_struct(kind):
+        return _struct_change({field.name: change for field in kind if (change := _change(field.type)) is not None})
+    named: dict[str, Callable[[Any], Any]] = {"arrow.json": json.loads, "arrow.opaque": _number}
+    return named.get(getattr(kind, "extension_name", ""))
+
+
+def _list_change(inner: Callable[[Any], Any] | None) -> Callable[[Any], Any] | None:
+    if inner is None:
+        return None
+    return lambda values: [None if value is None else inner(value) for value in values]
+
+
+def _map_change(inner: Callable[[Any], Any] | None) -> Callable[[Any], Any]:
+    if inner is None:
+        return dict
+    return lambda pairs: {key: None if value is None else inner(value) for key, value in pairs}
+
+
+def _struct_change(fields: Mapping[str, Callable[[Any], Any]]) -> Callable[[Any], Any] | None:
+    if not fields:
+        return None
+    return lambda value: {
+        name: fields[name](cell) if name in fields and cell is not None else cell for name, cell in value.items()
+    }
+
+
+def _number(text: str) -> int | Decimal | None:
+    """A decimal as its text says; what is no number at all (NaN, an infinity) is none."""
+    if text.lstrip("-").isdigit():
+        return int(text)
+    number = Decimal(text)
+    return number if number.is_finite() else None
 
 
 def _plain_type(kind: Any) -> Any:

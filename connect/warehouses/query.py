@@ -13,7 +13,7 @@ from sqlglot import exp
 from sqlglot.errors import ParseError, TokenError
 from sqlglot.tokenizer_core import Token, TokenType
 
-from connect.errors import Problem, Severity
+from connect.errors import Location, Problem, Severity
 from connect.project.text import Text
 from connect.warehouses import window
 from connect.warehouses.interface import Dialect, Query
@@ -81,13 +81,26 @@ def check(
 
 def bind(sql: Text, dialect: Dialect) -> str:
     """The query with `:name` written as the dialect binds it and without its last `;`; else as the user wrote it."""
-    tokens = sqlglot.tokenize(sql.source, read=dialect.sqlglot)
-    edits = [(marker.start, marker.end, dialect.parameter(marker.name)) for marker in _markers(sql.source, tokens)]
-    edits += [(token.start, token.end + 1, "") for token in _closing(tokens)]
     text = sql.source
-    for start, end, written in sorted(edits, reverse=True):
+    for start, end, written in reversed(_edits(sql, dialect)):
         text = text[:start] + written + text[end:]
     return text
+
+
+def place_of(sql: Text, dialect: Dialect, offset: int) -> Location:
+    """The place in the user's file of a place in the text that `bind` made."""
+    for start, end, written in _edits(sql, dialect):
+        if offset < start + len(written):
+            return sql.at(min(offset, start))
+        offset += end - start - len(written)
+    return sql.at(min(offset, len(sql.source)))
+
+
+def _edits(sql: Text, dialect: Dialect) -> list[tuple[int, int, str]]:
+    """(from, to, what stands there instead), in order."""
+    tokens = sqlglot.tokenize(sql.source, read=dialect.sqlglot)
+    edits = [(marker.start, marker.end, dialect.parameter(marker.name)) for marker in _markers(sql.source, tokens)]
+    return sorted([*edits, *((token.start, token.end + 1, "") for token in _closing(tokens))])
 
 
 def bound(sql: Text, dialect: Dialect, values: Mapping[str, object]) -> Query:
@@ -105,14 +118,25 @@ def people(rows: Sequence[Mapping[str, object]], dialect: Dialect) -> Query:
     """A literal list as a query: every cell a bound parameter, missing cells null, mixed types as text."""
     columns = list(dict.fromkeys(name for row in rows for name in row))
     mixed = {name for name in columns if _is_mixed([row.get(name) for row in rows])}
+    # A null has no type by itself, and a union of two nulls is text: it borrows that of the column's first value.
+    typed = {
+        name: f"connect_cell_{number}_{place}"
+        for place, name in enumerate(columns)
+        for number, row in reversed(list(enumerate(rows)))
+        if row.get(name) is not None
+    }
     parameters: dict[str, object] = {}
     selects = []
     for number, row in enumerate(rows):
         cells = []
         for place, name in enumerate(columns):
             parameter = f"connect_cell_{number}_{place}"
-            parameters[parameter] = _as_text(row.get(name)) if name in mixed else row.get(name)
-            cells.append(f"{dialect.parameter(parameter)} as {dialect.quote(name)}")
+            value = _as_text(row.get(name)) if name in mixed else row.get(name)
+            if value is None and name in typed:
+                cell = f"case when 1 = 0 then {dialect.parameter(typed[name])} end"
+            else:
+                parameters[parameter], cell = value, dialect.parameter(parameter)
+            cells.append(f"{cell} as {dialect.quote(name)}")
         selects.append("select " + ", ".join(cells))
     if not columns:
         return Query("select null as id where 1 = 0", {})

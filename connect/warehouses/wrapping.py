@@ -88,7 +88,8 @@ from (
         parameters = {"connect_salt": self.salt, "connect_after": after, "connect_upto": upto}
         parameters = {name: value for name, value in parameters.items() if value is not None}
         flags = _Flags(self.dialect, self.audience, self.optouts)
-        ctes = [f"connect_people as materialized (\n{self._people(after, upto)}\n)", *flags.ctes()]
+        once = f"as {self.dialect.materialized}".rstrip()
+        ctes = [f"connect_people {once} (\n{self._people(after, upto)}\n)", *flags.ctes()]
         names = [self.dialect.quote(column.name) for column in self.audience.columns]
         selected = [f"p.{POSITION}", f"p.{KEY}", f"p.{DUPLICATES}", *flags.columns(), *(f"p.{name}" for name in names)]
         parts = ["with " + ",\n".join(ctes), "select " + ", ".join(selected), "from connect_people as p"]
@@ -166,11 +167,12 @@ def _key_parts(audience: Audience, dialect: Dialect) -> dict[Column, str]:
 
 _NEVER_BLANK = re.compile(r"U?[A-Z]*INT(EGER)?[248]?|UUID", re.IGNORECASE).fullmatch
 _KEY_TYPE = re.compile(
-    r"(TINY|SMALL|MEDIUM|BIG|HUGE|U|UTINY|USMALL|UBIG|UHUGE)?INT(EGER)?[248]?|VARCHAR.*|N?VARCHAR2?.*|CHAR.*|BPCHAR|"
-    r"TEXT|STRING|NAME|UUID|ENUM.*",
+    r"(TINY|SMALL|MEDIUM|BIG|HUGE|U|UTINY|USMALL|UBIG|UHUGE)?INT(EGER)?[248]?|N?VARCHAR2?.*|CHARACTER VARYING.*|"
+    r"TEXT|CITEXT|STRING|NAME|UUID|ENUM.*",
     re.IGNORECASE,
 )
-_CASTS = {"BOOL": "varchar", "DATE": "varchar", "TIME": "varchar"}
+# Of char(n) one engine keeps the blanks at the end and another drops them.
+_CASTS = {"BOOL": "varchar", "DATE": "varchar", "TIME": "varchar", "CHAR": "varchar", "BPCHAR": "varchar"}
 
 
 def _castable(column: Column) -> str:
@@ -318,7 +320,8 @@ class _Flags:
     def ctes(self) -> list[str]:
         if not (self._by_id or self._by_address):
             return []
-        ctes = [f"connect_optouts as materialized (\n{self._latest()}\n)"]
+        once = f"as {self.dialect.materialized}".rstrip()
+        ctes = [f"connect_optouts {once} (\n{self._latest()}\n)"]
         if self._by_id:
             ctes.append(f"connect_by_id as (\n{self._for_ids()}\n)")
         return ctes + [
