@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from connect.errors import Location, Problem
 from connect.project.campaign import Campaign
-from connect.project.message import Content, EmailContent
+from connect.project.message import Content, EmailContent, HttpContent
 from connect.providers.interface import Account, Capabilities, Provider
 
 Accounts = Mapping[str, tuple[Provider, Account]]
@@ -29,9 +29,17 @@ def route_problems(campaign: Campaign, accounts: Accounts) -> list[Problem]:
         problem
         for content in campaign.message.content
         for name in content.provider.names
-        for problem in _unfit(content, name, accounts[name][0].capabilities, Location(campaign.file, 1, 1))
+        for problem in _both(content, *accounts[name], Location(campaign.file, 1, 1))
     ]
     return list(dict.fromkeys(found))
+
+
+def _both(content: Content, provider: Provider, account: Account, place: Location) -> Iterator[Problem]:
+    yield from _unfit(content, account.name, provider.capabilities, place)
+    nowhere = not getattr(account.settings, "url", "an account that asks nobody, such as an outbox")
+    if isinstance(content, HttpContent) and content.url is None and nowhere:
+        said = f"neither the http content nor `{account.name}` says where its requests go"
+        yield Problem("no-endpoint", said, f"give one a `url`: the content, or `{account.name}` in connect.yml", place)
 
 
 def _unfit(content: Content, name: str, can: Capabilities, place: Location) -> Iterator[Problem]:

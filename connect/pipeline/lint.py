@@ -80,7 +80,8 @@ def campaign_problems(campaign: Campaign, library: Library, columns: Collection[
             if problem is not None and problem not in problems:
                 problems.append(problem)
     problems += [*_header_problems(campaign), *_literal_problems(campaign)]
-    return [*problems, *_mailbox_problems(campaign), *_address_problems(campaign)]
+    problems += [*_mailbox_problems(campaign), *_device_problems(campaign, columns)]
+    return [*problems, *_address_problems(campaign)]
 
 
 def contents(campaign: Campaign) -> Iterator[tuple[Text, bool]]:
@@ -202,6 +203,15 @@ def _mailbox_problems(campaign: Campaign) -> Iterator[Problem]:
 def _are_mailboxes(text: Text, *, single: bool) -> bool:
     found = mailboxes(text.source)
     return found is not None and (len(found) == 1 or not single)
+
+
+def _device_problems(campaign: Campaign, columns: Collection[str]) -> Iterator[Problem]:
+    """An audience that says nothing of devices: nobody would get a push message, and nothing would be wrong."""
+    pushes = any(isinstance(content, PushContent) for content in campaign.message.content)
+    sql = campaign.audience.sql  # of people who are written out, each has what is known of them
+    if pushes and sql and not {"channels", "device_token"} & set(columns):
+        said = "the query returns neither `channels` nor `device_token`, which are the addresses of `push`"
+        yield Problem("missing-column", said, "return one of them, or leave the push content out", sql.at(0))
 
 
 def address_columns(campaign: Campaign) -> Mapping[Channel, str]:

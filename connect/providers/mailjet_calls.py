@@ -149,9 +149,9 @@ def _written(outgoing: Outgoing, manner: Manner) -> bytes:
         "CustomCampaign": outgoing.correlation_id.split(".")[1],
         **manner.always,
     }
-    if email.text is not None:
+    if email.text:  # an empty string is refused (`mj-0012`)
         found["TextPart"] = email.text
-    if email.html is not None:
+    if email.html:
         found["HTMLPart"] = email.html
         found.update(manner.of_html)
     if email.headers:

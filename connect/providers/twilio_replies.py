@@ -76,7 +76,7 @@ def _created(reply: Reply, answer: dict[str, Any], outgoing: Outgoing) -> Receip
     sid = answer.get("sid")
     if not isinstance(sid, str) or not sid:
         return Receipt(Status.ambiguous, "unreadable_answer")
-    if answer.get("status") in _ENDED:
+    if _words(answer, "status") in _ENDED:
         meaning = _known(answer.get("error_code")) or _UNKNOWN
         return refused(reply, meaning, _words(answer, "error_message"), outgoing)
     return Receipt(Status.accepted, provider_id=sid)

@@ -142,3 +142,31 @@ def test_one_that_reaches_nobody_needs_none(house: Any, contents: Any) -> None:
     assert ended.code == 0
     assert "sandbox" in ended.err
     assert house.shop.addresses() == ["tester@shop.example"]
+
+
+@pytest.mark.parametrize("command", ["run", "validate"])
+def test_a_request_that_nobody_says_where_to_send(house: Any, contents: Any, command: str) -> None:
+    house.configure(providers={"hook": {"type": "http"}})
+    house.campaign({key: value for key, value in contents["http"].items() if key != "url"})
+    house.crowd(1)
+
+    ended = house.run() if command == "run" else house.shop.connect("validate")
+
+    assert (ended.code, ended.error.code) == (2, "no-endpoint")
+    assert ended.error.message == "neither the http content nor `hook` says where its requests go"
+    house.nothing_happened()
+
+
+@pytest.mark.parametrize("command", ["run", "validate"])
+def test_an_audience_that_says_nothing_of_devices(house: Any, contents: Any, command: str) -> None:
+    """Else everybody would be skipped for having no phone."""
+    house.campaign(contents["email"], contents["push"])
+    house.people(house.person(1))
+    campaign = house.shop.root / "campaigns" / "hello.yml"
+    campaign.write_text(campaign.read_text().replace("select * from", "select id, email, first_name from"))
+
+    ended = house.run() if command == "run" else house.shop.connect("validate")
+
+    assert (ended.code, ended.error.code) == (2, "missing-column")
+    assert "neither `channels` nor `device_token`" in ended.error.message
+    house.nothing_happened()

@@ -105,6 +105,18 @@ async def test_a_call_is_as_documented(server: ApiServer) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("text", "html", "parts"),
+    [("", "<img>", {"HTMLPart"}), ("read", "", {"TextPart"}), ("read", "<b>", {"TextPart", "HTMLPart"})],
+)
+async def test_a_part_that_is_blank_is_left_out(server: ApiServer, text: str, html: str, parts: set[str]) -> None:
+    """A page of pictures alone has no text; Mailjet takes no empty string."""
+    async with opened(server.url, track_opens=True) as provider:
+        await provider.send([an_email(1, text=text, html=html)])
+    ((message,),) = (call.json["Messages"] for call in server.calls)
+    assert {"TextPart", "HTMLPart"} & message.keys() == parts
+
+
 async def test_the_text_is_written_once_as_utf_8(server: ApiServer) -> None:
     async with opened(server.url) as provider:
         await provider.send([an_email(1, subject="Größe \ud83c")])  # half an emoji, which UTF-8 has not

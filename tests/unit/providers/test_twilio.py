@@ -185,6 +185,7 @@ async def test_every_code_means_something(fake: Fake, code: int, meaning: tuple[
             (Status.rejected_recipient, "unsubscribed"),
         ),
         (Answer(201, {"sid": "SM1", "status": "failed", "error_code": None}), (Status.rejected_content, "other")),
+        (Answer(201, {"sid": "SM1", "status": ["failed"], "error_code": [1]}), (Status.accepted, "")),
     ],
 )
 async def test_other_answers(fake: Fake, answer: Answer, meaning: tuple[Status, str]) -> None:
