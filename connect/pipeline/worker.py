@@ -150,9 +150,8 @@ class Worker:
                 return
 
     async def stop(self) -> None:
-        """Finish what is in the air, start nothing new."""
-        for lane in self.lanes.values():
-            await lane.stop()
+        """Finish what is in the air, start nothing new: no lane while another one is waited for."""
+        await asyncio.gather(*(lane.stop() for lane in self.lanes.values()))
 
     def abandon(self) -> None:
         """Let go at once: what is in the air stays in doubt."""

@@ -12,6 +12,7 @@ from connect.errors import RunTrouble
 from connect.pipeline.breaker import Breaker
 from connect.pipeline.failover import Failover
 from connect.pipeline.verdicts import Verdicts
+from connect.pipeline.worker import Worker
 from connect.providers.interface import Idempotency, Receipt, Status
 from connect.vocabulary import InDoubt
 
@@ -260,3 +261,34 @@ def test_an_account_may_throttle_for_a_day_without_a_word(bench, clock):
         began = verdicts.tempo.leave(clock.monotonic()) if verdicts.tempo.learned else None
         assert 0 <= verdicts.of(bench.ticket(number), SLOW_DOWN, began) <= 60
         clock.advance(60)
+
+
+class Lanes(Worker):
+    """A worker of these lanes, with nothing to compose."""
+
+    def __init__(self, lanes):
+        self.lanes = lanes
+
+
+async def test_who_stops_starts_nothing_new_anywhere(bench, pair):
+    """While the last answers of one account are waited for, the others do not go on either."""
+    answered, hanging = asyncio.Event(), asyncio.Event()
+
+    async def mail(outgoing, attempt):
+        hanging.set()
+        await answered.wait()
+
+    async def spare(outgoing, attempt):
+        await answered.wait()
+
+    both = pair(mail, spare, concurrency=1)
+    both.mail.add(bench.ticket(1, route=ROUTE))
+    for number in range(2, 20):
+        both.spare.add(bench.ticket(number, route=ROUTE))
+    await hanging.wait()
+    await bench.until(lambda: len(bench.offered) == 2)
+    stopping = asyncio.ensure_future(Lanes({"mail": both.mail, "spare": both.spare}).stop())
+    await asyncio.sleep(0)
+    answered.set()
+    await stopping
+    assert bench.offered == [[1], [2]]
