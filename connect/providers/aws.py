@@ -18,7 +18,6 @@ from urllib.parse import urlsplit
 import boto3
 import botocore.exceptions as aws
 from botocore.config import Config
-from botocore.parsers import ResponseParserError
 from pydantic import BeforeValidator, model_validator
 
 from connect.errors import RunTrouble
@@ -121,8 +120,11 @@ class Door:
         """One call of what is asked rarely, through boto3. Raises RunTrouble, or ClientError where AWS says no."""
         try:
             return await asyncio.to_thread(getattr(self.boto, operation))
-        except (aws.BotoCoreError, ResponseParserError) as error:
-            raise self.service.trouble(self.service.unreachable, type(error).__name__) from None
+        except aws.ClientError:
+            raise
+        except Exception as error:  # noqa: BLE001 - botocore's parsers raise anything over an answer that is not AWS's
+            name = type(error).__name__
+        raise self.service.trouble(self.service.unreachable, name)
 
     async def close(self) -> None:
         self.boto.close()

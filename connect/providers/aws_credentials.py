@@ -44,7 +44,7 @@ class Renewing:
     async def _renewed(self) -> Keys:
         try:
             return await asyncio.to_thread(self._ask)
-        except (aws.BotoCoreError, aws.ClientError, RuntimeError) as error:
+        except Exception as error:  # noqa: BLE001 - of files, processes and services that botocore asks: any
             name = type(error).__name__
         raise NoKeys(name)
 

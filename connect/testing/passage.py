@@ -115,6 +115,9 @@ class Line:
         assert len(receipts) == len(batch)
         return receipts
 
+    def check(self) -> str:
+        return self._run(self._provider.check())
+
     def _run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         return self._runner.run(coroutine)
 

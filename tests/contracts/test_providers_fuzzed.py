@@ -286,6 +286,28 @@ def test_nothing_is_made_out_of_junk(line: Line) -> None:
     try_it()
 
 
+def test_whatever_is_said_to_doctor_is_an_answer_or_a_remedy(line: Line) -> None:
+    line.say(None)
+    line.passage.kept.clear()
+    assert line.check()
+
+    @quick
+    @given(
+        st.sampled_from(line.passage.kept or line.genuine).flatmap(
+            lambda said: st.builds(Said, st.sampled_from([said.status] * 30 + STATUSES), HEADERS, like(said.body))
+        )
+    )
+    def try_it(said: Said) -> None:
+        line.say(said)
+        try:
+            told = line.check()
+        except RunTrouble as trouble:
+            told = trouble.problems[0].hint
+        assert told
+
+    try_it()
+
+
 def test_whoever_hands_out_access_tokens_may_say_anything(tmp_path: Path) -> None:
     """Google, for FCM, at a place of its own."""
     good = json.dumps({"access_token": "ya29.access-0", "expires_in": 3599, "token_type": "Bearer"}).encode()

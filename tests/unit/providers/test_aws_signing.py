@@ -130,6 +130,8 @@ async def test_credentials_that_run_out_are_renewed_once_beside_the_loop() -> No
     [
         CredentialRetrievalError(provider="test", error_msg="canary"),
         ClientError({"Error": {"Code": "AccessDenied", "Message": "canary"}}, "AssumeRole"),
+        PermissionError("canary"),  # of the file that a token is kept in
+        KeyError("canary"),  # of what a process has written
     ],
 )
 async def test_credentials_that_are_not_to_be_had(failure: Exception) -> None:
