@@ -24,14 +24,28 @@ def reaches_people(accounts: Accounts) -> bool:
 
 
 def route_problems(campaign: Campaign, accounts: Accounts) -> list[Problem]:
-    """Contents that an account of theirs can not carry."""
+    """Contents that an account of theirs can not carry, or may not."""
     found = [
         problem
         for content in campaign.message.content
         for name in content.provider.names
         for problem in _both(content, *accounts[name], Location(campaign.file, 1, 1))
     ]
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys([*found, *_secrets_on_disk(campaign, accounts)]))
+
+
+def _secrets_on_disk(campaign: Campaign, accounts: Accounts) -> Iterator[Problem]:
+    """A secret is put in where a request reaches somebody; then it must not come by an account that keeps requests."""
+    sharing: dict[str, list[str]] = {}
+    for content in campaign.message.content:
+        for secret in content.secrets():
+            sharing.setdefault(secret.references, []).extend(content.provider.names)
+    for names in sharing.values():
+        keeps = [name for name in names if accounts[name][0].capabilities.persists_messages]
+        if keeps and reaches_people({name: accounts[name] for name in names}):
+            said = f"`{keeps[0]}` writes requests to disk, and would write down a secret of this http content"
+            hint = "leave it out of the content's `provider`, or send all http contents by it"
+            yield Problem("secret-on-disk", said, hint, Location(campaign.file, 1, 1))
 
 
 def _both(content: Content, provider: Provider, account: Account, place: Location) -> Iterator[Problem]:

@@ -229,3 +229,20 @@ def test_a_test_is_signed_and_tells_no_other_secret(secret: Any, endpoint: Endpo
         Secret(SIGNING), call.headers["webhook-id"], int(call.headers["webhook-timestamp"]), call.body
     )
     assert call.headers["webhook-signature"] == signature
+
+
+@pytest.mark.parametrize("shared", ["by one content that fails over", "by two contents"])
+def test_a_secret_is_not_put_in_where_it_could_be_written_down(secret: Any, shared: str) -> None:
+    secret.configure(providers={"hook": {"type": "http"}, "kept": {"type": "outbox"}})
+    one = http(headers={"Authorization": "Bearer ${KEY}"}, provider=["hook", "kept"])
+    two = (
+        http(headers={"Authorization": "Bearer ${KEY}"}),
+        http(headers={"Authorization": "Bearer ${KEY}"}, provider="kept", locale="fr"),
+    )
+    secret.campaign(*((one,) if shared == "by one content that fails over" else two))
+
+    ended = secret.run()
+
+    assert (ended.code, ended.error.code) == (2, "secret-on-disk")
+    assert "`kept` writes requests to disk" in ended.error.message
+    _nowhere(secret, [ended, secret.shop.connect("validate")])
