@@ -13,7 +13,7 @@ from typing import Any
 from connect.channels.message import Outgoing
 from connect.errors import Disposition, Problem, RunTrouble
 from connect.providers import http_replies
-from connect.providers.http import Client, Options, Reply, Unanswered
+from connect.providers.http import Client, NotWritten, Options, Reply, Unanswered
 from connect.providers.http_replies import Meaning
 from connect.providers.interface import Account, Receipt, Status, hide
 from connect.redact import Secret
@@ -29,20 +29,28 @@ class Api:
         """`ca_file`: certificates to trust besides the usual ones."""
         self._options = Options(account.timeout, account.concurrency, ca_file=ca_file, http2=http2)
         self._client: Client | None = None
+        self._closed = False
 
     async def ask(
         self, url: str, body: bytes, headers: Mapping[str, str], *, method: str = "POST", deadline: float | None = None
     ) -> Reply | Receipt:
         """The reply to one call; or the receipt of everything in it, where there is none."""
-        if self._client is None:
-            self._client = Client(self._options)
         try:
-            return await self._client.request(method, url, body, headers, deadline=deadline)
+            return await self._opened().request(method, url, body, headers, deadline=deadline)
         except Unanswered as failure:
             return http_replies.unanswered(failure)
 
+    def _opened(self) -> Client:
+        """Raises NotWritten where it is closed: a send that goes on meanwhile must not open another."""
+        if self._closed:
+            raise NotWritten("client_closed")
+        if self._client is None:
+            self._client = Client(self._options)
+        return self._client
+
     async def close(self) -> None:
         """Let go of connections. Safe to call twice."""
+        self._closed = True
         client, self._client = self._client, None
         if client is not None:
             await client.close()

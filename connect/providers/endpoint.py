@@ -6,14 +6,15 @@ that a request was repeated. Redirects are not followed, and by default nothing 
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from connect.channels.http import http_url
+from connect.channels.http import http_url, request_header_problem
 from connect.channels.message import Outgoing, Request
 from connect.providers import http_replies
 from connect.providers.api import trouble
@@ -36,6 +37,14 @@ class Settings(ProviderSettings):
     """Whether endpoints may be on this machine or in a private network."""
     ca_file: str | None = None
     """Certificates to trust besides the usual ones: a PEM file, relative to the project's root."""
+
+    @field_validator("headers")
+    @classmethod
+    def _ours_to_give(cls, headers: dict[str, Secret]) -> dict[str, Secret]:
+        for name in headers:
+            if problem := request_header_problem(name):
+                raise ValueError(f"`{name}`: {problem}")
+        return headers
 
 
 STATUSES: dict[int, Meaning] = {
@@ -71,11 +80,13 @@ class HttpEndpoint:
     def __init__(self, account: Account) -> None:
         assert isinstance(account.settings, Settings)
         self._account, self._settings = account, account.settings
-        self._headers = {name: value.reveal() for name, value in account.settings.headers.items()}
+        self._headers = {name.lower(): value.reveal() for name, value in account.settings.headers.items()}
         self._clients: dict[bool, Client] = {}
         """By whether they may reach private networks."""
+        self._closed = False
 
     async def open(self) -> None:
+        self._closed = False
         settings = self._settings
         if settings.url is not None and http_url(settings.url) is None:
             raise trouble("http-url", "`url` is not a URL", "it begins with https:// (or http://), without a password")
@@ -85,6 +96,24 @@ class HttpEndpoint:
             except ValueError as error:
                 hint = "such as the output of: echo whsec_$(openssl rand -base64 24)"
                 raise trouble("http-signing-secret", f"`signing_secret`: {error}", hint) from None
+        for name, value in self._headers.items():
+            if not value.isprintable():
+                raise trouble("http-headers", f"`headers`: {name} holds a line break or the like", "give one line")
+        if settings.ca_file is not None:
+            await asyncio.to_thread(self._trust)
+
+    def _trust(self) -> None:
+        """Make both clients, which read the `ca_file`: what they trust is known before the first request."""
+        try:
+            for private in (False, True):
+                self._clients.setdefault(private, self._made(private))
+        except OSError as error:
+            words = error.strerror or type(error).__name__
+        except ValueError:
+            words = "there is no certificate in it"
+        else:
+            return
+        raise trouble("http-ca-file", f"`ca_file` can not be read: {words}", "give a file of PEM certificates")
 
     async def send(self, batch: Sequence[Outgoing]) -> list[Receipt]:
         return [await self._send(outgoing) for outgoing in batch]
@@ -107,19 +136,26 @@ class HttpEndpoint:
         return _answered(reply, outgoing, request)
 
     def _client(self, private: bool) -> Client:
+        """Raises NotWritten where it is closed."""
+        if self._closed:
+            raise NotWritten("client_closed")
         if private not in self._clients:
-            account = self._account
-            ca_file = account.root / self._settings.ca_file if self._settings.ca_file else None
-            options = Options(account.timeout, account.concurrency, ca_file=ca_file, public_only=not private)
-            self._clients[private] = Client(options)
+            self._clients[private] = self._made(private)
         return self._clients[private]
+
+    def _made(self, private: bool) -> Client:
+        """Raises OSError where the `ca_file` can not be read, ValueError where it holds no certificate."""
+        account = self._account
+        ca_file = account.root / self._settings.ca_file if self._settings.ca_file else None
+        options = Options(account.timeout, account.concurrency, ca_file=ca_file, public_only=not private)
+        return Client(options)
 
     def _signed(self, outgoing: Outgoing, request: Request) -> dict[str, str]:
         """The header fields. Raises ValueError where the secret can not sign."""
         name = f"msg_{outgoing.key.hex()}"
         headers = {
             **self._headers,
-            **dict(request.headers),
+            **{name.lower(): value for name, value in request.headers},
             "content-type": request.content_type,
             "idempotency-key": name,
             "webhook-id": name,
@@ -148,6 +184,7 @@ class HttpEndpoint:
         return f"the endpoint answers ({reply.status} to HEAD); nothing was sent"
 
     async def close(self) -> None:
+        self._closed = True
         clients, self._clients = self._clients, {}
         for client in clients.values():
             await client.close()

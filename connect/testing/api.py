@@ -31,6 +31,8 @@ class Call:
     headers: Mapping[str, str]
     """Names in lower case."""
     body: bytes = field(repr=False)
+    fields: int = 0
+    """How many header fields came; more than there are `headers` where one came twice."""
 
     @property
     def json(self) -> Any:
@@ -134,12 +136,14 @@ async def _read(reader: StreamReader) -> Call | None:
         return None
     method, target, _ = line.split(" ", 2)
     headers: dict[str, str] = {}
+    fields = 0
     while (field_line := (await reader.readline()).decode().rstrip("\r\n")) != "":
         name, _, value = field_line.partition(":")
         headers[name.lower()] = value.strip()
+        fields += 1
     body = await reader.readexactly(int(headers.get("content-length", "0")))
     parts = urlsplit(target)
-    return Call(method, parts.path, dict(parse_qsl(parts.query, keep_blank_values=True)), headers, body)
+    return Call(method, parts.path, dict(parse_qsl(parts.query, keep_blank_values=True)), headers, body, fields)
 
 
 def _written(answer: Answer) -> bytes:

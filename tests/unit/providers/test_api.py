@@ -1,13 +1,16 @@
-"""JSON of providers is read as far as anybody can do something with it."""
+"""What adapters of HTTP APIs share: JSON that is read as far as anybody can use it, and a client that stays closed."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
-from connect.providers.api import json_of, read_json, text_of
+from connect.providers.api import Api, json_of, read_json, text_of
 from connect.providers.http import Reply
+from connect.providers.interface import Account, ProviderSettings, Receipt, Status
+from connect.testing.api import Answer, ApiServer
 
 
 @pytest.mark.parametrize("text", ["null", "1.5", '"é"', '{"a": [1, {"b": "\\ud83d\\ude00"}]}', "[" * 250 + "]" * 250])
@@ -48,3 +51,13 @@ def test_what_no_ledger_can_keep_is_replaced() -> None:
 )
 def test_texts_and_numbers_are_text(value: object, text: str) -> None:
     assert text_of(value) == text
+
+
+async def test_whoever_still_sends_while_it_is_closed_opens_no_other_connection() -> None:
+    with ApiServer(lambda call: Answer(200)) as server:
+        api = Api(Account("a", ProviderSettings(), Path(), 1))
+        assert isinstance(await api.ask(server.url, b"", {}), Reply)
+        await api.close()
+        assert await api.ask(server.url, b"", {}) == Receipt(Status.transient, "client_closed")
+        await api.close()
+        assert server.connections == 1

@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 from standardwebhooks.webhooks import Webhook
 
 from connect.channels.message import Outgoing, Request
@@ -142,13 +143,44 @@ async def test_a_content_without_a_url_needs_the_accounts(tmp_path: Path) -> Non
         ({"url": "ftp://acme.example"}, "http-url"),
         ({"url": "https://user:word@acme.example/"}, "http-url"),
         ({"signing_secret": Secret("not base64!")}, "http-signing-secret"),
+        ({"headers": {"X-Key": Secret("word@\n")}}, "http-headers"),
+        ({"ca_file": "nowhere.pem"}, "http-ca-file"),
+        ({"ca_file": "empty.pem"}, "http-ca-file"),
     ],
 )
 async def test_settings_that_can_not_work(tmp_path: Path, settings: dict[str, object], code: str) -> None:
+    (tmp_path / "empty.pem").write_text("")
     with pytest.raises(RunTrouble) as raised:
         await endpoint(tmp_path, **settings).open()
     assert raised.value.problems[0].code == code
     assert "word@" not in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["Host", "content-length", "Webhook-ID", "two words", "Ünï"])
+def test_headers_that_are_not_the_accounts_to_give(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ValidationError, match="header"):
+        endpoint(tmp_path, headers={name: Secret("value")})
+
+
+async def test_names_of_headers_have_no_case(tmp_path: Path) -> None:
+    """Else a receiver gets both, and which of them counts is anybody's guess."""
+    settings = {"Authorization": Secret("account"), "Content-Type": Secret("text/plain"), "X-Other": Secret("1")}
+    with ApiServer(lambda call: Answer(200)) as server:
+        provider = endpoint(tmp_path, url=server.url, headers=settings)
+        await sent(provider, a_request(1, headers=(("authorization", "content"), ("X-OTHER", "2"))))
+        (call,) = server.calls
+    assert (call.headers["authorization"], call.headers["x-other"]) == ("content", "2")
+    assert call.headers["content-type"] == "application/json"
+    assert call.fields == len(call.headers)
+
+
+async def test_nothing_is_written_once_it_is_closed(tmp_path: Path) -> None:
+    with ApiServer(lambda call: Answer(200)) as server:
+        provider = endpoint(tmp_path, url=server.url)
+        await provider.open()
+        await provider.close()
+        assert await provider.send([a_request(1)]) == [Receipt(Status.transient, "client_closed")]
+        assert server.connections == 0
 
 
 async def test_check_says_what_answers(tmp_path: Path) -> None:
