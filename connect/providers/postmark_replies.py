@@ -100,9 +100,12 @@ def _accepted(words: str, number: str, outgoing: Outgoing) -> Receipt:
     """ "Message OK, but will not deliver to these inactive addresses: …" where some of several are inactive."""
     if words == "OK" or "inactive" not in words:
         return Receipt(Status.accepted, provider_id=number)
-    if outgoing.message.address.lower() in words.lower():
+    if outgoing.message.address.lower() in map(str.lower, _ADDRESS.findall(words)):
         return Receipt(*_INACTIVE, provider_id=number, detail=hide(words, outgoing))
     return Receipt(Status.accepted, SOME_REFUSED, provider_id=number, detail=hide(words, outgoing))
+
+
+_ADDRESS = re.compile(r"[^\s,;<>()'\"]+@[^\s,;<>()'\"]*[^\s,;<>()'\".]")
 
 
 def _meaning(reply: Reply) -> Meaning:
@@ -123,6 +126,7 @@ def _of_code(code: int, words: str) -> Meaning:
     known = CODES.get(code)
     if known and code != 300:
         return known
+    words = _ADDRESS.sub("", words)  # what a person's address holds says nothing of the account
     for pattern, better in _BY_WORDS:
         if pattern.search(words):
             return better

@@ -153,6 +153,7 @@ WORDS = [
     (100, "Maintenance", Status.transient, "under_maintenance"),
     (300, "Invalid 'To' address: 'x'.", Status.rejected_recipient, "bad_address_syntax"),
     (300, "Error parsing 'To': Illegal email domain 'x'", Status.rejected_recipient, "bad_address_syntax"),
+    (300, "Invalid 'To' address: 'message-stream.messagestream@x'.", Status.rejected_recipient, "bad_address_syntax"),
     (300, "Invalid 'Cc' address: 'x'.", Status.rejected_content, "bad_copy_address"),
     (300, "Invalid 'From' address: 'x' is not a verified sender signature.", Status.config, "sender_not_verified"),
     (300, "The subject is too odd", Status.rejected_content, "invalid_message"),
@@ -223,6 +224,16 @@ async def test_a_wait_is_heeded_where_one_is_named(fake: FakePostmark, server: A
     async with opened(server.url) as provider:
         receipts = await provider.send([an_email(1), an_email(2)])
     assert [receipt.retry_after for receipt in receipts] == [timedelta(seconds=7)] * 2
+
+
+async def test_an_inactive_copy_whose_address_ends_alike_is_somebody_else(
+    fake: FakePostmark, server: ApiServer
+) -> None:
+    words = "Message OK, but will not deliver to these inactive addresses: another.person-1@mail.example."
+    fake.answer_all(Answer(200, [{"ErrorCode": 0, "Message": words, "MessageID": "7"}]))
+    async with opened(server.url) as provider:
+        (receipt,) = await provider.send([an_email(1, cc=(Mailbox("another.person-1@mail.example"),))])
+    assert (receipt.status, receipt.reason) == (Status.accepted, "some_recipients_refused")
 
 
 async def test_copies_to_inactive_addresses_are_said_and_do_not_count(fake: FakePostmark, server: ApiServer) -> None:
