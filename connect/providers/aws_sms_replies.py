@@ -41,8 +41,9 @@ REASONS: dict[str, Meaning] = {
     "INTERNATIONAL_SENDING_NOT_SUPPORTED": (Status.rejected_recipient, "country_not_supported"),
     "INVALID_IDENTITY_FOR_DESTINATION_COUNTRY": (Status.rejected_recipient, "country_not_supported"),
     "SENDER_ID_NOT_SUPPORTED": (Status.rejected_recipient, "country_not_supported"),
-    "SENDER_ID_NOT_REGISTERED": (Status.config, "sender_not_registered"),
-    "SENDER_ID_REQUIRES_REGISTRATION": (Status.config, "sender_not_registered"),
+    # By one person's country, and the others may well be elsewhere.
+    "SENDER_ID_NOT_REGISTERED": (Status.rejected_recipient, "sender_not_registered"),
+    "SENDER_ID_REQUIRES_REGISTRATION": (Status.rejected_recipient, "sender_not_registered"),
     "CHANNEL_NOT_ENABLED": (Status.config, "access_denied"),
     "INVALID_ARN": (Status.config, "resource_not_found"),
     "RESOURCE_NOT_ACCESSIBLE": (Status.config, "resource_not_found"),

@@ -28,7 +28,8 @@ ERRORS: dict[str, Meaning] = {
     "1090": (Status.rejected_content, "message_too_large"),
     "1100": (Status.transient, "provider_failed"),
     "1110": (Status.config, "authentication_failed"),
-    "1120": (Status.config, "sender_not_usable"),
+    # "Due to local regulations": by one person's country, and the others may well be elsewhere.
+    "1120": (Status.rejected_recipient, "sender_not_usable"),
     "1140": (Status.config, "not_enabled"),
     "1150": (Status.rejected_content, "invalid_parameters"),
     "1160": (Status.config, "trial_account"),

@@ -151,6 +151,12 @@ async def test_what_a_reason_means(fake: Fake, server: ApiServer, why: str) -> N
     assert receipt.detail == f"ConflictException ({why}): no"
 
 
+@pytest.mark.parametrize("why", ["SENDER_ID_NOT_REGISTERED", "SENDER_ID_REQUIRES_REGISTRATION", "COUNTRY_NOT_ENABLED"])
+def test_what_one_country_does_not_take_is_nobody_elses_trouble(why: str) -> None:
+    """A run that paused for it would never get past this person."""
+    assert aws_sms_replies.REASONS[why][0] is Status.rejected_recipient
+
+
 @pytest.mark.parametrize("code", aws_sms_replies.ERRORS)
 async def test_what_a_code_means(fake: Fake, server: ApiServer, code: str) -> None:
     fake.answers[""] = error(code, "no", Reason="SOMETHING_NEW")

@@ -181,6 +181,11 @@ async def test_what_vonage_can_not_carry_is_not_asked(fake: Fake) -> None:
     assert len(fake.calls) == 1
 
 
+def test_what_one_country_does_not_take_is_nobody_elses_trouble() -> None:
+    """A run that paused for it would never get past this person."""
+    assert vonage_replies.ERRORS["1120"][0] is Status.rejected_recipient
+
+
 @pytest.mark.parametrize(("name", "meaning"), vonage_replies.ERRORS.items())
 async def test_every_code_means_something(fake: Fake, name: str, meaning: tuple[Status, str]) -> None:
     sms = an_sms(1)
