@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -44,6 +45,8 @@ CODES: dict[str, Meaning] = {
 HTTP_STATUSES: dict[int, Meaning] = {400: (Status.rejected_content, "other")}
 """What a status says where the body says nothing that is known."""
 
+DEVICE_RATE: Meaning = (Status.transient, "device_slow_down")
+"""QUOTA_EXCEEDED is of the project, or of one device ("Device message rate exceeded"): then nobody else has to wait."""
 BAD_DEVICE: Meaning = (Status.rejected_recipient, "bad_device_token")
 _DEVICE_FIELDS = {"message.token", "message.fid"}
 
@@ -60,6 +63,8 @@ class Said:
     error_code: str = ""
     fields: frozenset[str] = frozenset()
     """What it finds wrong with the request."""
+    quota: str = ""
+    """Which quota is used up, where it says (google.rpc.QuotaFailure), in lower case."""
 
 
 def said(reply: Reply) -> Said:
@@ -76,6 +81,7 @@ def said(reply: Reply) -> Said:
         _text(error, "message"),
         next(filter(None, codes), ""),
         frozenset(field for detail in details for field in _fields(detail)),
+        "; ".join(_quotas(details)).lower(),
     )
 
 
@@ -91,11 +97,21 @@ def _fields(detail: dict[str, Any]) -> list[str]:
     )
 
 
+def _quotas(details: list[dict[str, Any]]) -> Iterator[str]:
+    for detail in details:
+        violations = detail.get("violations")
+        for each in violations if isinstance(violations, list) else []:
+            if isinstance(each, dict):
+                yield f"{_text(each, 'subject')} {_text(each, 'description')}"
+
+
 def meaning(reply: Reply, error: Said) -> Meaning:
     """An argument is the device's fault only where FCM names the field; it may as well be the content's."""
     known = ERRORS.get(error.error_code) or CODES.get(error.status)
     if known and known[1] == "invalid_argument" and error.fields & _DEVICE_FIELDS:
         return BAD_DEVICE
+    if known and known[1] == "slow_down" and "device" in error.quota:
+        return DEVICE_RATE
     return known or http_replies.meaning(reply.status, HTTP_STATUSES)
 
 

@@ -299,6 +299,27 @@ async def test_how_long_to_wait(google: Google, headers: dict[str, str], seconds
     assert (await sent(google, a_push(0))).retry_after == timedelta(seconds=seconds)
 
 
+@pytest.mark.parametrize(
+    ("violation", "meaning"),
+    [
+        ({"subject": "device", "description": "Device message rate exceeded"}, (Status.transient, "device_slow_down")),
+        ({"subject": "project", "description": "Message rate exceeded"}, (Status.throttled, "slow_down")),
+        ({"description": 7}, (Status.throttled, "slow_down")),
+        ("odd", (Status.throttled, "slow_down")),
+    ],
+)
+async def test_a_quota_of_one_device_makes_nobody_else_wait(
+    google: Google, violation: object, meaning: tuple[Status, str]
+) -> None:
+    details = [
+        {"@type": "type.googleapis.com/google.firebase.fcm.v1.FcmError", "errorCode": "QUOTA_EXCEEDED"},
+        {"@type": "type.googleapis.com/google.rpc.QuotaFailure", "violations": [violation]},
+    ]
+    google.fake.reply(error(429, "RESOURCE_EXHAUSTED", "Quota exceeded.", *details))
+    receipt = await sent(google, a_push(0))
+    assert (receipt.status, receipt.reason) == meaning
+
+
 async def test_a_message_has_an_id(google: Google) -> None:
     assert (await sent(google, a_push(0))).provider_id == "0:1"
 
