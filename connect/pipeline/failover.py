@@ -44,7 +44,7 @@ class Failover:
         """For the lane of this account: who takes over a delivery from it, if anybody does."""
 
         def successor(ticket: Ticket) -> Taker | None:
-            if ticket.in_doubt or ticket.before is not None:
+            if ticket.stays or ticket.before is not None:
                 return None
             others = (self.lanes[name] for name in ticket.route if name != account)
             return next((lane for lane in others if not lane.standing.is_out), None)
@@ -55,7 +55,7 @@ class Failover:
         """For the same lane: whether another account, that is out now, will take over without anybody's doing."""
 
         def comes_back(ticket: Ticket) -> bool:
-            if ticket.in_doubt or ticket.before is not None:
+            if ticket.stays or ticket.before is not None:
                 return False
             return not all(self.lanes[name].standing.is_spent for name in ticket.route if name != account)
 

@@ -79,6 +79,8 @@ class Ticket:
     """What a worker that died left of it: it is in doubt."""
     in_doubt: bool = False
     """An earlier call may have taken it, whatever a later one says."""
+    stays: bool = False
+    """It was in doubt with this account: no other one may have it, also where its provider said what became of it."""
     attempts: int = 0
     left: float = RETRY_FOR.total_seconds()
     """Seconds for which it may still be tried…"""
@@ -175,7 +177,7 @@ class Verdicts:
             return 0.0
         down = self._is_down(ticket, receipt)
         if status is Status.ambiguous:
-            ticket.in_doubt = True
+            ticket.in_doubt = ticket.stays = True
         if self.standing.in_trouble() > _DOWN_FOR and self._passes_on(ticket, _OUT_FOR):
             return ELSEWHERE
         if status is Status.ambiguous and not self._repeats:
