@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Iterator
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 _NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052: the last 32 bits are an IPv4 address
 _ODD = (
@@ -17,7 +17,14 @@ _ODD = (
     IPv6Network("::/96"),  # RFC 4291 2.5.5.1: IPv4-compatible, deprecated
     IPv6Network("::ffff:0:0:0/96"),  # RFC 2765: IPv4-translated
     IPv6Network("fec0::/10"),  # RFC 3879: site-local, deprecated
+    IPv6Network("3fff::/20"),  # RFC 9637: for documentation
 )
+_INSIDE = (
+    IPv4Network("192.0.0.0/24"),  # RFC 6890: of protocols. Oracle's cloud has its metadata at 192.0.0.192
+    IPv4Network("192.88.99.0/24"),  # RFC 7526: 6to4 relays, deprecated
+    IPv4Network("168.63.129.16/32"),  # learn.microsoft.com, "What is IP address 168.63.129.16?": Azure's own host
+)
+"""That look like anybody's to the standard library, or to its older versions."""
 _NOBODY = IPv4Address(0)
 _ISATAP = (0x5EFE, 0x200_5EFE)  # RFC 5214: ahead of an IPv4 address
 _TRANSLATED = IPv6Network("::ffff:0:0:0/96")  # RFC 2765, IPv4-translated
@@ -39,7 +46,8 @@ def _is_odd(address: IPv6Address) -> bool:
 
 
 def _is_public(address: IPv4Address | IPv6Address) -> bool:
-    return address.is_global and not address.is_multicast and not address.is_reserved
+    inside = isinstance(address, IPv4Address) and any(address in network for network in _INSIDE)
+    return address.is_global and not inside and not address.is_multicast and not address.is_reserved
 
 
 def _all(address: IPv4Address | IPv6Address) -> Iterator[IPv4Address | IPv6Address]:
