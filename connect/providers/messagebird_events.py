@@ -72,7 +72,7 @@ CODES: dict[int, tuple[Bounce, str]] = {
 def parse_events(webhook: Webhook, settings: ProviderSettings) -> list[Event | Confirmation]:
     """The event of one outbound message; none where it is still on its way. Raises EventsRefused."""
     account = cast("Settings", settings)
-    if account.webhook_secret is None:
+    if not account.webhook_secret:
         raise EventsRefused("not_configured")
     check_size(webhook)
     _check(webhook, account.webhook_secret, account.webhook_url)

@@ -51,7 +51,7 @@ def standard_signature(secret: Secret, message_id: str, seconds: int, body: byte
 
 def check_standard(webhook: Webhook, secret: Secret | None, prefix: str = "webhook") -> str:
     """A webhook that is signed by Standard Webhooks, or by Svix with the prefix `svix`; returns its id."""
-    if secret is None:
+    if not secret:  # nor where it is blank: everybody knows that
         raise EventsRefused("not_configured")
     name = webhook.headers.get(f"{prefix}-id", "")
     seconds = webhook.headers.get(f"{prefix}-timestamp", "")
@@ -67,7 +67,7 @@ def check_standard(webhook: Webhook, secret: Secret | None, prefix: str = "webho
 
 def check_password(webhook: Webhook, username: str, password: Secret | None) -> None:
     """Basic authentication, for providers that sign nothing."""
-    if password is None:
+    if not password:
         raise EventsRefused("not_configured")
     wanted = base64.b64encode(_bytes(f"{username}:{password.reveal()}")).decode()
     kind, _, given = webhook.headers.get("authorization", "").partition(" ")

@@ -67,7 +67,7 @@ def parse_events(webhook: Webhook, settings: ProviderSettings) -> list[Event | C
     """The event of one status callback; none where the message is still on its way. Raises EventsRefused."""
     account = cast("Settings", settings)
     secret = account.webhook_secret or account.auth_token
-    if secret is None:
+    if not secret:
         raise EventsRefused("not_configured")
     check_size(webhook)
     fields = _proved(webhook, secret, account.status_callback)

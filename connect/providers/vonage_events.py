@@ -78,7 +78,7 @@ none. Others are soft."""
 def parse_events(webhook: Webhook, settings: ProviderSettings) -> list[Event | Confirmation]:
     """The event of one message status; none where the message is still on its way. Raises EventsRefused."""
     secret = cast("Settings", settings).webhook_secret
-    if secret is None:
+    if not secret:
         raise EventsRefused("not_configured")
     check_size(webhook)
     _check(webhook, secret)
