@@ -90,7 +90,7 @@ class ProviderRig(Protocol):
     """Situations that this provider can not be in, and why."""
 
     def account(self) -> Account:
-        """An account that works, with a time-out of a second or less."""
+        """An account that works, with a time-out of a few seconds at most."""
 
     def arrange(self, situation: Situation, outgoing: Outgoing, words: str) -> None:
         """Bring this message into a situation, from now on; the provider says these words where it says any."""

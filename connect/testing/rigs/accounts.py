@@ -15,8 +15,12 @@ TIMEOUT = timedelta(seconds=0.5)
 """Long enough for a local server on a busy machine, short enough for the tests that wait for it."""
 
 
-def account(settings: ProviderSettings, root: Path) -> Account:
-    return Account("contract", settings, root, concurrency=4, timeout=TIMEOUT)
+UNHURRIED = timedelta(seconds=3)
+"""For a first message that costs more: TLS, keys, a token of somebody else's."""
+
+
+def account(settings: ProviderSettings, root: Path, timeout: timedelta = TIMEOUT) -> Account:
+    return Account("contract", settings, root, concurrency=4, timeout=timeout)
 
 
 class Nobody:
