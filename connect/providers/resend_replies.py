@@ -165,7 +165,7 @@ def _id(said: Any) -> str:
     return text_of(said.get("id")) if isinstance(said, dict) else ""
 
 
-_SECONDS = re.compile(r"[0-9]{1,5}")
+_SECONDS = re.compile(r"[0-9]{1,4}")
 
 
 def _wait(reply: Reply) -> timedelta | None:

@@ -347,6 +347,7 @@ async def test_answers_that_do_not_add_up_decide_nothing(fake: FakeResend, serve
         ({"retry-after": "3", "ratelimit-reset": "1"}, timedelta(seconds=3)),
         ({"ratelimit-reset": "1"}, timedelta(seconds=1)),
         ({"ratelimit-reset": "soon"}, None),
+        ({"ratelimit-reset": "99999"}, None),  # no window is longer than a day
         ({}, None),
     ],
 )
