@@ -107,7 +107,9 @@ class Line:
         """Of everything from now on; None is what the rig's server says."""
         self.passage.instead = said
         self.passage.calls.clear()
-        if self._is_apns and said:
+        if said is None:
+            self.rig.relent()
+        elif self._is_apns:
             self.rig.reply(said.status, dict(said.headers), said.body[:_FRAME])  # type: ignore[attr-defined]
 
     def send(self, batch: Sequence[Outgoing]) -> list[Receipt]:
