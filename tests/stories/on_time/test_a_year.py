@@ -107,7 +107,7 @@ def must_have_come(world: World, people: list[Person], moments: list[datetime]) 
     runs = world.runs()
     assert [(run.state, run.manual) for run in runs] == [(RunState.completed, False)] * len(moments)
     for run in runs:
-        assert world.counted(run) == {"email sent": len(people), "sms sent": len(people)}
+        assert world.counted(run) == {"email sent": len(people), "sms sent 2_segments": len(people)}
         assert run.audience_rows == len(people)
     assert world.counts == len(moments)
 
