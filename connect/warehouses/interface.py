@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -29,6 +30,10 @@ class Capabilities:
     billed_per_read: bool = False
     holds_reads: bool = False
     """A read is in nobody's way while it waits, so that one may give the whole audience, part by part."""
+    writes: bool = False
+    """It has `write` and `add`: tables of ours may be in it."""
+    most_added: int = 10_000
+    """How many rows an `add` takes at once. More where a statement is dear, whatever it adds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,27 @@ class Query:
 class Column:
     name: str
     type: str
+
+
+class Kind(StrEnum):
+    """What a column of our own tables holds."""
+
+    text = "text"
+    integer = "integer"
+    boolean = "boolean"
+    instant = "instant"
+    """Aware, in UTC, to the microsecond."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table in the user's warehouse that Connect fills."""
+
+    name: str
+    """As SQL writes it: `connect_deliveries`, `marketing.connect_deliveries`."""
+    columns: Mapping[str, Kind]
+    key: tuple[str, ...]
+    """No two rows have these alike; they are never null. Each is text."""
 
 
 class WarehouseLost(OutsideError):
@@ -90,6 +116,12 @@ class Dialect(Protocol):
     def phone_digits(self, expression: str) -> str:
         """Only the digits of a text and a leading +; null where it has no digits."""
 
+    def create_table(self, table: Table) -> Sequence[str]:
+        """Statements that make a table where there is none of this name, and leave alone what there is."""
+
+    def copied(self, name: str, select: str) -> str:
+        """A statement that makes a table of a query's rows, and fails where there is one of this name."""
+
     def one_of_each(self, relation: str, key: str, columns: Sequence[str], others: str) -> str:
         """One row of each `key` of a relation, always the same one: `key`, `columns`, and how many `others` it had."""
 
@@ -115,6 +147,21 @@ class Warehouse(Protocol):
         """Stream a query as Arrow batches from a read-only session, with flat memory and nothing written to disk.
 
         Leaving the context stops the query. Raises OutsideError for locks, lost connections and time-outs.
+        """
+
+    def write(self, statements: Sequence[Query], timeout: timedelta) -> None:
+        """Run these as somebody who may write: all or none, but for what the engine can not undo (such as DDL).
+
+        Raises SqlError for what the engine does not accept, UserError `warehouse-privilege` where this user may not,
+        OutsideError for locks, lost connections (WarehouseLost) and time-outs. Where `capabilities.writes` is False
+        it raises UserError.
+        """
+
+    def add(self, table: Table, rows: pyarrow.Table, timeout: timedelta) -> None:
+        """Add rows whose key the table does not have yet: all or none. Repeated, it adds nothing.
+
+        `rows` has some or all of the table's columns, in any order, each key once; the others are left null.
+        Raises as `write` does.
         """
 
     def check(self) -> str:

@@ -34,7 +34,7 @@ FOUNDATION = set(LAYERS[0])
 
 # Drivers and SDKs, each at home in one place.
 AT_HOME = {
-    "duckdb": ("warehouses/duckdb.py", "testing/warehouse_rigs.py"),
+    "duckdb": ("warehouses/duckdb.py", "testing/warehouse_rigs/duckdb.py"),
     "duckdb_sqlalchemy": ("warehouses/duckdb.py",),
     "boto3": ("providers/aws", "providers/ses", "providers/sns"),
     "botocore": ("providers/aws", "providers/ses", "providers/sns", "testing/"),

@@ -16,7 +16,8 @@ from connect.errors import OutsideError, UserError
 from connect.project.text import Text
 from connect.redact import Secret
 from connect.testing.postgres import NoServer
-from connect.testing.warehouse_rigs import PostgreSQLRig, warehouse_rig
+from connect.testing.warehouse_rigs import warehouse_rig
+from connect.testing.warehouse_rigs.postgresql import PostgreSQLRig
 from connect.warehouses import query
 from connect.warehouses.interface import Query, Source, SqlError
 from connect.warehouses.postgresql import PostgreSQL, PostgreSQLSettings
