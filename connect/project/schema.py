@@ -81,6 +81,12 @@ def _exactly_one(*keys: str) -> Schema:
     return {"oneOf": [{"required": [key], "properties": {key: {"not": _NULL}}} for key in keys]}
 
 
+def _one_or_default(*keys: str, default: str) -> Schema:
+    """One of the keys; or none of them, where there is the key that stands in for it."""
+    stands_in: Schema = {"required": [default], "properties": {default: {"not": _NULL}, **dict.fromkeys(keys, _NULL)}}
+    return {"oneOf": [*_exactly_one(*keys)["oneOf"], stands_in]}
+
+
 def _shape(defs: dict[str, Schema]) -> None:
     """What is written otherwise than it is kept."""
     sql_file = {**WORD_SCHEMA, "description": "a file in audiences/"}
@@ -89,7 +95,7 @@ def _shape(defs: dict[str, Schema]) -> None:
     defs[Audience.__name__].update(_exactly_one("sql", "sql_file", "people"))
     subscriptions = defs[Subscriptions.__name__]
     subscriptions.pop("required")
-    subscriptions.update(_exactly_one("sql", "sql_file"))
+    subscriptions.update(_one_or_default("sql", "sql_file", default="write"))
     defs[Attachment.__name__].update(_exactly_one("file", "content"))
     for content in CONTENTS.values():
         defs[content.__name__]["required"] = ["channel"]
