@@ -133,7 +133,9 @@ def _named(word: str) -> tuple[str, str]:
     return ("phone_number" if is_number else "id"), bare
 
 
-def look_up(project: Project, warehouse: Warehouse, who: Person, now: datetime, topics: Sequence[str] = ()) -> Subscriber:
+def look_up(
+    project: Project, warehouse: Warehouse, who: Person, now: datetime, topics: Sequence[str] = ()
+) -> Subscriber:
     """What is on record about somebody, and what it means. Topics on record are told apart; so are these.
 
     Raises UserError where the subscriptions query does not do, or tells people apart by what is not known of this one.

@@ -14,11 +14,13 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from connect.errors import UserError
+from connect.errors import Problem, Severity, UserError
 from connect.identity import key_text
 from connect.project.project import Project, Subscriptions
 from connect.vocabulary import Channel, SubscriptionStatus
-from connect.warehouses.interface import Kind, Query, Table, Warehouse
+from connect.warehouses import mentions
+from connect.warehouses.interface import Column, Kind, Query, Table, Warehouse
+from connect.warehouses.wrapping import find
 
 if TYPE_CHECKING:
     import pyarrow
@@ -186,6 +188,38 @@ def unheard(change: Change) -> str:
     return ""
 
 
+# Whether what is written is read
+
+
+def unread(subscriptions: Subscriptions, dialect: str) -> list[Problem]:
+    """A warning where the subscriptions query does not read the table to which opt-outs are written."""
+    if subscriptions.write is None or mentions.reads(subscriptions.sql, subscriptions.write, dialect):
+        return []
+    said = f"opt-outs are written to `{subscriptions.write}`, which this query does not read: nobody would be skipped"
+    hint = f"add `union all select … from {subscriptions.write}`, unless one of its views reads that table"
+    return [Problem("opt-outs-unread", said, hint, subscriptions.sql.at(0), Severity.warning)]
+
+
+_READ = {
+    "id": "who opts out by id would not be skipped",
+    "address": "who opts out by address would not be skipped",
+    "channel": "who opts out of one channel would be skipped on all of them",
+    "topic": "who opts out of one topic would be skipped for all of them",
+    "status": "who comes back would still be skipped",
+    "at": "who comes back would still be skipped",
+}
+
+
+def partly_read(subscriptions: Subscriptions, columns: Sequence[Column]) -> list[Problem]:
+    """A warning for each column that is written, and that the subscriptions query does not return."""
+    if subscriptions.write is None:
+        return []
+    place, hint = subscriptions.sql.at(0), f"`select * from {subscriptions.write}` has them all"
+    lacking = [name for name in _READ if find(columns, name) is None]
+    told = (f"the query returns no `{name}`, which is written: {_READ[name]}" for name in lacking)
+    return [Problem("opt-outs-partly-read", said, hint, place, Severity.warning) for said in told]
+
+
 # The table
 
 
@@ -220,5 +254,3 @@ def check_table(warehouse: Warehouse, subscriptions: Subscriptions) -> None:
         said = f"the table `{name}` has no column {', '.join(f'`{column}`' for column in lacking)}"
         hint = "it must be one that `connect subscriptions init` made: name another in `subscriptions.write`"
         raise UserError.of("no-opt-out-table", said, hint)
-
-

@@ -1,4 +1,4 @@
-"""The tables that a query reads: for what a user must be allowed, and for whether opt-outs that are written are read."""
+"""The tables that a query reads: what its user must be allowed, and whether opt-outs that are written are read."""
 
 from __future__ import annotations
 

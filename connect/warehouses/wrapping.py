@@ -387,7 +387,9 @@ class _Flags:
         rows, standing = f"select t.* from (\n{self._normal()}\n) as t where {self._about()}", "o.flag > 0"
         if self._has("at") and self._has("status"):
             rows, standing = self._with_return(rows), f"o.flag > 0 and ({_STANDS})"
-        selected = f"o.id, o.address, o.channel, o.topic, o.flag, o.changed, case when {standing} then 1 else 0 end as stands"
+        selected = (
+            f"o.id, o.address, o.channel, o.topic, o.flag, o.changed, case when {standing} then 1 else 0 end as stands"
+        )
         return f"select {selected} from (\n{rows}\n) as o order by o.changed desc, o.flag desc"
 
     def _opted_out(self, relation: str) -> str:
