@@ -26,7 +26,16 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 from pydantic import model_validator
 
 from connect.errors import ConnectError, OutsideError, UserError
-from connect.warehouses.interface import Capabilities, Column, Query, Source, SourceSettings, json_type, python_values
+from connect.warehouses.interface import (
+    Capabilities,
+    Column,
+    Query,
+    Source,
+    SourceSettings,
+    Standard,
+    json_type,
+    python_values,
+)
 
 if TYPE_CHECKING:
     import pyarrow
@@ -81,7 +90,7 @@ _WHITESPACE = "".join(chr(number) for number in range(1, 0x3001) if chr(number).
 """What Python's `strip` takes off; DuckDB's `trim` alone only takes spaces, and would miss an opt-out."""
 
 
-class DuckDBDialect:
+class DuckDBDialect(Standard):
     """How DuckDB writes what wrapping needs."""
 
     sqlglot = "duckdb"
@@ -89,9 +98,6 @@ class DuckDBDialect:
 
     def parameter(self, name: str) -> str:
         return f"${name}"
-
-    def quote(self, identifier: str) -> str:
-        return '"' + identifier.replace('"', '""') + '"'
 
     def text(self, expression: str) -> str:
         return f"cast({expression} as varchar)"
