@@ -27,6 +27,7 @@ from pydantic import model_validator
 
 from connect.errors import ConnectError, OutsideError, UserError
 from connect.warehouses.interface import (
+    Access,
     Capabilities,
     Column,
     Query,
@@ -181,6 +182,12 @@ class DuckDB:
                 running.interrupt("left")
                 stream.close()
                 reader.close()
+
+    def grants(self, access: Access) -> Sequence[str]:
+        who = "-- DuckDB has no users: the account that runs Connect must be able to"
+        reading = [f"{who} read {self._place()}"] if access.reads else []
+        # Beside the file stands its write-ahead log.
+        return reading + ([f"{who} write {self._place()}, and its folder"] if access.adds or access.makes else [])
 
     def check(self) -> str:
         counted = "select count(*) as tables from information_schema.tables where table_schema <> 'information_schema'"

@@ -71,6 +71,23 @@ class Table:
     """No two rows have these alike; they are never null. Each is text."""
 
 
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What Connect does in a warehouse, to say what its user must be allowed."""
+
+    reads: tuple[str, ...] = ()
+    """Tables and views that queries read, as SQL writes them: `orders`, `sales.orders`."""
+    adds: tuple[str, ...] = ()
+    """Tables of ours that are there already: rows are added to them, and their keys looked up."""
+    makes: tuple[str, ...] = ()
+    """Schemas in which tables of ours are made, filled and dropped; blank is the user's default one."""
+
+    def schemas(self, default: str) -> tuple[str, ...]:
+        """Where everything is, each once; `default` stands for what names no schema."""
+        named = [table.rpartition(".")[0] for table in (*self.reads, *self.adds)]
+        return tuple(dict.fromkeys(schema or default for schema in (*named, *self.makes)))
+
+
 class WarehouseLost(OutsideError):
     """There is no connection, or no more: it may help to try again."""
 
@@ -122,9 +139,6 @@ class Dialect(Protocol):
     def beginning(self, text: str, count: int) -> str:
         """The first characters of a text."""
 
-    def latest_first(self, expression: str) -> str:
-        """A term of `order by`: falling, and nulls at the end."""
-
     def truth(self, expression: str) -> str:
         """A boolean column as a condition."""
 
@@ -164,9 +178,6 @@ class Standard:
 
     def beginning(self, text: str, count: int) -> str:
         return f"substr({text}, 1, {count:d})"
-
-    def latest_first(self, expression: str) -> str:
-        return f"{expression} desc nulls last"
 
     def truth(self, expression: str) -> str:
         return expression
@@ -211,6 +222,14 @@ class Warehouse(Protocol):
 
         `rows` has some or all of the table's columns, in any order, each key once; the others are left null.
         Raises as `write` does.
+        """
+
+    def grants(self, access: Access) -> Sequence[str]:
+        """The least privilege: SQL that allows this source's user exactly this, each a statement without its `;`.
+
+        For whoever administers the warehouse; nothing is asked or run, and nothing is needed to connect. Reading is
+        asked for apart from writing. The user is the one of the settings, else `connect_reader`; no secret is in it.
+        A comment (`-- …`) where the engine has no SQL for it, or to say what SQL can not. Nothing for no access.
         """
 
     def check(self) -> str:
