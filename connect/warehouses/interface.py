@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -103,6 +104,18 @@ class SourceSettings(BaseModel):
     """Fields of one `sources:` entry beside `type`; unknown fields are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    places: ClassVar[tuple[str, ...]] = ("path", "host", "port", "account", "project", "dataset", "database")
+    """The fields that say where it is, those that there are."""
+
+    @property
+    def where(self) -> str:
+        """Where it is, for people: without who signs in, and how."""
+        if url := getattr(self, "url", None):
+            scheme, colon, rest = str(url).partition(":")
+            return scheme + colon + re.sub(r"^//[^/?]*@", "//", rest).partition("?")[0]
+        told = ((name, getattr(self, name, None)) for name in self.places)
+        return ", ".join(f"{name} {value}" for name, value in told if value is not None)
 
 
 @dataclass(frozen=True, slots=True)
