@@ -241,7 +241,7 @@ def _must_write(warehouse: Warehouse, subscriptions: Subscriptions) -> None:
 
 
 def check_table(warehouse: Warehouse, subscriptions: Subscriptions) -> None:
-    """Whether the table is there, as it should be. Raises UserError, or OutsideError where the warehouse is in the way."""
+    """Whether the table is there, as it should be. Raises UserError, or what a query raises."""
     _must_write(warehouse, subscriptions)
     name = table(subscriptions).name
     try:
