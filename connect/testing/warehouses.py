@@ -33,7 +33,7 @@ from connect.project.text import Text
 from connect.testing.warehouse_writing import WritingContract
 from connect.vocabulary import Channel
 from connect.warehouses import query
-from connect.warehouses.interface import Query, Warehouse
+from connect.warehouses.interface import Access, Query, Warehouse
 from connect.warehouses.wrapping import Audience, OptOuts, Wrapping
 
 T = timedelta(seconds=60)
@@ -156,6 +156,16 @@ class WarehouseContract(WritingContract):
         for text in (" a ", "a b", "\ta\r\n", "\u00a0é\u3000", "", " ", "é"):
             asked = Query(f"select {trimmed} as value", {"value": text})
             assert rig.warehouse.rows(asked, T) == [{"value": text.strip()}]
+
+    def test_it_says_the_least_privilege_for_reading_and_for_writing(self, rig: WarehouseRig) -> None:
+        reading = rig.warehouse.grants(Access(reads=("people", "sales.orders")))
+        adding = rig.warehouse.grants(Access(adds=("connect_subscriptions",)))
+        making = rig.warehouse.grants(Access(makes=("scratch",)))
+        assert all((reading, adding, making))
+        assert not rig.warehouse.grants(Access())
+        for statements in (reading, adding, making):
+            assert not [statement for statement in statements if ";" in statement or not statement.strip()]
+        assert "insert" not in "".join(reading).lower()
 
     # Columns and values
 
@@ -362,6 +372,20 @@ class WarehouseContract(WritingContract):
         ]
         expected = {1: (0, 0), 2: (1, 1), 3: (1, 1), 4: (0, 0), 5: (2, 2)}
         assert self._flags(rig, listed) == expected
+
+    def test_a_bounce_stands_until_it_is_taken_back(self, rig: WarehouseRig) -> None:
+        listed = [
+            ["1", None, None, None, "complained", "2026-01-01"],
+            ["1", None, None, None, "no", "2026-02-01"],
+            ["2", None, None, None, "bounced", None],
+            ["2", None, None, None, "no", "2026-02-01"],
+            ["3", None, None, None, "bounced", "2026-01-01"],
+            ["3", None, None, None, "active", "2026-02-01"],
+            ["3", None, None, None, "no", "2026-03-01"],
+            ["4", None, None, None, "active", "2026-01-01"],
+            ["4", None, None, None, "bounced", None],
+        ]
+        assert self._flags(rig, listed) == {1: (3, 3), 2: (2, 2), 3: (1, 1), 4: (0, 0), 5: (0, 0)}
 
     def test_topics_and_transactional_messages(self, rig: WarehouseRig) -> None:
         listed = [["1", None, None, "news", "no", None], ["2", None, None, "news", "complained", None]]

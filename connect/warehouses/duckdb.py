@@ -32,6 +32,7 @@ from connect.warehouses import duckdb_errors as errors
 from connect.warehouses.duckdb_dialect import DuckDBDialect
 from connect.warehouses.duckdb_opening import Configuration, instance, opened
 from connect.warehouses.interface import (
+    Access,
     Capabilities,
     Column,
     Query,
@@ -168,6 +169,12 @@ class DuckDB:
             running.execute(statement)
 
         self._change(timeout, run)
+
+    def grants(self, access: Access) -> Sequence[str]:
+        who = "-- DuckDB has no users: the account that runs Connect must be able to"
+        reading = [f"{who} read {self._place()}"] if access.reads else []
+        # Beside the file stands its write-ahead log.
+        return reading + ([f"{who} write {self._place()}, and its folder"] if access.adds or access.makes else [])
 
     def check(self) -> str:
         counted = "select count(*) as tables from information_schema.tables where table_schema <> 'information_schema'"

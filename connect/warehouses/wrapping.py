@@ -350,15 +350,18 @@ class _Flags:
         return f"greatest({', '.join(found)})" if len(found) > 1 else "".join(found) or "0"
 
     def _latest(self) -> str:
-        """The opt-outs of these people that count: the latest row of each scope, where rows have a time."""
+        """The opt-outs of these people that count: where rows have a time, those that nobody took back later.
+
+        Of one scope the latest row decides; but who complained and then unsubscribed has still complained.
+        """
         if not (self._has("at") and self._has("status")):
             return self._opted_out(f"select o.* from (\n{self._scoped()}\n) as o")
-        order = "o.changed desc nulls last, o.flag desc"
         scope = "o.id, o.address, o.channel, o.topic"
-        numbered = f"select o.*, row_number() over (partition by {scope} order by {order}) as place"
-        return self._opted_out(
-            f"select o.* from (\n{numbered} from (\n{self._scoped()}\n) as o\n) as o where o.place = 1"
-        )
+        back = f"max(case when o.flag = 0 then o.changed end) over (partition by {scope}) as back"
+        since = f"select o.*, {back} from (\n{self._scoped()}\n) as o"
+        # A row without a time is older than any other; of one instant, the graver one counts.
+        standing = "o.back is null or o.changed >= o.back"
+        return self._opted_out(f"select o.* from (\n{since}\n) as o where {standing}")
 
     def _opted_out(self, relation: str) -> str:
         least = BOUNCED if self.optouts.transactional else UNSUBSCRIBED
