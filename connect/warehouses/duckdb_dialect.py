@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from connect.warehouses.interface import Kind, Query, Table
+from connect.warehouses.interface import Kind, Query, Standard, Table
 
 _WHITESPACE = "".join(chr(number) for number in range(1, 0x3001) if chr(number).isspace())
 """What Python's `strip` takes off; DuckDB's `trim` alone only takes spaces, and would miss an opt-out."""
@@ -21,7 +21,7 @@ _FEW = 20
 """So many values are worth to be looked for one by one."""
 
 
-class DuckDBDialect:
+class DuckDBDialect(Standard):
     """How DuckDB writes what wrapping needs."""
 
     sqlglot = "duckdb"
@@ -29,9 +29,6 @@ class DuckDBDialect:
 
     def parameter(self, name: str) -> str:
         return f"${name}"
-
-    def quote(self, identifier: str) -> str:
-        return '"' + identifier.replace('"', '""') + '"'
 
     def text(self, expression: str) -> str:
         return f"cast({expression} as varchar)"

@@ -6,13 +6,13 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from connect.warehouses.interface import Kind, Query, Table
+from connect.warehouses.interface import Kind, Query, Standard, Table
 
 _WHITESPACE = "".join(chr(number) for number in range(1, 0x3001) if chr(number).isspace())
 """What Python's `strip` takes off; `btrim` alone only takes spaces, and would miss an opt-out."""
 
 
-class PostgreSQLDialect:
+class PostgreSQLDialect(Standard):
     """SQL that Redshift understands too, but for what it overrides."""
 
     sqlglot = "postgres"
@@ -27,9 +27,6 @@ class PostgreSQLDialect:
 
     def parameter(self, name: str) -> str:
         return f"%({name})s"
-
-    def quote(self, identifier: str) -> str:
-        return quote(identifier)
 
     def text(self, expression: str) -> str:
         return f"cast({expression} as text)"
@@ -71,10 +68,6 @@ class PostgreSQLDialect:
     def row_text(self, columns: Sequence[str]) -> str:
         """A text of all these columns: the same one, of several rows, is always the first by it."""
         return f'md5(cast(row({", ".join(columns)}) as text)) collate "C"'
-
-
-def quote(identifier: str) -> str:
-    return '"' + identifier.replace('"', '""') + '"'
 
 
 def literal(text: str) -> str:

@@ -12,9 +12,11 @@ from typing import Any
 import pyarrow
 from pyarrow import compute
 
-from connect.warehouses.interface import Table
+from connect.warehouses.interface import Standard, Table
 from connect.warehouses.postgresql_connection import Running
-from connect.warehouses.postgresql_dialect import literal, quote
+from connect.warehouses.postgresql_dialect import literal
+
+quote = Standard().quote
 
 _ADDED = "connect_added"
 _MOST_VALUES = 32_767
