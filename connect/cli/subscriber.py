@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from rich.markup import escape
 from rich.table import Table
 
+from connect.cli.tables import instant
 from connect.cli.terminal import out
 
 if TYPE_CHECKING:
@@ -45,6 +47,9 @@ def _told(found: Subscriber, who: Person) -> list[Verdict]:
 
 
 def _at(entry: Entry) -> str | None:
+    """When, as the query says it: it may be a date, or text."""
+    if isinstance(entry.at, datetime):
+        return instant(entry.at.astimezone(UTC)) if entry.at.tzinfo else f"{entry.at:%Y-%m-%d %H:%M:%S}"
     return None if entry.at is None else str(entry.at)
 
 

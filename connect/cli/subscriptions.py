@@ -151,13 +151,14 @@ def unsubscribe(
         record(opened.warehouse, opened.subscriptions, changes)
         found = opened.look_up(meant, topic)
     channels = [channel] if channel else meant.channels
-    _tell(opened, meant, found, json, "unsubscribed", _scope(channel, topic))
+    _tell(opened, meant, found, json, "unsubscribed", _scope(meant, channel, topic))
     _must_be_heard(found, channels, topic, opened)
 
 
-def _scope(channel: Channel | None, topic: str | None) -> str:
-    channels = channel.value if channel else "every channel"
-    return f"{channels}, {f'topic {topic}' if topic else 'every topic'}"
+def _scope(who: Person, channel: Channel | None, topic: str | None) -> str:
+    channels = [channel] if channel else who.channels
+    named = "every channel" if len(channels) == len(Channel) else " and ".join(channels)
+    return f"{named}, {f'topic {topic}' if topic else 'every topic'}"
 
 
 def _tell(opened: _Opened, who: Person, found: Subscriber, json: bool, said: str, scope: str) -> None:
@@ -210,7 +211,14 @@ def resubscribe(
         _must_be_meant(standing, bounced, complained)
         record(opened.warehouse, opened.subscriptions, coming_back(standing, SystemClock().now(), reason))
         found = opened.look_up(meant, topic) if standing else before
-    _tell(opened, meant, found, json, "resubscribed" if standing else "nothing to take back", _scope(channel, topic))
+    _tell(
+        opened,
+        meant,
+        found,
+        json,
+        "resubscribed" if standing else "nothing to take back",
+        _scope(meant, channel, topic),
+    )
     _must_be_free(found, [channel] if channel else meant.channels, topic)
 
 

@@ -171,7 +171,7 @@ def _optouts(project: Project, campaign: Campaign, warehouse: Warehouse, values:
     if project.subscriptions is not None:
         _same_source(project.subscriptions.source, campaign)
         asked = query.bound(project.subscriptions.sql, warehouse.dialect, values)
-        with placed_in(project.subscriptions.sql, campaign.file, warehouse.dialect):
+        with subscriptions.asking(project.subscriptions, warehouse.dialect):
             columns = tuple(warehouse.columns(asked, campaign.audience.timeout))
     return OptOuts(
         sql=asked.sql if asked else None,

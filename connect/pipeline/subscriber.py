@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from connect.errors import UserError
 from connect.pipeline.gates import opted_out
-from connect.pipeline.subscriptions import TIMEOUT, Change, compared
+from connect.pipeline.subscriptions import TIMEOUT, Change, asking, compared
 from connect.project.project import Project, Subscriptions
 from connect.vocabulary import Channel, Reason, SubscriptionStatus
 from connect.warehouses import query
@@ -167,10 +167,12 @@ def _optouts(
 ) -> OptOuts:
     values = {"fire_time": now, "fire_date": now.astimezone(ZoneInfo(project.timezone)).date()}
     asked = query.bound(subscriptions.sql, warehouse.dialect, values)
+    with asking(subscriptions, warehouse.dialect):
+        columns = tuple(warehouse.columns(asked, TIMEOUT))
     return OptOuts(
         sql=asked.sql,
         parameters=asked.parameters,
-        columns=tuple(warehouse.columns(asked, TIMEOUT)),
+        columns=columns,
         subscribed_values=subscriptions.subscribed_values,
         addresses={channel: name for channel, name in _ADDRESSES.items() if name in who.known_by},
     )

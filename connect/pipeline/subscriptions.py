@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -16,10 +17,11 @@ from typing import TYPE_CHECKING
 
 from connect.errors import Problem, Severity, UserError
 from connect.identity import key_text
+from connect.pipeline.mistakes import placed_in
 from connect.project.project import Project, Subscriptions
 from connect.vocabulary import Channel, SubscriptionStatus
 from connect.warehouses import mentions
-from connect.warehouses.interface import Column, Kind, Query, Table, Warehouse
+from connect.warehouses.interface import Column, Dialect, Kind, Query, Table, Warehouse
 from connect.warehouses.wrapping import find
 
 if TYPE_CHECKING:
@@ -223,6 +225,22 @@ def partly_read(subscriptions: Subscriptions, columns: Sequence[Column]) -> list
 # The table
 
 
+@contextmanager
+def asking(subscriptions: Subscriptions, dialect: Dialect) -> Iterator[None]:
+    """What is wrong with the subscriptions query, at its place in the file; and how a missing table is made."""
+    try:
+        with placed_in(subscriptions.sql, subscriptions.sql.file, dialect):
+            yield
+    except UserError as error:
+        name = (subscriptions.write or "").rpartition(".")[2].strip('"`')
+        told = (_made_by_us(problem) if name and name in problem.message else problem for problem in error.problems)
+        raise UserError(*told) from None
+
+
+def _made_by_us(problem: Problem) -> Problem:
+    return replace(problem, hint="`connect subscriptions init` makes the table of `subscriptions.write`")
+
+
 def create(warehouse: Warehouse, subscriptions: Subscriptions) -> None:
     """Make the table where there is none. Raises as `Warehouse.write` does."""
     warehouse.write([Query(statement, {}) for statement in statements(warehouse, subscriptions)], TIMEOUT)
@@ -246,7 +264,9 @@ def check_table(warehouse: Warehouse, subscriptions: Subscriptions) -> None:
     name = table(subscriptions).name
     try:
         found = warehouse.columns(Query(f"select * from {name}", {}), TIMEOUT)
-    except UserError:
+    except UserError as error:
+        if error.problems[0].code != "sql-error":
+            raise
         hint = "`connect subscriptions init` makes it"
         raise UserError.of("no-opt-out-table", f"the table `{name}` can not be read, or is not there", hint) from None
     lacking = [column for column in COLUMNS if column not in {one.name.casefold() for one in found}]
