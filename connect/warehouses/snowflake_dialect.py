@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from connect.warehouses.interface import Kind, Query, Table
+from connect.warehouses.interface import Kind, Query, Standard, Table
 
 _WHITESPACE = "".join(chr(number) for number in range(1, 0x3001) if chr(number).isspace())
 """What Python's `strip` takes off; Snowflake's `trim` alone only takes spaces, and would miss an opt-out."""
@@ -34,11 +34,10 @@ def unfolded(name: str) -> str:
     return name.upper() if _SMALL(name) else name
 
 
-class SnowflakeDialect:
+class SnowflakeDialect(Standard):
     """Snowflake's SQL."""
 
     sqlglot = "snowflake"
-    materialized = ""
 
     def parameter(self, name: str) -> str:
         return f"%({name})s"

@@ -16,7 +16,7 @@ def grants(access: Access, settings: SnowflakeSettings) -> Sequence[str]:
 
 
 def _grants(access: Access, settings: SnowflakeSettings) -> Iterator[str]:
-    given = settings.places()
+    given = settings.named()
     role, database = given.get("role") or READER, given.get("database")
     if compute := given.get("warehouse"):
         yield f"grant usage on warehouse {compute} to role {role}"

@@ -65,7 +65,7 @@ class SnowflakeSettings(SourceSettings):
             own = {**own, "private_key": key, "password": None, "authenticator": "SNOWFLAKE_JWT"}
         return {name: value for name, value in own.items() if value is not None}
 
-    def places(self) -> dict[str, str]:
+    def named(self) -> dict[str, str]:
         """Role, warehouse, database and schema, as far as they are told."""
         if self.url is None:
             own = {"role": self.role, "warehouse": self.warehouse, "database": self.database, "schema": self.schema_}

@@ -79,9 +79,7 @@ def main() -> None:
     warnings.filterwarnings("ignore", "Arrow output on a DB-API result")
     emulator.logger.setLevel("CRITICAL")  # it logs the text of every query that fails
     listening = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(
-        uvicorn.Config(Starlette(routes=ROUTES), log_level="critical", timeout_graceful_shutdown=1)
-    )
+    server = uvicorn.Server(uvicorn.Config(Starlette(routes=ROUTES), log_level="critical", timeout_graceful_shutdown=1))
     threading.Thread(target=end_with_input, args=[server], daemon=True).start()
     print(listening.getsockname()[1], flush=True)  # noqa: T201
     server.run(sockets=[listening])

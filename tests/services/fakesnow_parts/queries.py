@@ -21,7 +21,7 @@ from starlette.concurrency import run_in_threadpool as in_thread
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-CHUNK_BYTES = 4 << 20
+CHUNK_BYTES = 1 << 20
 
 TOLD: Counter[str] = Counter()
 """Path → how often something was told to it that nobody here listens to."""
