@@ -51,7 +51,7 @@ class Running:
     """A session; what runs in it can be stopped."""
 
     def __init__(self, parameters: dict[str, Any], tag: str, until: float) -> None:
-        """Signs in. `until`: the instant of `time.monotonic()` at which the time is over. Raises the driver's errors."""
+        """Signs in. `until`: when the time is over, by `time.monotonic()`. Raises the driver's errors."""
         import snowflake.connector
 
         self._stopped = threading.Event()

@@ -103,7 +103,8 @@ def merged(name: str, table: Table, columns: Sequence[str]) -> str:
     """A statement that adds the rows of the temporary table whose key is not in the table."""
     same = " and ".join(f"t.{column} = s.{column}" for column in table.key)
     names, values = ", ".join(columns), ", ".join(f"s.{column}" for column in columns)
-    return f"merge into {table.name} as t using {name} as s on {same}\nwhen not matched then insert ({names}) values ({values})"
+    inserted = f"when not matched then insert ({names}) values ({values})"
+    return f"merge into {table.name} as t using {name} as s on {same}\n{inserted}"
 
 
 # Parameters

@@ -1,4 +1,4 @@
-"""What Snowflake and its driver say, in our words. Only what quotes names and SQL is repeated, never a value of a row."""
+"""What Snowflake and its driver say, in our words: names and SQL are repeated, and never a value of a row."""
 
 from __future__ import annotations
 

@@ -123,7 +123,7 @@ def _of_url(url: str, name: str) -> dict[str, Any]:
     from sqlalchemy.exc import SQLAlchemyError
 
     try:
-        _, found = SnowflakeDialect().create_connect_args(make_url(url))  # type: ignore[no-untyped-call]
+        _, found = SnowflakeDialect().create_connect_args(make_url(url))
     except (SQLAlchemyError, ValueError):
         hint = "snowflake://user:${PASSWORD}@account/database/schema?warehouse=compute&role=reader"
         raise UserError.of("bad-url", f"the URL of source `{name}` can not be read", hint) from None

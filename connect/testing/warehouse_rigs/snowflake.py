@@ -48,6 +48,7 @@ class SnowflakeRig(StandardRig):
         "call system$wait(1)",
     )
     effects: Sequence[str] = ()
+    plenty = "select seq8() as id, repeat('x', 500) as letter from table(generator(rowcount => 30000))"
 
     @property
     def refused_keys(self) -> Mapping[str, str]:
@@ -63,10 +64,6 @@ class SnowflakeRig(StandardRig):
             "cast(5 as number(38, 0))": 5,
         }
         return {**EVERYWHERE, **own}
-
-    @property
-    def plenty(self) -> str:
-        return f"select n as id, repeat('x', 500) as letter from {self.numbers(30_000)}"
 
     def execute(self, *statements: str) -> None:
         # In a literal of Snowflake's a backslash escapes.

@@ -243,9 +243,11 @@ async def cut(request: Request) -> Response:
 
 
 async def told(request: Request) -> Response:
-    """What runs, how many are signed in, and what was told."""
+    """What runs, how many are signed in, with which parameters the last one did, and what was told."""
     busy = sum(not running.answer.done() for running in {id(one): one for one in all_running()}.values())
-    return JSONResponse({"busy": busy, "sessions": len(emulator.sessions), "told": TOLD})
+    last = list(PARAMETERS.values())[-1:]
+    known = {"sessions": len(emulator.sessions), "parameters": last[0] if last else {}}
+    return JSONResponse({"busy": busy, **known, "told": TOLD})
 
 
 def all_running() -> list[Running]:
