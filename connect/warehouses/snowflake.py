@@ -84,7 +84,7 @@ class Snowflake:
                 stream.close()
 
     def write(self, statements: Sequence[Query], timeout: timedelta) -> None:
-        sent = [marked(query) for query in statements]
+        sent = [self._one_statement(query) for query in statements]
         with self._run(timeout) as running:
             if len(sent) == 1:
                 self._translated(running, lambda: running.run(*sent[0]), statements[0], writes=True)
@@ -134,6 +134,13 @@ class Snowflake:
 
         sql, values = marked(query)
         only_reads(sql, self._name)
+        return sql, values
+
+    def _one_statement(self, query: Query) -> tuple[str, list[object]]:
+        from connect.warehouses.snowflake_guard import one_statement
+
+        sql, values = marked(query)
+        one_statement(sql, self._name)
         return sql, values
 
     def _told(self, found: Sequence[Any]) -> list[Column]:

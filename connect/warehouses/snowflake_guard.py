@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
+from sqlglot.tokenizer_core import TokenType
 
 from connect.errors import Problem
 from connect.warehouses.interface import SqlError
@@ -43,6 +44,19 @@ def only_reads(sql: str, name: str) -> None:
         raise _refused(name, "would write")
 
 
+def one_statement(sql: str, name: str) -> None:
+    """Raises SqlError where a text has several statements; so does Snowflake itself, unless its account says else."""
+    try:
+        tokens = sqlglot.tokenize(sql, read="snowflake")
+    except SqlglotError:
+        raise _refused(name, "can not be read as one statement") from None
+    kinds = [token.token_type for token in tokens]
+    while kinds and kinds[-1] is TokenType.SEMICOLON:
+        kinds.pop()
+    if TokenType.SEMICOLON in kinds:
+        raise _refused(name, "has several statements")
+
+
 def _refused(name: str, why: str) -> SqlError:
-    hint = "an audience only reads: keep one SELECT, and change data in a job of its own"
+    hint = "keep one statement; an audience only reads: change data in a job of its own"
     return SqlError(Problem("sql-error", f"the query on `{name}` {why}", hint))
