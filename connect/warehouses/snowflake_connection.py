@@ -31,6 +31,7 @@ CONNECTING: dict[str, Any] = {
     "enable_server_session_keep_alive_auto_detection": False,  # signing out ends what is left of a query
     "login_timeout": 30,
     "logout_total_timeout_seconds": 5,
+    "retry_max_attempts": 4,  # and then the sweep tries again behind what came
 }
 # https://docs.snowflake.com/en/sql-reference/parameters
 SESSION: dict[str, Any] = {

@@ -95,16 +95,20 @@ def staged_more(name: str, table: Table, columns: Sequence[str]) -> str:
 
 
 def _rows(table: Table, columns: Sequence[str]) -> str:
-    cells = (f"f.value:{name}::{_KINDS[table.columns[name]]} as {name}" for name in columns)
+    cells = (f'f.value:"{name}"::{_KINDS[table.columns[name]]} as {_QUOTE(name)}' for name in columns)
     return f"select {', '.join(cells)}\nfrom table(flatten(input => parse_json(%(rows)s))) as f"
 
 
 def merged(name: str, table: Table, columns: Sequence[str]) -> str:
     """A statement that adds the rows of the temporary table whose key is not in the table."""
-    same = " and ".join(f"t.{column} = s.{column}" for column in table.key)
-    names, values = ", ".join(columns), ", ".join(f"s.{column}" for column in columns)
+    same = " and ".join(f"t.{_QUOTE(column)} = s.{_QUOTE(column)}" for column in table.key)
+    names = ", ".join(_QUOTE(column) for column in columns)
+    values = ", ".join(f"s.{_QUOTE(column)}" for column in columns)
     inserted = f"when not matched then insert ({names}) values ({values})"
     return f"merge into {table.name} as t using {name} as s on {same}\n{inserted}"
+
+
+_QUOTE = SnowflakeDialect().quote
 
 
 # Parameters

@@ -9,7 +9,6 @@ from __future__ import annotations
 import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
-from sqlglot.tokenizer_core import TokenType
 
 from connect.errors import Problem
 from connect.warehouses.interface import SqlError
@@ -45,16 +44,19 @@ def only_reads(sql: str, name: str) -> None:
 
 
 def one_statement(sql: str, name: str) -> None:
-    """Raises SqlError where a text has several statements; so does Snowflake itself, unless its account says else."""
+    """Raises SqlError where a text has several statements, or one that changes data inside of another.
+
+    Snowflake refuses both, unless its account says else.
+    """
     try:
-        tokens = sqlglot.tokenize(sql, read="snowflake")
+        parsed = sqlglot.parse(sql, read="snowflake")
     except SqlglotError:
         raise _refused(name, "can not be read as one statement") from None
-    kinds = [token.token_type for token in tokens]
-    while kinds and kinds[-1] is TokenType.SEMICOLON:
-        kinds.pop()
-    if TokenType.SEMICOLON in kinds:
-        raise _refused(name, "has several statements")
+    statements = [one for one in parsed if one is not None and not isinstance(one, exp.Semicolon)]
+    if len(statements) != 1:
+        raise _refused(name, f"has {len(statements)} statements")
+    if any(isinstance(node, _WRITES) for node in statements[0].walk() if node is not statements[0]):
+        raise _refused(name, "has a statement that writes inside of another")
 
 
 def _refused(name: str, why: str) -> SqlError:

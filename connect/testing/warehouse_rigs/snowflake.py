@@ -1,7 +1,8 @@
 """Snowflake's driver and wire protocol, with fakesnow at the other end; `tests/services` makes its environment.
 
 What the real thing has and the emulator has not, and is therefore not tried here: arrays that are not in a VARIANT,
-`array_contains`, numbers of more than 18 digits, privileges, and the refusal of several statements in one request.
+`array_contains`, numbers of more than 18 digits, privileges, and the refusal of several statements in one request. DDL
+there commits the transaction it stands in; here it is rolled back with it.
 """
 
 from __future__ import annotations
@@ -76,6 +77,9 @@ class SnowflakeRig(StandardRig):
     def cut(self) -> bool:
         control(self.service, "cut", database=self.database)
         return True
+
+    def reader(self) -> Warehouse | None:
+        return None
 
     def busy(self) -> int:
         return int(control(self.service, "told")["busy"])
