@@ -78,6 +78,8 @@ class WarehouseRig(Protocol):
     """Whether an instant that is bound comes back as one; else without its zone, in UTC."""
     faulty: str
     """What fails at an address in the column `email`."""
+    plenty: str
+    """A query of which rows are still to come when the first are there; blank for a hundred million rows."""
 
     @property
     def types(self) -> Mapping[str, object]:
@@ -109,6 +111,7 @@ class StandardRig:
     days_later = "{} + 3"
     keeps_zones = True
     faulty = "cast(email as integer)"
+    plenty = ""
 
 
 def _resident() -> int:
@@ -137,6 +140,11 @@ def _audience(warehouse: Warehouse, sql: str, *key: str) -> Audience:
 
 def _wrapped(rig: WarehouseRig, audience: str, /, *key: str, **optouts: Any) -> Wrapping:
     return Wrapping(rig.warehouse.dialect, _audience(rig.warehouse, audience, *key), OptOuts(**optouts), "salt")
+
+
+def _plenty(rig: WarehouseRig) -> str:
+    crossed = f"{rig.numbers(100_000)} as a cross join {rig.numbers(1000)} as b"
+    return rig.plenty or f"select a.n as id from {crossed}"
 
 
 def _swept(rig: WarehouseRig, wrapping: Wrapping) -> list[dict[str, object]]:
@@ -355,7 +363,9 @@ class WarehouseContract(WritingContract):
         """id → the flags of e-mail and SMS; everybody must be there, once."""
         rig.execute(*_table("people", "id integer, email varchar(50), phone varchar(50)", self._PEOPLE))
         named = ("id", "address", "channel", "topic", "status", "at")
-        rig.execute(*_table("listed", ", ".join(f'"{name}" varchar(50)' for name in named), listed))
+        rig.execute(
+            *_table("listed", ", ".join(f"{rig.warehouse.dialect.quote(name)} varchar(50)" for name in named), listed)
+        )
         sql = "select * from listed"
         given = {
             "sql": sql,
@@ -462,7 +472,9 @@ class WarehouseContract(WritingContract):
 
     def test_nothing_can_be_written(self, rig: WarehouseRig) -> None:
         rig.execute("create table kept (id integer)", "insert into kept values (1)")
-        assert rig.warehouse.capabilities.enforces_read_only
+        # Where the engine has no read-only transaction, the adapter refuses what is not one SELECT. It can not see what
+        # functions do: there nothing but the user's privileges holds, and `effects` is empty.
+        assert rig.warehouse.capabilities.enforces_read_only or not rig.effects
         for statement in (*rig.writes, *rig.effects, "select 1; delete from kept"):
             _code(lambda statement=statement: rig.warehouse.rows(Query(statement, {}), T))  # type: ignore[misc]
             assert rig.warehouse.rows(Query("select * from kept", {}), T) == [{"id": 1}], statement
@@ -508,8 +520,7 @@ class WarehouseContract(WritingContract):
         assert peak - before < 64 * _MEBIBYTE  # they are 110 MiB
 
     def test_a_stream_that_is_left_stops_the_query(self, rig: WarehouseRig) -> None:
-        sql = f"select a.n as id from {rig.numbers(1_000_000)} as a cross join {rig.numbers(1000)} as b"
-        with rig.warehouse.read(Query(sql, {}), T, 1000) as batches:
+        with rig.warehouse.read(Query(_plenty(rig), {}), T, 1000) as batches:
             assert next(batches).num_rows
         assert rig.busy() == 0
 
@@ -540,8 +551,7 @@ class WarehouseContract(WritingContract):
         assert _count(rig.warehouse, "select 1 as id") == 1
 
     def test_a_connection_that_is_lost_is_said_and_the_next_read_works(self, rig: WarehouseRig) -> None:
-        sql = f"select a.n as id from {rig.numbers(100_000)} as a cross join {rig.numbers(1000)} as b"
-        with rig.warehouse.read(Query(sql, {}), T, 1000) as batches:
+        with rig.warehouse.read(Query(_plenty(rig), {}), T, 1000) as batches:
             assert next(batches).num_rows
             if not rig.cut():
                 pytest.skip("there is no connection that could be lost")

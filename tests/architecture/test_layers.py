@@ -49,6 +49,7 @@ AT_HOME = {
     "rich": ("cli/",),
     "alembic": ("ledger/",),
     "psycopg": ("ledger/postgresql.py", "warehouses/postgresql", "testing/postgres.py"),
+    "snowflake": ("warehouses/snowflake",),
     "keyring": ("project/",),
     "ruamel": ("project/",),
     "croniter": ("project/", "schedule/"),
