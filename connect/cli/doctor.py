@@ -58,7 +58,7 @@ def _checks(project: Project) -> Iterator[Check]:
     for name in project.sources:
         yield "source", name, lambda name=name: wiring.open_warehouse(project, name).check()  # type: ignore[misc]
     if project.subscriptions is not None and project.subscriptions.write:
-        yield "opt-outs", project.subscriptions.write, lambda: _optouts(project)
+        yield "subscriptions", project.subscriptions.write, lambda: _optouts(project)
     for name in project.providers:
         yield "provider", name, lambda name=name: _provider(project, name)  # type: ignore[misc]
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from connect.project.audience import Audience
 from connect.project.campaign import Campaign
 from connect.project.project import Project
 from connect.project.text import Text
@@ -36,10 +37,18 @@ def _texts(project: Project, campaigns: Iterable[Campaign]) -> dict[str, list[Te
     found: dict[str, list[Text]] = {}
     if project.subscriptions is not None:
         found.setdefault(project.subscriptions.source, []).append(project.subscriptions.sql)
+    if project.profile is not None:
+        found.setdefault(project.profile.source, []).append(project.profile.sql)
     for campaign in campaigns:
-        if campaign.audience.sql is not None:
-            found.setdefault(campaign.audience.source, []).append(campaign.audience.sql)
+        found.setdefault(campaign.audience.source, []).extend(_asked(campaign.audience))
     return found
+
+
+def _asked(audience: Audience) -> Iterator[Text]:
+    if audience.sql is not None:
+        yield audience.sql
+    if audience.segments is not None:
+        yield from (segment.sql for segment in audience.segments.each)
 
 
 def _reading(texts: Iterable[Text], dialect: str) -> Access:

@@ -140,9 +140,9 @@ def test_a_query_that_does_not_read_the_table_is_told(listing: Any) -> None:
     listing.configure(more='subscriptions: {write: connect_opt_outs, sql: "select * from opt_outs"}\n')
     (warning,) = [one for one in listing.connect("validate").problems if one.code == "opt-outs-unread"]
     assert (warning.severity, warning.place) == ("warning", listing.place("select * from opt_outs", "connect.yml"))
-    assert [one["ok"] for one in listing.connect("doctor", "--json").json["checks"] if one["what"] == "opt-outs"] == [
-        False
-    ]
+    assert [
+        one["ok"] for one in listing.connect("doctor", "--json").json["checks"] if one["what"] == "subscriptions"
+    ] == [False]
     told = listing.connect("subscriptions", "unsubscribe", "id-00001")
     assert (told.code, told.error.code) == (2, "opt-outs-unread")
 
