@@ -15,7 +15,17 @@ from connect.errors import UserError
 from connect.warehouses.bigquery_dialect import BigQueryDialect
 from connect.warehouses.bigquery_grants import grants
 from connect.warehouses.bigquery_settings import BigQuerySettings
-from connect.warehouses.interface import Access, Capabilities, Column, Query, Source, SourceSettings, python_values
+from connect.warehouses.interface import (
+    Access,
+    Capabilities,
+    Column,
+    Query,
+    Source,
+    SourceSettings,
+    Table,
+    python_values,
+)
+from connect.warehouses.tables import arranged
 
 if TYPE_CHECKING:
     import pyarrow
@@ -34,8 +44,15 @@ class BigQuery:
 
     Settings: ClassVar[type[SourceSettings]] = BigQuerySettings
     # A result is kept for a day. Read-only: what a dry run does not call a SELECT is never begun.
+    # A statement that writes takes seconds, however little it writes.
     capabilities: ClassVar[Capabilities] = Capabilities(
-        longest_read=timedelta(hours=12), enforces_read_only=True, billed_per_read=True, holds_reads=True
+        longest_read=timedelta(hours=12),
+        enforces_read_only=True,
+        billed_per_read=True,
+        tells_cost=True,
+        holds_reads=True,
+        writes=True,
+        most_added=20_000,
     )
     dialect: ClassVar[BigQueryDialect] = BigQueryDialect()
 
@@ -70,9 +87,20 @@ class BigQuery:
             finally:
                 stream.close()
 
-    def cost(self, query: Query, timeout: timedelta) -> int | None:
+    def cost(self, query: Query, timeout: timedelta) -> int:
         with self._run(timeout) as running:
             return int(self._dry_run(running, query)["billed"])
+
+    def write(self, statements: Sequence[Query], timeout: timedelta) -> None:
+        with self._run(timeout) as running:
+            self._written(running, statements)
+
+    def add(self, table: Table, rows: pyarrow.Table, timeout: timedelta) -> None:
+        from connect.warehouses.bigquery_writing import merges
+
+        statements = list(merges(self.dialect, table, arranged(table, rows)))
+        with self._run(timeout) as running:
+            self._written(running, statements)
 
     def grants(self, access: Access) -> Sequence[str]:
         return grants(access, self._settings, self._root)
@@ -105,6 +133,32 @@ class BigQuery:
         if limit is not None and size > limit:
             raise errors.too_dear(self._name, size, limit)
         return {"schema": [field.to_api_repr() for field in job.schema or ()], "billed": size}
+
+    def _written(self, running: Running, statements: Sequence[Query]) -> None:
+        """One after the other; those that change rows in one transaction, which ends with the last of them.
+
+        What makes or drops tables can not be in it: that is done at once, and sees nothing of it.
+        """
+        from connect.warehouses.bigquery_transaction import CHANGES, Transaction
+
+        with Transaction(partial(self._execute, running), running.abandon) as transaction:
+            for statement in statements:
+                kind = self._kind(running, statement)
+                transaction.run(statement, alone=len(statements) == 1 or kind not in CHANGES)
+
+    def _kind(self, running: Running, statement: Query) -> str:
+        """What BigQuery calls a statement. Raises UserError where it is several, or wrong."""
+        from connect.warehouses import bigquery_errors as errors
+
+        dry_run = partial(running.link.dry_run, statement)
+        job = self._translated(running, dry_run, statement, dry=True, writes=True)
+        if job.statement_type in ("SCRIPT", None):
+            raise errors.not_a_statement(self._name)
+        return str(job.statement_type)
+
+    def _execute(self, running: Running, statement: Query, **config: Any) -> Any:
+        run = partial(running.execute, statement, **config)
+        return self._translated(running, run, statement, dry=False, writes=True)
 
     def _stream(
         self, running: Running, query: Query, fields: Sequence[Any], rows: int
@@ -177,8 +231,8 @@ class BigQuery:
         try:
             running.heed()
             return call()
-        except InterruptedError as error:
-            trouble: Exception = errors.of_query(error, self._name, running.why, query, dry=dry)
+        except (InterruptedError, TimeoutError):
+            trouble: Exception = errors.stopped(running.why or "timeout", self._name)
         except Exception as error:
             if not errors.is_driver_error(error):
                 raise

@@ -94,9 +94,21 @@ class Running:
         self.heed_begun(job)
         return job
 
+    def execute(self, query: Query, **config: Any) -> bigquery.QueryJob:
+        """Run a statement to its end."""
+        job = self.begin(query, **config)
+        self.finished(job)
+        return job
+
+    def abandon(self, query: Query, **config: Any) -> None:
+        """Run a statement to its end, although what this does was stopped."""
+        self.link.begin(query, **config).result(retry=self.link.retry, timeout=_REQUEST, job_retry=None)
+
     def finished(self, job: bigquery.QueryJob, rows: int | None = None) -> Any:
         """Wait for a job; an iterator over its rows, so many in a page."""
-        found = job.result(page_size=rows, retry=self.link.retry, timeout=_REQUEST, job_retry=None)
+        # The client takes this for one request and for all the waiting together.
+        left = self.until - time.monotonic() + 2 * _GRACE
+        found = job.result(page_size=rows, retry=self.link.retry, timeout=max(_GRACE, left), job_retry=None)
         with self._guard:
             self._job = None
         return found

@@ -106,6 +106,11 @@ def not_a_select(name: str, statement: str) -> SqlError:
     return SqlError(Problem("sql-error", message, "an audience only reads; change data in a job of its own"))
 
 
+def not_a_statement(name: str) -> SqlError:
+    message = f"what is to be written to `{name}` is not one statement"
+    return SqlError(Problem("sql-error", message, "write one statement at a time"))
+
+
 def too_dear(name: str, size: int | None, limit: int | None) -> UserError:
     told = f"{size:,} bytes, and at most {limit:,} are allowed" if size and limit else "more bytes than are allowed"
     message = f"the query on `{name}` would be billed for {told} by `maximum_bytes_billed`"

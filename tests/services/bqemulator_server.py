@@ -41,6 +41,7 @@ from bqemulator.api.routes import jobs as routes
 from bqemulator.config import Settings
 from bqemulator.domain.errors import DomainError
 from bqemulator.jobs import executor
+from bqemulator.row_access.identity import CallerIdentity
 from bqemulator.storage import engine
 from bqemulator.storage.arrow_bridge import arrow_table_to_bq_rows
 from bqemulator.storage.sql_identifiers import quoted_table_ref
@@ -69,7 +70,8 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 CURSOR: ContextVar[Any] = ContextVar("CURSOR", default=None)
 JOB: ContextVar[Job | None] = ContextVar("JOB", default=None)
-DRY: ContextVar[bool] = ContextVar("DRY", default=False)
+DRY: ContextVar[str] = ContextVar("DRY", default="")
+"""How a statement is asked about instead of run."""
 WRITING = threading.Lock()
 
 
@@ -86,8 +88,8 @@ def new_cursor(context: AppContext) -> Any:
 
 def fetch_arrow(self: engine.DuckDBEngine, sql: str, parameters: list[Any] | None = None) -> pyarrow.Table:
     """What a statement returns; of a job, what comes first."""
-    if DRY.get():
-        sql = f"select * from (\n{sql}\n) limit 0"
+    if how := DRY.get():
+        sql = how.format(sql)
     result = self.connection.execute(sql, parameters or [])
     stream = Stream(result)
     table = stream.more()
@@ -132,12 +134,14 @@ SnapshotManager.record_change = lambda *_: None  # a copy of the table after eve
 class Job:
     """A statement that runs in a thread."""
 
-    def __init__(self, context: AppContext, project: str, name: str, config: dict[str, Any], may_write: bool) -> None:
+    def __init__(
+        self, context: AppContext, project: str, name: str, config: dict[str, Any], account: dict[str, Any]
+    ) -> None:
         self.context, self.project, self.name, self.config = context, project, name, config
         self.query = config["query"]
         self.sql = routes._apply_default_dataset(self.query["query"], self.query, request_project_id=project)
         self.session = session_of(context, self.query)
-        self.may_write = may_write
+        self.account = account
         self.error: dict[str, Any] | None = None
         self.statistics: dict[str, Any] = {}
         self.table = pyarrow.table({})
@@ -210,14 +214,20 @@ class Job:
         if self.session and self.session.control(self.sql):
             return
         kind = kind_of(self.sql)
-        if kind != "SELECT" and not self.may_write:
+        if kind != "SELECT" and not self.account["writes"]:
             message = f"Access Denied: Dataset {self.project}: Permission bigquery.tables.create denied on dataset"
             raise failure("accessDenied", f"{message} (or it may not exist).")
         self._bill()
         if kind == "SELECT" or (self.session and self.session.busy):
-            return self._execute()
-        with WRITING:
             self._execute()
+            return
+        while not WRITING.acquire(timeout=0.02):
+            if self.why:
+                return
+        try:
+            self._execute()
+        finally:
+            WRITING.release()
 
     def _bill(self) -> None:
         size = size_of(self.context, self.project, self.sql)
@@ -231,9 +241,9 @@ class Job:
     def _execute(self) -> None:
         if self.why:
             return
-        asked = executor.execute_query_job(
-            self.project, self.name, self.sql, self.query.get("queryParameters"), self.context
-        )
+        caller = CallerIdentity(f"serviceAccount:{self.account['email']}")
+        parameters = self.query.get("queryParameters")
+        asked = executor.execute_query_job(self.project, self.name, self.sql, parameters, self.context, caller=caller)
         meta = asyncio.run(asked)
         self.table = executor.JOB_RESULTS.pop(self.name)
         self.schema = executor.JOB_SCHEMAS.pop(self.name)
@@ -243,7 +253,15 @@ class Job:
 
 def kind_of(sql: str, told: Callable[[str], str] = executor.classify_statement_type) -> str:
     """What BigQuery calls a statement; the emulator has no name for a UNION."""
-    return told(sql) or ("SELECT" if isinstance(sqlglot.parse_one(sql, read="bigquery"), exp.Query) else "")
+    return told(sql) or ("SELECT" if any(isinstance(each, exp.Query) for each in parsed(sql)) else "")
+
+
+def parsed(sql: str) -> list[exp.Expression]:
+    """The statements of a text; none where it has a mistake, of which the emulator will tell."""
+    try:
+        return [statement for statement in sqlglot.parse(sql, read="bigquery") if statement is not None]
+    except sqlglot.errors.SqlglotError:
+        return []
 
 
 executor.classify_statement_type = routes.classify_statement_type = kind_of
@@ -260,8 +278,7 @@ def size_of(context: AppContext, project: str, sql: str) -> int:
     """The bytes of every table that a statement names."""
     named = {
         (table.catalog or project, table.db, table.name)
-        for statement in sqlglot.parse(sql, read="bigquery")
-        if statement is not None
+        for statement in parsed(sql)
         for table in statement.find_all(exp.Table)
         if table.db and table.name
     }
@@ -337,8 +354,7 @@ async def insert(project: str, request: Request) -> Any:
     name = body["jobReference"].get("jobId") or secrets.token_hex(8)
     if name in JOBS:
         raise failure("duplicate", f"Already Exists: Job {project}:US.{name}")
-    account = account_of(request.scope)
-    job = JOBS[name] = Job(context, project, name, config, bool(account and account["writes"]))
+    job = JOBS[name] = Job(context, project, name, config, account_of(request.scope) or {})
     if job.session:
         job.statistics["sessionInfo"] = {"sessionId": job.session.name}
     return job.resource()
@@ -346,17 +362,24 @@ async def insert(project: str, request: Request) -> Any:
 
 def dry_run(context: AppContext, project: str, config: dict[str, Any]) -> dict[str, Any]:
     """What a query would return and cost. The emulator runs it to tell; here it runs without rows."""
-    cursor = new_cursor(context)
-    CURSOR.set(cursor)
-    DRY.set(True)
+    CURSOR.set(new_cursor(context))
+    query = config["query"]
+    sql = routes._apply_default_dataset(query["query"], query, request_project_id=project)
+    if kind_of(sql) in LOOKED_AT:
+        DRY.set("explain {}")
+        asyncio.run(executor._run_single_sql(project, sql, query.get("queryParameters"), context, caller=None))
+    DRY.set("select * from (\n{}\n) limit 0")
     asked = routes._handle_query_job(
         project, secrets.token_hex(8), config, dry_run=True, ctx=context, caller=None, now=context.clock.now()
     )
     answer = asyncio.run(asked)
-    sql = routes._apply_default_dataset(config["query"]["query"], config["query"], request_project_id=project)
     size = str(size_of(context, project, sql))
     answer["statistics"]["totalBytesProcessed"] = answer["statistics"]["query"]["totalBytesProcessed"] = size
     return dict(answer)
+
+
+LOOKED_AT = {"INSERT", "UPDATE", "DELETE", "MERGE"}
+"""Statements in whose dry run the emulator does not look at tables and columns."""
 
 
 @router.get("/bigquery/v2/projects/{project}/jobs/{name}")
