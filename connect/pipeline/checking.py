@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from connect.errors import Location, Problem, Severity, UserError
+from connect.errors import Problem, Severity, UserError
 from connect.liquid.library import Library
 from connect.pipeline import deliverability, firing, lint, safety
+from connect.pipeline.mistakes import placed_in
 from connect.pipeline.moment import Moment
 from connect.project.campaign import Campaign
 from connect.project.campaigns import Loaded
 from connect.project.project import Project
-from connect.project.text import Text
 from connect.project.trigger import Event
 from connect.vocabulary import Channel, Mode
 from connect.warehouses import query
-from connect.warehouses.interface import Column, Dialect, Query, SqlError, Warehouse
+from connect.warehouses.interface import Column, Query, Warehouse
 from connect.warehouses.looking import nulls_query
 from connect.warehouses.wrapping import Audience, OptOuts, Wrapping
 
@@ -133,43 +131,12 @@ def wrap(project: Project, campaign: Campaign, warehouse: Warehouse, moment: Mom
     timeout = campaign.audience.timeout
     values = _values(campaign, moment)
     asked = _audience_query(campaign, warehouse, {**values, **_window(moment)})
-    with _placed_in(campaign.audience.sql, campaign, warehouse.dialect):
+    with placed_in(campaign.audience.sql, campaign.file, warehouse.dialect):
         columns = tuple(warehouse.columns(asked, timeout))
     audience = Audience(asked.sql, asked.parameters, campaign.audience.key, columns)
     optouts = _optouts(project, campaign, warehouse, values)
-    with _placed_in(campaign.audience.sql, campaign, warehouse.dialect):
+    with placed_in(campaign.audience.sql, campaign.file, warehouse.dialect):
         return Wrapping(warehouse.dialect, audience, optouts, salt)
-
-
-@contextmanager
-def _placed_in(sql: Text | None, campaign: Campaign, dialect: Dialect) -> Iterator[None]:
-    """What is wrong with a query, at its place in the user's file."""
-    try:
-        yield
-    except SqlError as error:
-        told = query.place_of(sql, dialect, error.offset) if sql and error.offset is not None else None
-        problems = (replace(problem, location=problem.location or told) for problem in error.problems)
-        raise UserError(*(_placed(problem, sql, campaign) for problem in problems)) from None
-    except UserError as error:
-        raise UserError(*(_placed(problem, sql, campaign) for problem in error.problems)) from None
-
-
-def _placed(problem: Problem, sql: Text | None, campaign: Campaign) -> Problem:
-    """The problem in one line, at the first name it quotes that the query has; else where the query begins."""
-    message = problem.message.partition("\n")[0]
-    place = problem.location or (_mentioned(sql, message) if sql else Location(campaign.file, 1, 1))
-    return replace(problem, message=message, location=place)
-
-
-_QUOTED = re.compile(r'"([^"]+)"|\bwith name (\w+)')
-
-
-def _mentioned(sql: Text, message: str) -> Location:
-    for quoted, named in _QUOTED.findall(message):
-        found = re.search(rf"\b{re.escape(quoted or named)}(?!\w)", sql.source, re.IGNORECASE)
-        if found:
-            return sql.at(found.start())
-    return sql.at(0)
 
 
 def _values(campaign: Campaign, moment: Moment) -> Mapping[str, object]:
@@ -200,7 +167,7 @@ def _optouts(project: Project, campaign: Campaign, warehouse: Warehouse, values:
     if project.subscriptions is not None:
         _same_source(project.subscriptions.source, campaign)
         asked = query.bound(project.subscriptions.sql, warehouse.dialect, values)
-        with _placed_in(project.subscriptions.sql, campaign, warehouse.dialect):
+        with placed_in(project.subscriptions.sql, campaign.file, warehouse.dialect):
             columns = tuple(warehouse.columns(asked, campaign.audience.timeout))
     return OptOuts(
         sql=asked.sql if asked else None,

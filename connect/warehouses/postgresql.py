@@ -1,4 +1,7 @@
-"""PostgreSQL: one connection and one read-only transaction for each query, streamed into Arrow in flat memory."""
+"""PostgreSQL: one connection and one read-only transaction for each query, streamed into Arrow in flat memory.
+
+What is written has a connection and a transaction of its own, too.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +14,26 @@ from datetime import timedelta
 from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, cast
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pydantic import Field, model_validator
 
 from connect.errors import OutsideError, UserError
 from connect.redact import Secret
-from connect.warehouses.interface import Capabilities, Column, Query, Source, SourceSettings, SqlError, python_values
+from connect.warehouses.interface import (
+    Access,
+    Capabilities,
+    Column,
+    Query,
+    Source,
+    SourceSettings,
+    SqlError,
+    Table,
+    python_values,
+)
 from connect.warehouses.postgresql_dialect import PostgreSQLDialect, numbered, unnumbered
+from connect.warehouses.postgresql_grants import READER, grants
+from connect.warehouses.tables import arranged
 
 if TYPE_CHECKING:
     import pyarrow
@@ -29,6 +45,7 @@ T = TypeVar("T")
 
 _ROWS = 10_000
 _LOOKING = timedelta(seconds=30)
+_NOTHING = Query("", {})
 
 SslMode = Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
 
@@ -64,6 +81,15 @@ class PostgreSQLSettings(SourceSettings):
         own |= {"password": password, "sslmode": self.sslmode}
         return {**defaults, **{name: value for name, value in own.items() if value is not None}}
 
+    def names(self) -> tuple[str, str]:
+        """The user and the database; blank where the settings leave them to the machine, or can not be read."""
+        if self.url is None:
+            return self.user or "", self.database or ""
+        parts = urlsplit(self.url)
+        named = dict(parse_qsl(parts.query))
+        user = unquote(parts.netloc.rpartition("@")[0].partition(":")[0])
+        return user or named.get("user", ""), unquote(parts.path[1:]) or named.get("dbname", "")
+
 
 class PostgreSQL:
     """A database on a PostgreSQL server, or on what speaks like one."""
@@ -71,7 +97,7 @@ class PostgreSQL:
     Settings: ClassVar[type[SourceSettings]] = PostgreSQLSettings
     # Readers are in nobody's way; but what they may still see, no vacuum can clear away.
     capabilities: ClassVar[Capabilities] = Capabilities(
-        longest_read=timedelta(minutes=10), enforces_read_only=True, holds_reads=True
+        longest_read=timedelta(minutes=10), enforces_read_only=True, holds_reads=True, writes=True
     )
     dialect: ClassVar[PostgreSQLDialect] = PostgreSQLDialect()
 
@@ -92,6 +118,8 @@ class PostgreSQL:
         ("statement_timeout", "{timeout}"),
         ("lock_timeout", "{locks}"),
     )
+    grants_connecting: ClassVar[bool] = True
+    """Whether a user has to be allowed to connect to a database."""
     patience: ClassVar[timedelta] = timedelta(seconds=30)
     """How long a table that somebody has locked is waited for."""
 
@@ -134,6 +162,27 @@ class PostgreSQL:
             finally:
                 stream.close()
 
+    def write(self, statements: Sequence[Query], timeout: timedelta) -> None:
+        with self._run(timeout, writes=True) as running:
+            for statement in statements:
+                run = partial(running.execute, *numbered(statement))
+                self._translated(running, run, statement, read=True, writes=True)
+            self._translated(running, running.commit, _NOTHING, read=True, writes=True)
+
+    def add(self, table: Table, rows: pyarrow.Table, timeout: timedelta) -> None:
+        new = arranged(table, rows)
+
+        def whole(running: Running) -> None:
+            self._add(running, table, new)
+            running.commit()
+
+        with self._run(timeout, writes=True) as running:
+            self._translated(running, partial(whole, running), _NOTHING, read=True, writes=True)
+
+    def grants(self, access: Access) -> Sequence[str]:
+        user, database = self._settings.names()
+        return grants(access, user or READER, database, self.grants_connecting)
+
     def check(self) -> str:
         (found,) = self.rows(Query(_FOUND, {}), _LOOKING)
         version = re.search(rf"{self.product} [\d.]+", str(found["version"]))
@@ -154,7 +203,7 @@ class PostgreSQL:
             return ""
         why = "a superuser may do anything" if found["superuser"] else "this user may write too"
         said = why if found["superuser"] or found["writable"] else "it may read nothing yet"
-        return f"; {said}. A user for reading only: {grants(str(found['database']))}"
+        return f"; {said}. `connect doctor --grants` shows the least that it needs"
 
     def _warning(self, found: dict[str, object]) -> str:
         if found["lowered"] == "é":
@@ -165,6 +214,16 @@ class PostgreSQL:
         return "over TLS" if self._encrypted else "without TLS"
 
     _encrypted: bool = False
+
+    def _add(self, running: Running, table: Table, rows: pyarrow.Table) -> None:
+        from connect.warehouses import postgresql_writing as writing
+
+        writing.copied_in(running, table, rows)
+        if writing.has_unique_key(running, table):
+            running.execute(writing.insert_by_constraint(table, rows.column_names))
+        else:
+            running.execute(writing.turn_of(table))
+            running.execute(writing.insert_by_search(table, rows.column_names))
 
     # Running
 
@@ -187,7 +246,7 @@ class PostgreSQL:
         if not self._types().unknown(keys):
             return self._types()
         with self._run(_LOOKING) as other:
-            return self._translated(other, lambda: self._learned(other, keys), Query("", {}), read=True)
+            return self._translated(other, lambda: self._learned(other, keys), _NOTHING, read=True)
 
     def _types(self) -> Types:
         from connect.warehouses.postgresql_types import Types
@@ -200,14 +259,15 @@ class PostgreSQL:
         return self._types()
 
     @contextmanager
-    def _run(self, timeout: timedelta) -> Iterator[Running]:
-        """A connection in a read-only transaction, until the context ends."""
+    def _run(self, timeout: timedelta, *, writes: bool = False) -> Iterator[Running]:
+        """A connection in a transaction until the context ends: a read-only one, or one to be committed."""
         until = time.monotonic() + timeout.total_seconds()
-        running = self._connected(until)
+        running = self._connected(until, writes)
         with self._guard:
             self._running.add(running)
         try:
-            self._translated(running, lambda: self._prepare(running), Query("", {}), read=True)
+            prepare = self._prepare_to_write if writes else self._prepare
+            self._translated(running, partial(prepare, running), _NOTHING, read=True)
             yield running
         finally:
             with self._guard:
@@ -219,7 +279,12 @@ class PostgreSQL:
         running.prepare(f"select {said}", self.patience.total_seconds())
         self._encrypted = bool(running.raw.pgconn.ssl_in_use)
 
-    def _connected(self, until: float) -> Running:
+    def _prepare_to_write(self, running: Running) -> None:
+        # No SELECT: Redshift's transaction would see no row that is committed later, though it waits for others.
+        said = "; ".join(f"set local {name} to '{value}'" for name, value in self.settings)
+        running.prepare(said, self.patience.total_seconds())
+
+    def _connected(self, until: float, writes: bool) -> Running:
         from connect.warehouses import postgresql_errors as errors
 
         if find_spec("psycopg") is None:
@@ -233,7 +298,7 @@ class PostgreSQL:
             parameters = self._settings.parameters({**CONNECTING, **self.defaults})
             place = f"{self.product} on {parameters.get('host') or 'this machine'}"
             trouble = OutsideError()
-            running = Running(parameters, until)
+            running = Running(parameters, until, writes=writes)
             encoding = running.raw.info.parameter_status("server_encoding") or self.encodings[0]
             if encoding in self.encodings:
                 return running
@@ -247,7 +312,9 @@ class PostgreSQL:
             error.args = (type(error).__name__,)
         raise trouble
 
-    def _translated(self, running: Running, call: Callable[[], T], query: Query, *, read: bool) -> T:
+    def _translated(
+        self, running: Running, call: Callable[[], T], query: Query, *, read: bool, writes: bool = False
+    ) -> T:
         """What a call returns. psycopg's errors become ours, with no value of a row in them or in their context."""
         from connect.warehouses import postgresql_errors as errors
         from connect.warehouses.postgresql_connection import is_driver_error
@@ -257,11 +324,13 @@ class PostgreSQL:
                 raise InterruptedError
             return call()
         except InterruptedError as error:
-            trouble: Exception = errors.of_query(error, self._name, running.why, running.until, read=read)
+            trouble: Exception = errors.of_query(
+                error, self._name, running.why, running.until, read=read, writes=writes
+            )
         except Exception as error:
             if not is_driver_error(error):
                 raise
-            trouble = errors.of_query(error, self._name, running.why, running.until, read=read)
+            trouble = errors.of_query(error, self._name, running.why, running.until, read=read, writes=writes)
             error.args = (type(error).__name__,)  # a traceback prints the chain: nothing may be left in it
         if isinstance(trouble, SqlError) and trouble.offset is not None:
             trouble.offset = unnumbered(query, trouble.offset)
@@ -313,11 +382,3 @@ from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
 where c.relkind in ('r', 'v', 'm', 'p', 'f') and n.nspname not in ('pg_catalog', 'information_schema')
   and n.nspname not like 'pg\\_%' and has_schema_privilege(n.oid, 'usage')
 """
-
-
-def grants(database: str, schema: str = "public", user: str = "connect_reader") -> str:
-    """The least that a user needs, as SQL."""
-    return (
-        f"create user {user} password '…'; grant connect on database {database} to {user};"
-        f" grant usage on schema {schema} to {user}; grant select on all tables in schema {schema} to {user}"
-    )
