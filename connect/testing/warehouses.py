@@ -34,6 +34,7 @@ from connect.testing.warehouse_writing import WritingContract
 from connect.vocabulary import Channel
 from connect.warehouses import query
 from connect.warehouses.interface import Access, Query, Warehouse
+from connect.warehouses.membership import Members, Membership, members, narrowed
 from connect.warehouses.wrapping import Audience, OptOuts, Wrapping
 
 T = timedelta(seconds=60)
@@ -148,6 +149,11 @@ def _plenty(rig: WarehouseRig) -> str:
 
 def _swept(rig: WarehouseRig, wrapping: Wrapping) -> list[dict[str, object]]:
     return rig.warehouse.rows(wrapping.sweep_query(None, None), T)
+
+
+def _members(warehouse: Warehouse, sql: str) -> Members:
+    asked = Query(sql, {})
+    return members(asked, warehouse.columns(asked, T), warehouse.dialect)
 
 
 def _code(call: Callable[[], object]) -> str:
@@ -425,6 +431,42 @@ class WarehouseContract(WritingContract):
         told = ["select 1 as id, 1 = 1 as subscribed", "select 2, 1 = 0", "select 3, null"]
         rows = _swept(rig, _wrapped(rig, "\nunion all ".join(told)))
         assert {row["id"]: row["connect_optout_sms"] for row in rows} == {1: 0, 2: 1, 3: 1}
+
+    # Segments
+
+    def test_segments_narrow_an_audience_and_nulls_are_in_none(self, rig: WarehouseRig) -> None:
+        people = [("1", "a"), ("2", "b"), (" 3 ", "c"), ("4", "d"), ("", "e"), (None, "f")]
+        segments: dict[str, Sequence[Sequence[object]]]
+        segments = {"numbers": [(1,), (2,), (3,)], "nothing": [(None,)], "small": [(2,), (None,), (9,)]}
+        rig.execute(*_table("people", "id varchar(10), name varchar(10)", people))
+        for name, rows in segments.items():
+            rig.execute(*_table(name, "who integer", rows))
+
+        def within(**groups: str) -> set[object]:
+            dialect, audience = rig.warehouse.dialect, _audience(rig.warehouse, "select * from people -- all of them")
+            asked = {
+                group: [_members(rig.warehouse, f"select who from {name} -- ids") for name in names.split()]
+                for group, names in groups.items()
+            }
+            found = narrowed(audience, Membership(**asked), dialect)
+            return {row["name"] for row in rig.warehouse.rows(Query(found.sql, found.parameters), T)}
+
+        assert within(any="numbers") == {"a", "b", "c"}
+        assert within(all="numbers nothing") == set()
+        assert within(any="small nothing numbers") == {"a", "b", "c"}
+        assert within(all="numbers small") == {"b"}
+        assert within(none="numbers small") == {"d", "e", "f"}
+        assert within(none="nothing") == {"a", "b", "c", "d", "e", "f"}
+        assert within(any="numbers", none="small nothing") == {"a", "c"}
+
+    def test_a_segment_of_addresses_is_compared_without_case(self, rig: WarehouseRig) -> None:
+        rig.execute(*_table("people", "email varchar(40)", [(" Ada@Example.com",), ("bob@example.com",), (None,)]))
+        rig.execute(*_table("customers", "id varchar(40), plan varchar(9)", [("ada@EXAMPLE.com ", "x"), (None, "y")]))
+        audience = _audience(rig.warehouse, "select * from people")
+        asked = Membership(all=[_members(rig.warehouse, "select plan, id from customers")])
+        found = narrowed(audience, asked, rig.warehouse.dialect)
+        (row,) = rig.warehouse.rows(Query(found.sql, found.parameters), T)
+        assert row == {"email": " Ada@Example.com"}
 
     # What it refuses
 

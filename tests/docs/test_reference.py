@@ -24,6 +24,7 @@ from connect.project.message import (
     SmsContent,
 )
 from connect.project.policy import Batches, Hours, Policy, QuietHours
+from connect.project.profile import Everyone, Profile
 from connect.project.project import (
     Channels,
     Defaults,
@@ -34,6 +35,7 @@ from connect.project.project import (
     TestRecipient,
     Unsubscribe,
 )
+from connect.project.segments import Segments
 from connect.project.trigger import Api, Event, Immediate, Recurring, Scheduled
 from connect.vocabulary import Outcome, Reason, RunState, segments_reason
 from connect.warehouses import catalog as warehouses
@@ -49,6 +51,7 @@ KEYS: list[tuple[Path, str, Collection[str]]] = [
     (CAMPAIGN, "Campaign", Campaign.keys()),
     (CAMPAIGN, "trigger", Immediate.keys() | Scheduled.keys() | Recurring.keys() | Event.keys() | Api.keys()),
     (CAMPAIGN, "audience", Audience.keys()),
+    (CAMPAIGN, "segments", Segments.keys()),
     (CAMPAIGN, "limits", Limits.keys()),
     (CAMPAIGN, "message", CampaignMessage.keys()),
     (CAMPAIGN, "email", EmailContent.keys()),
@@ -66,6 +69,8 @@ KEYS: list[tuple[Path, str, Collection[str]]] = [
     (CONNECT, "channels", Channels.keys()),
     (CONNECT, "subscriptions", Subscriptions.keys()),
     (CONNECT, "unsubscribe", Unsubscribe.keys()),
+    (CONNECT, "everyone", Everyone.keys()),
+    (CONNECT, "profile", Profile.keys()),
     (CONNECT, "defaults", Defaults.keys() | (MessageDefaults.keys() - NOT_DEFAULTS)),
     (CONNECT, "serve", Serve.keys()),
 ]
