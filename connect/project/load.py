@@ -119,6 +119,7 @@ def _project(
         providers=providers,
         channels={Channel(name): provider for name, provider in file.channels if provider},
         subscriptions=file.subscriptions,
+        audience_folders=file.audience_folders,
         unsubscribe=file.unsubscribe,
         serve_base_url=file.serve.base_url,
         redactor=Redactor(references.values),

@@ -174,6 +174,7 @@ class ProjectFile(Written):
     providers: Entries = Field({}, description="named provider accounts")
     channels: Channels = Channels()
     subscriptions: Subscriptions | None = Field(None, description="where opt-outs are read")
+    audience_folders: Words = Field((), description="folders outside the project that audiences' files may be in")
     unsubscribe: Unsubscribe | None = None
     defaults: Defaults = Defaults()
     serve: Serve = Serve()
@@ -198,6 +199,8 @@ class Project:
     providers: Mapping[str, ProviderEntry] = field(repr=False)
     channels: Mapping[Channel, Route]
     subscriptions: Subscriptions | None
+    audience_folders: tuple[str, ...]
+    """Where the files of audiences may be, beside the project's folder."""
     unsubscribe: Unsubscribe | None = field(repr=False)
     serve_base_url: str | None
     redactor: Redactor = field(repr=False, compare=False)

@@ -26,7 +26,17 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 from pydantic import model_validator
 
 from connect.errors import ConnectError, OutsideError, UserError
-from connect.warehouses.interface import Capabilities, Column, Query, Source, SourceSettings, json_type, python_values
+from connect.warehouses.duckdb_brought import Shelf
+from connect.warehouses.interface import (
+    Capabilities,
+    Column,
+    Query,
+    Source,
+    SourceSettings,
+    Warehouse,
+    json_type,
+    python_values,
+)
 
 if TYPE_CHECKING:
     import pyarrow
@@ -101,7 +111,7 @@ class DuckDBDialect:
 
     def trimmed(self, expression: str) -> str:
         # Trimming a set of characters costs ten times as much as seeing that there is nothing to trim.
-        trimmed = f"trim({expression}, {_literal(_WHITESPACE)})"
+        trimmed = f"trim({expression}, {literal(_WHITESPACE)})"
         return f"case when regexp_matches({expression}, '^[^!-~]|[^!-~]$') then {trimmed} else {expression} end"
 
     def phone_digits(self, expression: str) -> str:
@@ -110,14 +120,14 @@ class DuckDBDialect:
 
     def one_of_each(self, relation: str, key: str, columns: Sequence[str], others: str) -> str:
         # An aggregate, where a window or a sort would hold every row: a million rows of one key cost as much as one.
-        fields = ", ".join(f"struct_extract(o.connect_row, {_literal(name)}) as {self.quote(name)}" for name in columns)
+        fields = ", ".join(f"struct_extract(o.connect_row, {literal(name)}) as {self.quote(name)}" for name in columns)
         text = f"cast(row({', '.join(f'r.{self.quote(name)}' for name in columns)}) as varchar)"
         row = f"arg_min(r, md5({text})) as connect_row"  # without the salted position: the same row wins in every run
         grouped = f"select r.{key}, count(*) - 1 as {others}, {row}\nfrom (\n{relation}\n) as r group by r.{key}"
         return f"select o.{key}, o.{others}, {fields}\nfrom (\n{grouped}\n) as o"
 
 
-def _literal(text: str) -> str:
+def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
@@ -126,7 +136,9 @@ class DuckDB:
 
     Settings: ClassVar[type[SourceSettings]] = DuckDBSettings
     # A reader locks out every writer of another process, so a read must not last.
-    capabilities: ClassVar[Capabilities] = Capabilities(longest_read=timedelta(minutes=1), enforces_read_only=True)
+    capabilities: ClassVar[Capabilities] = Capabilities(
+        longest_read=timedelta(minutes=1), enforces_read_only=True, takes_rows=True
+    )
     dialect: ClassVar[DuckDBDialect] = DuckDBDialect()
 
     patience: ClassVar[timedelta] = timedelta(seconds=5)
@@ -141,6 +153,8 @@ class DuckDB:
         self._memory = min(_FIRST_MEMORY, self._most)
         self._running: set[_Running] = set()
         self._guard = threading.Lock()
+        self._shelf = Shelf()
+        self.others: Callable[[str], Warehouse] = _alone
 
     def columns(self, query: Query, timeout: timedelta) -> Sequence[Column]:
         def ask(running: _Running) -> list[Column]:
@@ -186,6 +200,7 @@ class DuckDB:
             running = list(self._running)
         for one in running:
             one.interrupt("closed")
+        self._shelf.close()
 
     def _version(self) -> str:
         import duckdb
@@ -219,7 +234,7 @@ class DuckDB:
         try:
             return call()
         except Exception as error:
-            if not _is_engine_error(error):
+            if not is_engine_error(error):
                 raise
             trouble = self._trouble(running, str(error))
             error.args = (type(error).__name__,)  # a traceback prints the chain: nothing may be left in it
@@ -248,7 +263,7 @@ class DuckDB:
         wanted = _Configuration(self._memory, self._threads)
         with _instance(self._file, wanted, until, self._name) as configuration:
             raw, closes = self._connect(configuration, until)
-            running = _Running(raw, configuration.memory)
+            running = _Running(raw, configuration.memory, until, self._shelf)
             timer = threading.Timer(max(0.0, until - time.monotonic()), running.interrupt, ("timeout",))
             timer.daemon = True
             with self._guard:
@@ -263,6 +278,9 @@ class DuckDB:
                 running.done()
                 closes()
 
+    def _prepare(self, raw: Any) -> None:
+        """Called with a connection that is not locked down yet."""
+
     def _connect(self, configuration: _Configuration, until: float) -> tuple[Any, Callable[[], None]]:
         """A locked-down connection, waited for while another process writes to the file."""
         if self._file is not None and not self._file.exists():
@@ -273,9 +291,9 @@ class DuckDB:
         while True:
             words = ""
             try:
-                return _open(self._file, configuration)
+                return _open(self._file, configuration, self._prepare)
             except Exception as error:
-                if not _is_engine_error(error):
+                if not is_engine_error(error):
                     raise
                 words = str(getattr(error, "orig", error))
             if "Could not set lock" not in words or time.monotonic() + pause > patient:
@@ -291,8 +309,10 @@ class _MoreMemory(OutsideError):
 class _Running:
     """A connection on which a query runs, and why it was interrupted."""
 
-    def __init__(self, raw: Any, memory: int) -> None:
+    def __init__(self, raw: Any, memory: int, until: float, shelf: Shelf) -> None:
         self._raw = raw
+        self._until = until
+        self._shelf = shelf
         self._guard = threading.Lock()
         self._open = True
         self.memory = memory
@@ -302,6 +322,9 @@ class _Running:
         """The relation of a query; parameters that the text does not have would be an error of DuckDB's."""
         if self.why:
             raise OSError("INTERRUPT Error: before it began")
+        for brought in query.brought:
+            left = timedelta(seconds=max(1.0, self._until - time.monotonic()))
+            self._raw.register(brought.name, self._shelf.table(brought, left))
         names = self._raw.extract_statements(query.sql)[0].named_parameters
         values: Mapping[str, object] = {name: query.parameters[name] for name in names if name in query.parameters}
         return self._raw.sql(query.sql, params=values) if names else self._raw.sql(query.sql)
@@ -315,6 +338,10 @@ class _Running:
     def done(self) -> None:
         with self._guard:
             self._open = False
+
+
+def _alone(name: str) -> Warehouse:
+    raise UserError.of("unknown-source", f"nothing was said of a source `{name}`", "add it under `sources`")
 
 
 def _interruptible(running: _Running, call: Callable[[], T]) -> T:
@@ -400,7 +427,9 @@ def _joins(file: Path, wanted: _Configuration) -> bool:
 _opening = threading.Lock()
 
 
-def _open(file: Path | None, configuration: _Configuration) -> tuple[Any, Callable[[], None]]:
+def _open(
+    file: Path | None, configuration: _Configuration, prepare: Callable[[Any], None]
+) -> tuple[Any, Callable[[], None]]:
     """A raw connection that can read nothing but the file and write nothing at all; and how to close it."""
     import sqlalchemy
 
@@ -414,7 +443,12 @@ def _open(file: Path | None, configuration: _Configuration) -> tuple[Any, Callab
         connection = engine.connect()
         # The real connection behind duckdb-sqlalchemy's wrapper: a private name, which a test guards.
         raw = cast(Any, connection.connection.driver_connection)._ConnectionWrapper__c
-        _lock_down(raw)
+        try:
+            prepare(raw)
+            _lock_down(raw)
+        except BaseException:
+            connection.close()
+            raise
     return raw, connection.close
 
 
@@ -423,6 +457,7 @@ def _lock_down(raw: Any) -> None:
     if raw.sql("select current_setting('lock_configuration')").fetchall()[0][0]:
         return
     raw.execute("set global TimeZone = 'UTC'")
+    raw.execute("set enable_external_file_cache = false")  # a file that was replaced is another one
     raw.execute("set enable_progress_bar = false")  # where Python is interactive it prints on standard output
     raw.execute("set enable_external_access = false")
     raw.execute("set lock_configuration = true")
@@ -431,7 +466,7 @@ def _lock_down(raw: Any) -> None:
 # What DuckDB says, in our words
 
 
-def _is_engine_error(error: BaseException) -> bool:
+def is_engine_error(error: BaseException) -> bool:
     """An exception of DuckDB, of SQLAlchemy around one, or of pyarrow that carries DuckDB's words."""
     if isinstance(error, ConnectError):
         return False

@@ -103,9 +103,9 @@ def test_imports_only_from_above(file: Path) -> None:
             assert layer_of(name) <= layer_of(module), f"{module} imports {name}, which is below it"
 
 
-SHARED = ("api", "aws", "events", "replays", "signatures", "postgresql")
+SHARED = ("api", "aws", "events", "replays", "signatures", "postgresql", "duckdb")
 """What adapters have in common beside their interface: the way to an API, AWS's sign-in, reported events; and
-Redshift speaks like PostgreSQL."""
+Redshift speaks like PostgreSQL, and files are read through DuckDB."""
 
 
 @pytest.mark.parametrize("kind", ["providers", "warehouses"])
