@@ -193,6 +193,8 @@ class Request:
     """Whether the endpoint may be in a private network; as the account says where it is None."""
     personal: bool = False
     """The URL is this person's: what is wrong with it is nobody else's trouble."""
+    redirected: bool = False
+    """It goes to the test recipient, for whom the account's headers are not meant."""
 
     @property
     def address(self) -> str:

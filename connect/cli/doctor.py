@@ -35,13 +35,13 @@ def doctor(
     from connect.cli.opening import open_project
 
     opened = open_project(project, target)
-    findings = [_examine(check) for check in [*_checks(opened), *_mail(opened, dns)]]
+    findings = [examine(check) for check in [*_checks(opened), *_mail(opened, dns)]]
     sound = all(finding["ok"] for finding in findings)
     if json:
         print_json({"ok": sound, "checks": findings})
     else:
         for finding in findings:
-            _show(finding)
+            show(finding)
     raise typer.Exit(0 if sound else 3)
 
 
@@ -131,7 +131,8 @@ def _provider(project: Project, name: str) -> str:
     return asyncio.run(check())
 
 
-def _examine(check: Check) -> dict[str, Any]:
+def examine(check: Check) -> dict[str, Any]:
+    """What was found, or what is in the way and what to do."""
     what, which, prove = check
     try:
         ok, found, hint = True, prove(), ""
@@ -141,7 +142,8 @@ def _examine(check: Check) -> dict[str, Any]:
     return {"what": what, "name": which, "ok": ok, "found": hidden(found), "hint": hidden(hint)}
 
 
-def _show(finding: dict[str, Any]) -> None:
+def show(finding: dict[str, Any]) -> None:
+    """A finding in a line, with its remedy."""
     from rich.markup import escape
 
     mark = "[green]✓[/green]" if finding["ok"] else "[red]✗[/red]"

@@ -23,6 +23,7 @@ from connect.cli import (
     schema,
     send,
     show,
+    sources,
     status,
     validate,
 )
@@ -51,6 +52,7 @@ app.command("skip-next")(control.skip_next)
 app.command("launch")(launch.launch)
 app.add_typer(runs.app, name="runs")
 app.command("report")(report.report)
+app.add_typer(sources.app, name="sources")
 app.command("doctor")(doctor.doctor)
 app.command("schema")(schema.schema)
 app.command("outbox")(outbox.outbox)

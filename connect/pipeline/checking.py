@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
 from zoneinfo import ZoneInfo
 
-from connect.errors import Location, Problem, Severity, UserError
+from connect.errors import Problem, Severity, UserError
 from connect.liquid.library import Library
 from connect.pipeline import deliverability, firing, lint, safety
+from connect.pipeline.mistakes import placed_in
 from connect.pipeline.moment import Moment
 from connect.project.campaign import Campaign
 from connect.project.campaigns import Loaded
 from connect.project.project import Project
-from connect.project.text import Text
 from connect.project.trigger import Event
 from connect.vocabulary import Channel, Mode
 from connect.warehouses import query
-from connect.warehouses.interface import AUDIENCE, Column, Dialect, Query, SqlError, TakesRows, Warehouse
+from connect.warehouses.interface import AUDIENCE, Column, Query, TakesRows, Warehouse
 from connect.warehouses.looking import nulls_query
 from connect.warehouses.wrapping import DEFAULT_KEY, Audience, OptOuts, Wrapping, find
 
@@ -134,12 +132,12 @@ def wrap(project: Project, campaign: Campaign, warehouse: Warehouse, moment: Mom
     timeout = campaign.audience.timeout
     values = _values(campaign, moment)
     asked = _audience_query(campaign, warehouse, {**values, **_window(moment)})
-    with _placed_in(campaign.audience.written, campaign, warehouse.dialect):
+    with placed_in(campaign.audience.written, campaign.file, warehouse.dialect):
         columns = tuple(warehouse.columns(asked, timeout))
         _must_have_a_header(campaign, columns)
     audience = Audience(asked.sql, asked.parameters, campaign.audience.key, columns)
     optouts = _optouts(project, campaign, warehouse, values)
-    with _placed_in(campaign.audience.written, campaign, warehouse.dialect):
+    with placed_in(campaign.audience.written, campaign.file, warehouse.dialect):
         return Wrapping(warehouse.dialect, audience, optouts, salt)
 
 
@@ -154,37 +152,6 @@ def _must_have_a_header(campaign: Campaign, columns: Sequence[Column]) -> None:
         missing = next(name for name in names if name not in known)
         said = f"`{audience.written.source}` has no column `{missing}`, which is the audience's key"
         raise UserError.of("missing-column", said, "its first line must name the columns; `key` may be another one")
-
-
-@contextmanager
-def _placed_in(sql: Text | None, campaign: Campaign, dialect: Dialect) -> Iterator[None]:
-    """What is wrong with a query, at its place in the user's file."""
-    try:
-        yield
-    except SqlError as error:
-        told = query.place_of(sql, dialect, error.offset) if sql and error.offset is not None else None
-        problems = (replace(problem, location=problem.location or told) for problem in error.problems)
-        raise UserError(*(_placed(problem, sql, campaign) for problem in problems)) from None
-    except UserError as error:
-        raise UserError(*(_placed(problem, sql, campaign) for problem in error.problems)) from None
-
-
-def _placed(problem: Problem, sql: Text | None, campaign: Campaign) -> Problem:
-    """The problem in one line, at the first name it quotes that the query has; else where the query begins."""
-    message = problem.message.partition("\n")[0]
-    place = problem.location or (_mentioned(sql, message) if sql else Location(campaign.file, 1, 1))
-    return replace(problem, message=message, location=place)
-
-
-_QUOTED = re.compile(r'"([^"]+)"|\bwith name (\w+)')
-
-
-def _mentioned(sql: Text, message: str) -> Location:
-    for quoted, named in _QUOTED.findall(message):
-        found = re.search(rf"\b{re.escape(quoted or named)}(?!\w)", sql.source, re.IGNORECASE)
-        if found:
-            return sql.at(found.start())
-    return sql.at(0)
 
 
 def _values(campaign: Campaign, moment: Moment) -> Mapping[str, object]:
@@ -218,7 +185,7 @@ def _optouts(project: Project, campaign: Campaign, warehouse: Warehouse, values:
         home = _home(project.subscriptions.source, campaign, warehouse)
         there = home or warehouse
         asked = query.bound(project.subscriptions.sql, there.dialect, values)
-        with _placed_in(project.subscriptions.sql, campaign, there.dialect):
+        with placed_in(project.subscriptions.sql, campaign.file, there.dialect):
             columns = tuple(there.columns(asked, campaign.audience.timeout))
     return OptOuts(
         sql=asked.sql if asked else None,

@@ -274,7 +274,7 @@ class Composing:
         redirect = self._composer.redirects.get(channel)
         if redirect is not None:
             to, address = redirect, redirect if isinstance(redirect, str) else redirect.address
-        return Asked(row, key, correlation_id(facts.run_id, key), urls, address, to)
+        return Asked(row, key, correlation_id(facts.run_id, key), urls, address, to, redirect is not None)
 
     def _stopped(self, stop: Skip | Refusal) -> Ended:
         if isinstance(stop, Skip):

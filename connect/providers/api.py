@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from connect.channels.message import Outgoing
 from connect.errors import Disposition, Problem, RunTrouble
 from connect.providers import http_replies
@@ -108,7 +110,10 @@ def text_of(value: object) -> str:
 
 def json_bytes(value: object) -> bytes:
     """Compact, in UTF-8; characters that UTF-8 does not have (lone surrogates) are replaced."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
+    try:
+        return orjson.dumps(value)  # a dozen times as fast
+    except orjson.JSONEncodeError:  # lone surrogates, and integers of more than 64 bits
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
 
 
 def refused(reply: Reply, meaning: Meaning, words: str, outgoing: Outgoing) -> Receipt:

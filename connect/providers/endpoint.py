@@ -154,7 +154,7 @@ class HttpEndpoint:
         """The header fields. Raises ValueError where the secret can not sign."""
         name = f"msg_{outgoing.key.hex()}"
         headers = {
-            **self._headers,
+            **({} if request.redirected else self._headers),
             **{name.lower(): value for name, value in request.headers},
             "content-type": request.content_type,
             "idempotency-key": name,

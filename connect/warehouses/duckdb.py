@@ -28,11 +28,13 @@ from pydantic import model_validator
 from connect.errors import ConnectError, OutsideError, UserError
 from connect.warehouses.duckdb_brought import Shelf
 from connect.warehouses.interface import (
+    Access,
     Capabilities,
     Column,
     Query,
     Source,
     SourceSettings,
+    Standard,
     Warehouse,
     json_type,
     python_values,
@@ -91,7 +93,7 @@ _WHITESPACE = "".join(chr(number) for number in range(1, 0x3001) if chr(number).
 """What Python's `strip` takes off; DuckDB's `trim` alone only takes spaces, and would miss an opt-out."""
 
 
-class DuckDBDialect:
+class DuckDBDialect(Standard):
     """How DuckDB writes what wrapping needs."""
 
     sqlglot = "duckdb"
@@ -99,9 +101,6 @@ class DuckDBDialect:
 
     def parameter(self, name: str) -> str:
         return f"${name}"
-
-    def quote(self, identifier: str) -> str:
-        return '"' + identifier.replace('"', '""') + '"'
 
     def text(self, expression: str) -> str:
         return f"cast({expression} as varchar)"
@@ -189,6 +188,12 @@ class DuckDB:
                 running.interrupt("left")
                 stream.close()
                 reader.close()
+
+    def grants(self, access: Access) -> Sequence[str]:
+        who = "-- DuckDB has no users: the account that runs Connect must be able to"
+        reading = [f"{who} read {self._place()}"] if access.reads else []
+        # Beside the file stands its write-ahead log.
+        return reading + ([f"{who} write {self._place()}, and its folder"] if access.adds or access.makes else [])
 
     def check(self) -> str:
         counted = "select count(*) as tables from information_schema.tables where table_schema <> 'information_schema'"

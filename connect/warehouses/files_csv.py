@@ -21,6 +21,7 @@ from connect.errors import Location, Problem, UserError
 from connect.warehouses.duckdb import literal
 
 _DELIMITERS = (",", ";", "\t", "|")
+_STRICTLY = "auto_detect = false, header = true, strict_mode = true, null_padding = false"
 _HEADER = 1 << 20
 """Bytes within which a header ends."""
 _MARKS = (
@@ -55,11 +56,10 @@ def selects(files: Mapping[str, Path]) -> list[str]:
 
 def _select(path: Path, form: Form) -> str:
     columns = ", ".join(f"{literal(column)}: 'VARCHAR'" for column in form.columns)
-    return (
-        f"select *{subscribed(form.columns)} from read_csv({literal(str(path))}, auto_detect = false, header = true, columns = {{{columns}}},"
-        f" delim = {literal(form.delimiter)}, quote = '\"', escape = '\"', encoding = {literal(form.encoding)},"
-        " strict_mode = true, null_padding = false)"
-    )
+    options = {"delim": form.delimiter, "quote": '"', "escape": '"', "encoding": form.encoding}
+    written = ", ".join(f"{name} = {literal(value)}" for name, value in options.items())
+    read = f"read_csv({literal(str(path))}, columns = {{{columns}}}, {written}, {_STRICTLY})"
+    return f"select *{subscribed(form.columns)} from {read}"
 
 
 def subscribed(columns: Sequence[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -90,6 +91,23 @@ class Table:
     """No two rows have these alike; they are never null. Each is text."""
 
 
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What Connect does in a warehouse, to say what its user must be allowed."""
+
+    reads: tuple[str, ...] = ()
+    """Tables and views that queries read, as SQL writes them: `orders`, `sales.orders`."""
+    adds: tuple[str, ...] = ()
+    """Tables of ours that are there already: rows are added to them, and their keys looked up."""
+    makes: tuple[str, ...] = ()
+    """Schemas in which tables of ours are made, filled and dropped; blank is the user's default one."""
+
+    def schemas(self, default: str) -> tuple[str, ...]:
+        """Where everything is, each once; `default` stands for what names no schema."""
+        named = [table.rpartition(".")[0] for table in (*self.reads, *self.adds)]
+        return tuple(dict.fromkeys(schema or default for schema in (*named, *self.makes)))
+
+
 class WarehouseLost(OutsideError):
     """There is no connection, or no more: it may help to try again."""
 
@@ -105,6 +123,18 @@ class SourceSettings(BaseModel):
     """Fields of one `sources:` entry beside `type`; unknown fields are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    places: ClassVar[tuple[str, ...]] = ("path", "host", "port", "account", "project", "dataset", "database")
+    """The fields that say where it is, those that there are."""
+
+    @property
+    def where(self) -> str:
+        """Where it is, for people: without who signs in, and how."""
+        if url := getattr(self, "url", None):
+            scheme, colon, rest = str(url).partition(":")
+            return scheme + colon + re.sub(r"^//[^/?]*@", "//", rest).partition("?")[0]
+        told = ((name, getattr(self, name, None)) for name in self.places)
+        return ", ".join(f"{name} {value}" for name, value in told if value is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,11 +154,29 @@ class Dialect(Protocol):
     """The engine's name in sqlglot, which parses the user's SQL."""
     materialized: str
     """What stands behind `as` where a common table expression must be made once; blank where that needs no word."""
+    text_type: str
+    integer_type: str
+    """What a user writes in a cast to text, and to a whole number."""
 
     def parameter(self, name: str) -> str: ...
     def quote(self, identifier: str) -> str: ...
     def text(self, expression: str) -> str: ...
     def md5(self, expression: str) -> str: ...
+    def joined(self, *texts: str) -> str:
+        """Texts put together; null where one of them is."""
+
+    def length(self, text: str) -> str:
+        """How many characters (code points) a text has."""
+
+    def beginning(self, text: str, count: int) -> str:
+        """The first characters of a text."""
+
+    def truth(self, expression: str) -> str:
+        """A boolean column as a condition."""
+
+    def limited(self, columns: str, relation: str, count: int) -> str:
+        """A query that gives some rows of what stands behind `from`, whichever come first."""
+
     def trimmed(self, expression: str) -> str:
         """A text without whitespace at its ends, as Python's `strip` leaves it."""
 
@@ -143,6 +191,31 @@ class Dialect(Protocol):
 
     def one_of_each(self, relation: str, key: str, columns: Sequence[str], others: str) -> str:
         """One row of each `key` of a relation, always the same one: `key`, `columns`, and how many `others` it had."""
+
+
+class Standard:
+    """What most engines write alike. A dialect inherits it and overrides the rest."""
+
+    materialized = ""
+    text_type, integer_type = "varchar", "bigint"
+
+    def quote(self, identifier: str) -> str:
+        return '"' + identifier.replace('"', '""') + '"'
+
+    def joined(self, *texts: str) -> str:
+        return " || ".join(texts)
+
+    def length(self, text: str) -> str:
+        return f"length({text})"
+
+    def beginning(self, text: str, count: int) -> str:
+        return f"substr({text}, 1, {count:d})"
+
+    def truth(self, expression: str) -> str:
+        return expression
+
+    def limited(self, columns: str, relation: str, count: int) -> str:
+        return f"select {columns}\nfrom {relation}\nlimit {count:d}"
 
 
 class Warehouse(Protocol):
@@ -181,6 +254,14 @@ class Warehouse(Protocol):
 
         `rows` has some or all of the table's columns, in any order, each key once; the others are left null.
         Raises as `write` does.
+        """
+
+    def grants(self, access: Access) -> Sequence[str]:
+        """The least privilege: SQL that allows this source's user exactly this, each a statement without its `;`.
+
+        For whoever administers the warehouse; nothing is asked or run, and nothing is needed to connect. Reading is
+        asked for apart from writing. The user is the one of the settings, else `connect_reader`; no secret is in it.
+        A comment (`-- …`) where the engine has no SQL for it, or to say what SQL can not. Nothing for no access.
         """
 
     def check(self) -> str:

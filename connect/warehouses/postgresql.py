@@ -11,13 +11,24 @@ from datetime import timedelta
 from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, cast
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pydantic import Field, model_validator
 
 from connect.errors import OutsideError, UserError
 from connect.redact import Secret
-from connect.warehouses.interface import Capabilities, Column, Query, Source, SourceSettings, SqlError, python_values
+from connect.warehouses.interface import (
+    Access,
+    Capabilities,
+    Column,
+    Query,
+    Source,
+    SourceSettings,
+    SqlError,
+    python_values,
+)
 from connect.warehouses.postgresql_dialect import PostgreSQLDialect, numbered, unnumbered
+from connect.warehouses.postgresql_grants import READER, grants
 
 if TYPE_CHECKING:
     import pyarrow
@@ -64,6 +75,15 @@ class PostgreSQLSettings(SourceSettings):
         own |= {"password": password, "sslmode": self.sslmode}
         return {**defaults, **{name: value for name, value in own.items() if value is not None}}
 
+    def names(self) -> tuple[str, str]:
+        """The user and the database; blank where the settings leave them to the machine, or can not be read."""
+        if self.url is None:
+            return self.user or "", self.database or ""
+        parts = urlsplit(self.url)
+        named = dict(parse_qsl(parts.query))
+        user = unquote(parts.netloc.rpartition("@")[0].partition(":")[0])
+        return user or named.get("user", ""), unquote(parts.path[1:]) or named.get("dbname", "")
+
 
 class PostgreSQL:
     """A database on a PostgreSQL server, or on what speaks like one."""
@@ -92,6 +112,8 @@ class PostgreSQL:
         ("statement_timeout", "{timeout}"),
         ("lock_timeout", "{locks}"),
     )
+    grants_connecting: ClassVar[bool] = True
+    """Whether a user has to be allowed to connect to a database."""
     patience: ClassVar[timedelta] = timedelta(seconds=30)
     """How long a table that somebody has locked is waited for."""
 
@@ -134,6 +156,10 @@ class PostgreSQL:
             finally:
                 stream.close()
 
+    def grants(self, access: Access) -> Sequence[str]:
+        user, database = self._settings.names()
+        return grants(access, user or READER, database, self.grants_connecting)
+
     def check(self) -> str:
         (found,) = self.rows(Query(_FOUND, {}), _LOOKING)
         version = re.search(rf"{self.product} [\d.]+", str(found["version"]))
@@ -154,7 +180,7 @@ class PostgreSQL:
             return ""
         why = "a superuser may do anything" if found["superuser"] else "this user may write too"
         said = why if found["superuser"] or found["writable"] else "it may read nothing yet"
-        return f"; {said}. A user for reading only: {grants(str(found['database']))}"
+        return f"; {said}. `connect doctor --grants` shows the least that it needs"
 
     def _warning(self, found: dict[str, object]) -> str:
         if found["lowered"] == "é":
@@ -313,11 +339,3 @@ from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
 where c.relkind in ('r', 'v', 'm', 'p', 'f') and n.nspname not in ('pg_catalog', 'information_schema')
   and n.nspname not like 'pg\\_%' and has_schema_privilege(n.oid, 'usage')
 """
-
-
-def grants(database: str, schema: str = "public", user: str = "connect_reader") -> str:
-    """The least that a user needs, as SQL."""
-    return (
-        f"create user {user} password '…'; grant connect on database {database} to {user};"
-        f" grant usage on schema {schema} to {user}; grant select on all tables in schema {schema} to {user}"
-    )

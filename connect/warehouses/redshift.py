@@ -47,6 +47,7 @@ class Redshift(PostgreSQL):
     product: ClassVar[str] = "Redshift"
     encodings: ClassVar[tuple[str, ...]] = ("UTF8", "UNICODE")
     knows_types: ClassVar[bool] = False
+    grants_connecting: ClassVar[bool] = False
     defaults: ClassVar[dict[str, Any]] = {"port": 5439, "sslmode": "require", "client_encoding": "utf8"}
     settings: ClassVar[tuple[tuple[str, str], ...]] = (
         ("timezone", "UTC"),

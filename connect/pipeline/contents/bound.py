@@ -46,6 +46,8 @@ class Asked:
     """Checked, and in its normal form."""
     to: Where
     """As it is written in the message."""
+    redirected: bool = False
+    """It goes to the test recipient."""
 
 
 class Bound(Protocol):

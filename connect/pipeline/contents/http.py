@@ -117,4 +117,6 @@ class BoundHttp:
             signing_secret=templates.signing_secret,
             allow_private=templates.allow_private,
         )
-        return replace(made, personal=True) if templates.personal and isinstance(made, Request) else made
+        if isinstance(made, Request) and (templates.personal or asked.redirected):
+            return replace(made, personal=templates.personal, redirected=asked.redirected)
+        return made

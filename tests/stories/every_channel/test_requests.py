@@ -231,6 +231,18 @@ def test_a_test_is_signed_and_tells_no_other_secret(secret: Any, endpoint: Endpo
     assert call.headers["webhook-signature"] == signature
 
 
+def test_an_accounts_headers_stay_at_home_in_a_test(secret: Any, endpoint: Endpoint) -> None:
+    url = endpoint.server.url
+    account = {"type": "http", "allow_private": "true", "headers": {"X-Account": "${KEY}"}}
+    for mode, path in (("test", "/tester"), ("live", "/real")):
+        recipient = f'test_recipient: {{http: "{url}/tester"}}\n'
+        secret.configure(mode=mode, providers={"hook": account}, more=recipient)
+        secret.campaign(http(url=f"{url}/real"))
+        secret.run()
+        call = endpoint.server.calls[-1]
+        assert (call.path, "x-account" in call.headers) == (path, mode == "live")
+
+
 @pytest.mark.parametrize("shared", ["by one content that fails over", "by two contents"])
 def test_a_secret_is_not_put_in_where_it_could_be_written_down(secret: Any, shared: str) -> None:
     secret.configure(providers={"hook": {"type": "http"}, "kept": {"type": "outbox"}})

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from connect.providers.api import Api, json_of, read_json, text_of
+from connect.providers.api import Api, json_bytes, json_of, read_json, text_of
 from connect.providers.http import Reply
 from connect.providers.interface import Account, ProviderSettings, Receipt, Status
 from connect.testing.api import Answer, ApiServer
@@ -61,3 +61,15 @@ async def test_whoever_still_sends_while_it_is_closed_opens_no_other_connection(
         assert await api.ask(server.url, b"", {}) == Receipt(Status.transient, "client_closed")
         await api.close()
         assert server.connections == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        ({"a": "é🤦", "b": [1, 2.5, None, True]}, '{"a":"é🤦","b":[1,2.5,null,true]}'.encode()),
+        ({"half": "x\ud800y"}, b'{"half":"x?y"}'),
+        ([2**70, "\x00\x7f\u2028"], b"[" + str(2**70).encode() + b',"\\u0000\x7f\xe2\x80\xa8"]'),
+    ],
+)
+def test_json_is_compact_and_utf_8_whatever_is_in_it(value: object, written: bytes) -> None:
+    assert json_bytes(value) == written

@@ -19,7 +19,7 @@ from connect.testing.postgres import NoServer
 from connect.testing.warehouse_rigs import warehouse_rig
 from connect.testing.warehouse_rigs.postgresql import PostgreSQLRig
 from connect.warehouses import query
-from connect.warehouses.interface import Query, Source, SqlError
+from connect.warehouses.interface import Access, Query, Source, SqlError
 from connect.warehouses.postgresql import PostgreSQL, PostgreSQLSettings
 from connect.warehouses.postgresql_dialect import PostgreSQLDialect, numbered, unnumbered
 from connect.warehouses.postgresql_types import array_values, row_values
@@ -250,9 +250,46 @@ def test_the_doctor_is_told_the_least_privilege(rig: PostgreSQLRig) -> None:
     assert told.startswith("PostgreSQL 1")
     assert told.endswith("without TLS, may read 1 table")
     rig.execute(f"grant delete on a to {role}")
-    assert "this user may write too. A user for reading only: create user" in warehouse.check()
+    assert "this user may write too. `connect doctor --grants`" in warehouse.check()
     rig.execute(f"drop owned by {role}")
     rig.execute(f"drop role {role}")
+
+
+def test_what_is_granted_is_exactly_enough(rig: PostgreSQLRig) -> None:
+    rig.execute("create schema sales", "create table sales.orders (id integer)", "create table kept (id integer)")
+    warehouse = reader(rig)
+    role = f"reader_of_{rig.database}"
+    rig.execute(f"revoke connect on database {rig.database} from public")
+    asked = Query("select o.id from sales.orders as o", {})
+    assert problem_of(lambda: warehouse.rows(asked, T))[0] == "warehouse-unreachable"
+
+    rig.execute(*warehouse.grants(Access(reads=("sales.orders",))))
+    assert warehouse.rows(asked, T) == []
+    assert problem_of(lambda: warehouse.rows(Query("select id from kept", {}), T))[0] == "warehouse-permission"
+
+    rig.execute(*warehouse.grants(Access(adds=("kept",), makes=("sales",))))
+    for privilege, may in (("insert", 1), ("select", 1), ("delete", 0), ("update", 0)):
+        told = f"select cast(has_table_privilege('{role}', 'kept', '{privilege}') as integer)"
+        assert rig.server.number(told, rig.database) == may
+    made = "select cast(has_schema_privilege('{0}', '{1}', 'create') as integer)"
+    assert rig.server.number(made.format(role, "sales"), rig.database) == 1
+    assert rig.server.number(made.format(role, "public"), rig.database) == 0
+    rig.execute(f"drop owned by {role}", f"drop role {role}")
+
+
+def test_who_is_granted_it_is_the_user_of_the_settings() -> None:
+    for settings in (
+        {"url": "postgresql://ann%40home:secret@db.example/shop"},
+        {"host": "db.example", "database": "shop", "user": "ann@home", "password": Secret("secret")},
+        {"url": "postgresql:///?user=ann%40home&dbname=shop"},
+    ):
+        warehouse = PostgreSQL(Source("shop", PostgreSQLSettings.model_validate(settings), Path()))
+        told = warehouse.grants(Access(reads=("a", "sales.b", 'sales."C"')))
+        assert told == [
+            'grant connect on database shop to "ann@home"',
+            'grant usage on schema public, sales to "ann@home"',
+            'grant select on a, sales.b, sales."C" to "ann@home"',
+        ]
 
 
 _INTERRUPTED = """
