@@ -12,7 +12,9 @@ from typing import Any, ClassVar, Literal
 
 from connect.errors import UserError
 from connect.warehouses import files_csv
-from connect.warehouses.duckdb import DuckDB, DuckDBSettings, is_engine_error, literal
+from connect.warehouses.duckdb import DuckDB, DuckDBSettings
+from connect.warehouses.duckdb_dialect import literal
+from connect.warehouses.duckdb_errors import is_engine_error
 from connect.warehouses.interface import AUDIENCE, Capabilities, Source, SourceSettings
 
 _MOST_FILES = 1000

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from connect.errors import Location, Problem, UserError
-from connect.warehouses.duckdb import literal
+from connect.warehouses.duckdb_dialect import literal
 
 _DELIMITERS = (",", ";", "\t", "|")
 _STRICTLY = "auto_detect = false, header = true, strict_mode = true, null_padding = false"
