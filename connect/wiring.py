@@ -75,9 +75,9 @@ def open_audience(project: Project, audience: Audience) -> Warehouse:
 
     People who are written out are put beside the opt-outs, wherever those are.
     """
-    if audience.csv is not None or audience.parquet is not None:
+    if audience.file is not None:
         return _beside_others(project, _files(project, audience))
-    if audience.people is not None and project.subscriptions is not None:
+    if audience.goes_anywhere and project.subscriptions is not None:
         return open_warehouse(project, project.subscriptions.source)
     return open_warehouse(project, audience.source)
 
@@ -86,7 +86,7 @@ def _files(project: Project, audience: Audience) -> Warehouse:
     from connect.warehouses.files import Files, FilesSettings
     from connect.warehouses.interface import Source
 
-    name = audience.csv or audience.parquet
+    name = audience.file
     assert name is not None
     kind: Literal["csv", "parquet"] = "csv" if audience.csv else "parquet"
     settings = FilesSettings(kind=kind, name=name.source, folders=project.audience_folders)

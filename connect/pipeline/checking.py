@@ -13,6 +13,7 @@ from connect.liquid.library import Library
 from connect.pipeline import deliverability, firing, lint, safety
 from connect.pipeline.mistakes import placed_in
 from connect.pipeline.moment import Moment
+from connect.pipeline.segments import in_segments
 from connect.project.campaign import Campaign
 from connect.project.campaigns import Loaded
 from connect.project.project import Project
@@ -136,6 +137,8 @@ def wrap(project: Project, campaign: Campaign, warehouse: Warehouse, moment: Mom
         columns = tuple(warehouse.columns(asked, timeout))
         _must_have_a_header(campaign, columns)
     audience = Audience(asked.sql, asked.parameters, campaign.audience.key, columns)
+    with placed_in(campaign.audience.written, campaign.file, warehouse.dialect):
+        audience = in_segments(audience, campaign.audience, warehouse, values)
     optouts = _optouts(project, campaign, warehouse, values)
     with placed_in(campaign.audience.written, campaign.file, warehouse.dialect):
         return Wrapping(warehouse.dialect, audience, optouts, salt)
@@ -203,7 +206,7 @@ def _optouts(project: Project, campaign: Campaign, warehouse: Warehouse, values:
 def _home(source: str, campaign: Campaign, warehouse: Warehouse) -> Warehouse | None:
     """The warehouse with the opt-outs, where it is not the audience's own. People who are written out are in it."""
     audience = campaign.audience
-    if audience.people is not None or (audience.sql is not None and audience.source == source):
+    if audience.goes_anywhere or (audience.file is None and audience.source == source):
         return None
     if warehouse.capabilities.takes_rows:
         return cast(TakesRows, warehouse).others(source)

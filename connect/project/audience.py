@@ -11,6 +11,7 @@ from connect.project import suggest
 from connect.project.content import Sql, text_of
 from connect.project.nodes import Block, Node, Scalar, SqlFile
 from connect.project.reading import Reading, Written, reading, refuse
+from connect.project.segments import Segments
 from connect.project.text import Text
 from connect.project.types import WORD_SCHEMA, Count, Duration, Share, Values, Words
 
@@ -76,7 +77,8 @@ def _number(node: Node | None) -> int:
 
 
 KINDS = ("sql", "sql_file", "csv", "parquet", "people")
-"""The keys of which an audience has one."""
+"""The keys that say where the people are, of which an audience has one."""
+FILES = ("csv", "parquet")
 
 
 class Audience(Written):
@@ -92,6 +94,7 @@ class Audience(Written):
     people: Annotated[tuple[Values, ...], BeforeValidator(_rows)] | None = Field(
         None, repr=False, description="a literal list of people, for trying things out"
     )
+    segments: Segments | None = Field(None, description="only who is in these; alone, of `everyone` in connect.yml")
     params: Values = Field({}, description="values that the query binds by name")
     key: Annotated[Words, AfterValidator(_key)] = Field(("id",), description="the columns that tell people apart")
     timeout: Duration = Field(timedelta(minutes=10), description="how long the query may take")
@@ -103,20 +106,42 @@ class Audience(Written):
     @property
     def written(self) -> Text | None:
         """What says where the people are, at its place; None where they are written out."""
-        return self.sql or self.csv or self.parquet
+        return self.sql or self.file
+
+    @property
+    def file(self) -> Text | None:
+        """The file that the people are in, where they are in no warehouse."""
+        return self.csv or self.parquet
+
+    @property
+    def goes_anywhere(self) -> bool:
+        """Nothing of a warehouse is asked for them: they can be put into any, where their opt-outs are."""
+        return self.people is not None and self.segments is None
 
     @classmethod
     def shaped(cls, tree: Block, reading: Reading) -> Block:
         given = [key for key in KINDS if key in tree]
-        if len(given) != 1:
+        if not given and "segments" in tree:
+            reading.report("no-everyone", *_NO_EVERYONE, node=tree.get("segments"))
+        elif len(given) != 1:
             none = f"none of {', '.join(f'`{key}`' for key in KINDS[:-1])} and `{KINDS[-1]}`"
             said = f"both `{given[0]}` and `{given[1]}`" if given else none
             place = tree.key_places.get(given[1]) if given else None
             reading.report("one-audience", f"the audience has {said}", "give exactly one", node=tree, place=place)
+        if "segments" in tree and given and given[0] in FILES:
+            said = f"segments are in a warehouse, and can not be looked up for the people of `{given[0]}`"
+            hint = "load the file into the warehouse, and write `sql`"
+            reading.report("bad-value", said, hint, place=tree.key_places.get("segments"))
         made = with_sql_file(tree)
-        if "sql" in made and not reading.sources:
+        if ("sql" in made or "segments" in made) and not reading.sources:
             reading.report("no-source", "connect.yml names no source to ask", "add one under `sources`", node=tree)
         return made
+
+
+_NO_EVERYONE = (
+    "an audience of segments alone takes people from `everyone` in connect.yml, which is not there",
+    "add `everyone: select id, email, … from …` to connect.yml, or `sql` beside `segments`",
+)
 
 
 def with_sql_file(tree: Block) -> Block:

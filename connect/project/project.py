@@ -17,6 +17,7 @@ from connect.project.content import Liquid, Sql
 from connect.project.message import Wording
 from connect.project.nodes import Block, Scalar, scalar
 from connect.project.policy import Policy
+from connect.project.profile import Everyone, EveryoneField, Profile, ProfileField
 from connect.project.reading import Reading, Written, refuse
 from connect.project.route import AccountsField, Route, RouteField
 from connect.project.settings import ProviderEntry, SourceEntry
@@ -176,6 +177,8 @@ class ProjectFile(Written):
     subscriptions: Subscriptions | None = Field(None, description="where opt-outs are read")
     audience_folders: Words = Field((), description="folders outside the project that audiences' files may be in")
     unsubscribe: Unsubscribe | None = None
+    everyone: EveryoneField | None = Field(None, description="a query: whom audiences of segments alone are taken from")
+    profile: ProfileField | None = Field(None, description="a query with :id, for `connect profile`")
     defaults: Defaults = Defaults()
     serve: Serve = Serve()
 
@@ -202,6 +205,8 @@ class Project:
     audience_folders: tuple[str, ...]
     """Where the files of audiences may be, beside the project's folder."""
     unsubscribe: Unsubscribe | None = field(repr=False)
+    everyone: Everyone | None
+    profile: Profile | None
     serve_base_url: str | None
     redactor: Redactor = field(repr=False, compare=False)
     vault: Vault = field(repr=False, compare=False)
