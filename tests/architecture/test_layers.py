@@ -109,7 +109,10 @@ SHARED = ("api", "aws", "events", "replays", "signatures", "postgresql", "duckdb
 tables of ours; Redshift speaks like PostgreSQL, and files are read through DuckDB."""
 
 
-SEAM = {"__init__", "interface", "catalog", "query", "window", "wrapping", "looking", "membership", "tables"}
+SEAM = {"__init__", "interface", "catalog", "query", "window", "wrapping", "looking", "membership"} | {
+    "mentions",
+    "tables",
+}
 """What is beside the adapters, and no adapter."""
 
 
