@@ -104,9 +104,9 @@ def test_imports_only_from_above(file: Path) -> None:
             assert layer_of(name) <= layer_of(module), f"{module} imports {name}, which is below it"
 
 
-SHARED = ("api", "aws", "events", "replays", "signatures", "postgresql", "tables")
+SHARED = ("api", "aws", "events", "replays", "signatures", "postgresql", "duckdb", "tables")
 """What adapters have in common beside their interface: the way to an API, AWS's sign-in, reported events; rows for
-tables of ours; and Redshift speaks like PostgreSQL."""
+tables of ours; Redshift speaks like PostgreSQL, and files are read through DuckDB."""
 
 
 SEAM = {"__init__", "interface", "catalog", "query", "window", "wrapping", "looking", "membership"} | {
