@@ -13,6 +13,8 @@ from connect.warehouses.interface import Warehouse
 
 ADAPTERS = {
     "duckdb": "connect.warehouses.duckdb:DuckDB",
+    "mariadb": "connect.warehouses.mysql:MariaDB",
+    "mysql": "connect.warehouses.mysql:MySQL",
     "postgresql": "connect.warehouses.postgresql:PostgreSQL",
     "redshift": "connect.warehouses.redshift:Redshift",
 }

@@ -15,6 +15,8 @@ from connect.testing.warehouses import WarehouseRig
 
 _RIGS = {
     "duckdb": "connect.testing.warehouse_rigs.duckdb:duckdb",
+    "mariadb": "connect.testing.warehouse_rigs.mysql:mariadb",
+    "mysql": "connect.testing.warehouse_rigs.mysql:mysql",
     "postgresql": "connect.testing.warehouse_rigs.postgresql:postgresql",
     "redshift": "connect.testing.warehouse_rigs.postgresql:redshift",
 }
