@@ -12,6 +12,7 @@ from connect.liquid.library import Library
 from connect.pipeline import deliverability, firing, lint, safety
 from connect.pipeline.mistakes import placed_in
 from connect.pipeline.moment import Moment
+from connect.pipeline.segments import in_segments
 from connect.project.campaign import Campaign
 from connect.project.campaigns import Loaded
 from connect.project.project import Project
@@ -134,6 +135,10 @@ def wrap(project: Project, campaign: Campaign, warehouse: Warehouse, moment: Mom
     with placed_in(campaign.audience.sql, campaign.file, warehouse.dialect):
         columns = tuple(warehouse.columns(asked, timeout))
     audience = Audience(asked.sql, asked.parameters, campaign.audience.key, columns)
+    with placed_in(campaign.audience.sql, campaign.file, warehouse.dialect):
+        audience = in_segments(audience, campaign.audience, warehouse, values)
+    with placed_in(campaign.audience.sql, campaign.file, warehouse.dialect):
+        audience = in_segments(audience, campaign.audience, warehouse, values)
     optouts = _optouts(project, campaign, warehouse, values)
     with placed_in(campaign.audience.sql, campaign.file, warehouse.dialect):
         return Wrapping(warehouse.dialect, audience, optouts, salt)

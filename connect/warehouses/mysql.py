@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
@@ -20,11 +21,13 @@ from connect.warehouses.interface import (
     Source,
     SourceSettings,
     SqlError,
+    Table,
     python_values,
 )
 from connect.warehouses.mysql_dialect import MySQLDialect, filled, unfilled
 from connect.warehouses.mysql_grants import READER, grants
 from connect.warehouses.mysql_settings import MySQLSettings
+from connect.warehouses.tables import arranged
 
 if TYPE_CHECKING:
     import pyarrow
@@ -45,11 +48,10 @@ class MySQL:
     Settings: ClassVar[type[SourceSettings]] = MySQLSettings
     # Readers are in nobody's way, but for who alters a table; and what they may still see can not be purged.
     capabilities: ClassVar[Capabilities] = Capabilities(
-        longest_read=timedelta(minutes=10), enforces_read_only=True, holds_reads=True
+        longest_read=timedelta(minutes=10), enforces_read_only=True, holds_reads=True, writes=True
     )
     dialect: ClassVar[MySQLDialect] = MySQLDialect()
 
-    product: ClassVar[str] = "MySQL"
     patience: ClassVar[timedelta] = timedelta(seconds=30)
     """How long a table that somebody has locked is waited for."""
 
@@ -90,6 +92,18 @@ class MySQL:
             finally:
                 stream.close()
 
+    def write(self, statements: Sequence[Query], timeout: timedelta) -> None:
+        with self._run(timeout, writes=True) as running:
+            for statement in statements:
+                run = partial(running.execute, filled(statement))
+                self._translated(running, run, statement, writes=True)
+            self._translated(running, partial(running.execute, "commit"), _NOTHING, writes=True)
+
+    def add(self, table: Table, rows: pyarrow.Table, timeout: timedelta) -> None:
+        new = arranged(table, rows)
+        with self._run(timeout, writes=True) as running:
+            self._translated(running, partial(self._add, running, table, new), _NOTHING, writes=True)
+
     def grants(self, access: Access) -> Sequence[str]:
         try:
             own = self._settings.pieces()
@@ -100,7 +114,7 @@ class MySQL:
     def check(self) -> str:
         with self._run(_LOOKING) as running:
             version, line = running.version, "over TLS" if running.encrypted else "without TLS"
-            product = "MariaDB" if running.is_mariadb else self.product
+            product = "MariaDB" if running.is_mariadb else "MySQL"
         (found,) = self.rows(Query(_FOUND, {}), _LOOKING)
         number = re.search(r"[\d.]+", version.removeprefix("5.5.5-"))  # what MariaDB tells old clients first
         tables = "1 table" if found["readable"] == 1 else f"{found['readable']} tables"
@@ -125,6 +139,31 @@ class MySQL:
             return ""
         return f"; {said}. `connect doctor --grants` shows the least that it needs"
 
+    def _add(self, running: Running, table: Table, rows: pyarrow.Table) -> None:
+        """In one transaction; again, where the server undid it because somebody else was adding too."""
+        from connect.warehouses.mysql_connection import is_deadlock
+
+        # What does not fit is an error, and never cut off.
+        running.execute("set session sql_mode = concat(@@sql_mode, ',STRICT_ALL_TABLES')")
+        while True:
+            try:
+                return self._add_once(running, table, rows)
+            except Exception as error:
+                if not is_deadlock(error) or time.monotonic() >= running.until:
+                    raise
+
+    def _add_once(self, running: Running, table: Table, rows: pyarrow.Table) -> None:
+        from connect.warehouses import mysql_writing as writing
+
+        running.execute("start transaction")
+        insertion = writing.insert_by_constraint
+        if not writing.has_key(table, [row[0] for row in running.ask(writing.unique_keys(table))]):
+            running.wait_for_turn(writing.turn_of(table, min(running.left, self.patience.total_seconds())))
+            insertion = writing.insert_by_search
+        for part in writing.parts(rows):
+            running.execute(insertion(table, part))
+        running.execute("commit")
+
     # Running
 
     def _stream(self, running: Running, query: Query, rows: int) -> Generator[pyarrow.RecordBatch, None, None]:
@@ -142,10 +181,10 @@ class MySQL:
             chunks.close()
 
     @contextmanager
-    def _run(self, timeout: timedelta) -> Iterator[Running]:
-        """A connection in a read-only transaction, until the context ends."""
+    def _run(self, timeout: timedelta, *, writes: bool = False) -> Iterator[Running]:
+        """A connection in a transaction, which is a read-only one if nothing else is said, until the context ends."""
         with self._connection(timeout) as running:
-            self._translated(running, lambda: self._prepare(running), _NOTHING)
+            self._translated(running, lambda: self._prepare(running, writes), _NOTHING)
             yield running
 
     @contextmanager
@@ -160,10 +199,11 @@ class MySQL:
                 self._running.discard(running)
             running.close()
 
-    def _prepare(self, running: Running) -> None:
-        running.execute("set session transaction read only")
+    def _prepare(self, running: Running, writes: bool) -> None:
+        access = "read write" if writes else "read only"
+        running.execute(f"set session transaction {access}")
         running.execute(self._session(running))
-        running.execute("start transaction read only")
+        running.execute(f"start transaction {access}")
 
     def _session(self, running: Running) -> str:
         """The settings of a session: instants in UTC, the time-out, and a reader that may be as slow as it likes."""
@@ -188,7 +228,7 @@ class MySQL:
             parameters = None
         if parameters is None:
             raise errors.bad_settings(self._name)
-        place = f"{self.product} on {parameters.get('host') or 'this machine'}"
+        place = f"the server on {parameters.get('host') or 'this machine'}"
         try:
             return Running(parameters, until)
         except Exception as error:
@@ -217,12 +257,6 @@ class MySQL:
         if isinstance(trouble, SqlError) and trouble.offset is not None:
             trouble.offset = unfilled(query, trouble.offset)
         raise trouble
-
-
-class MariaDB(MySQL):
-    """The same, under its own name."""
-
-    product: ClassVar[str] = "MariaDB"
 
 
 def _kinds(fields: Sequence[Field], sql: str) -> list[tuple[Field, Any]]:

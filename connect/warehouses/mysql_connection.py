@@ -31,7 +31,7 @@ _STOPPING = 5.0
 _GRACE = 5.0
 """How long after its time-out a server may say so itself."""
 
-_LOST, _UNREACHABLE = 2013, 2003
+_LOST, _UNREACHABLE, _LOCKED, _DEADLOCK = 2013, 2003, 1205, 1213
 _FOLLOWS = 8
 """MariaDB's MARIADB_CLIENT_EXTENDED_METADATA, 1 << 35, in the four bytes that are above the first 32 bits."""
 _HEADER = 32
@@ -108,6 +108,11 @@ class Running:
         """All rows of a small query."""
         stream = self.stream(sql, 1000)
         return [row for chunk in stream for row in chunk.rows]
+
+    def wait_for_turn(self, sql: str) -> None:
+        """Ask for a lock of ours, which is kept until the connection ends. Raises the error of a lock that is held."""
+        if self.ask(sql) != [[b"1"]]:
+            raise pymysql.err.OperationalError(_LOCKED, "")
 
     def describe(self, sql: str) -> list[Field]:
         """Run a query that gives no rows; its columns."""
@@ -217,6 +222,10 @@ def _patient(line: socket.socket) -> None:
         for name, value in _PATIENCE_OF_A_LINE.items():
             if (option := getattr(socket, name, None)) is not None:
                 line.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
+def is_deadlock(error: BaseException) -> bool:
+    return is_driver_error(error) and error.args[:1] == (_DEADLOCK,)
 
 
 def is_driver_error(error: BaseException) -> bool:

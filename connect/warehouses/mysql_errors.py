@@ -10,7 +10,7 @@ from connect.warehouses.interface import SqlError, WarehouseLost
 # https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html , https://mariadb.com/kb/en/mariadb-error-codes/
 _SYNTAX, _READ_ONLY, _NO_QUERY = (1064, 1149), 1792, 0
 _TIMEOUT, _KILLED, _LOCKED = (1969, 3024), 1317, (1205, 3572)
-DEADLOCK = 1213
+_DEADLOCK = 1213
 _LOST = (2006, 2013, 2055, 1053, 1927, 1152, 1158, 1159, 1160, 1161, 3169, 4031)
 _MEMORY = (5, 1021, 1037, 1038, 1041, 1114, 1135, 3170, 3635)
 _PERMISSION = (1044, 1142, 1143, 1227, 1370, 1410)
@@ -118,7 +118,7 @@ def _failed(code: int, name: str) -> OutsideError:
     if code in _MEMORY:
         message = f"the server of `{name}` has no memory or disk left for the query"
         return OutsideError.of("query-memory", message, "build a table of the audience first, or ask for less")
-    if code == DEADLOCK:
+    if code == _DEADLOCK:
         message = f"the server of `{name}` stopped the query, because it was in the way of others ({code})"
         return OutsideError.of("query-stopped", message, "run it again")
     hint = "run the query in the mysql client to see why: it is not repeated here, because it may hold a person's data"

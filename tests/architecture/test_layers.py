@@ -50,6 +50,7 @@ AT_HOME = {
     "alembic": ("ledger/",),
     "psycopg": ("ledger/postgresql.py", "warehouses/postgresql", "testing/postgres.py"),
     "pymysql": ("warehouses/mysql", "testing/mariadb.py"),
+    "snowflake": ("warehouses/snowflake",),
     "keyring": ("project/",),
     "ruamel": ("project/",),
     "croniter": ("project/", "schedule/"),
@@ -104,15 +105,19 @@ def test_imports_only_from_above(file: Path) -> None:
             assert layer_of(name) <= layer_of(module), f"{module} imports {name}, which is below it"
 
 
-SHARED = ("api", "aws", "events", "replays", "signatures", "postgresql")
-"""What adapters have in common beside their interface: the way to an API, AWS's sign-in, reported events; and
-Redshift speaks like PostgreSQL."""
+SHARED = ("api", "aws", "events", "replays", "signatures", "postgresql", "tables")
+"""What adapters have in common beside their interface: the way to an API, AWS's sign-in, reported events; rows for
+tables of ours; and Redshift speaks like PostgreSQL."""
+
+
+SEAM = {"__init__", "interface", "catalog", "query", "window", "wrapping", "looking", "membership", "tables", "traps"}
+"""What is beside the adapters, and no adapter."""
 
 
 @pytest.mark.parametrize("kind", ["providers", "warehouses"])
 def test_adapters_see_only_their_interface(kind: str) -> None:
     for file in sorted((PACKAGE / kind).glob("*.py")):
-        if file.stem in ("__init__", "interface", "catalog", "query", "window", "traps", "wrapping", "looking"):
+        if file.stem in SEAM:
             continue
         for name in imports(file):
             if not name.startswith("connect."):

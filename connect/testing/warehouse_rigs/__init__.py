@@ -15,10 +15,10 @@ from connect.testing.warehouses import WarehouseRig
 
 _RIGS = {
     "duckdb": "connect.testing.warehouse_rigs.duckdb:duckdb",
-    "mariadb": "connect.testing.warehouse_rigs.mysql:mariadb",
     "mysql": "connect.testing.warehouse_rigs.mysql:mysql",
     "postgresql": "connect.testing.warehouse_rigs.postgresql:postgresql",
     "redshift": "connect.testing.warehouse_rigs.postgresql:redshift",
+    "snowflake": "connect.testing.warehouse_rigs.snowflake:snowflake",
 }
 """Engine → what makes an empty database of it in a folder, as a context."""
 

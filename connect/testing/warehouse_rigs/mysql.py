@@ -1,4 +1,4 @@
-"""MySQL's dialect and MariaDB's, on a MariaDB server."""
+"""MySQL's adapter, on a MariaDB server: no package has one of MySQL."""
 
 from __future__ import annotations
 
@@ -50,6 +50,7 @@ class MySQLRig(StandardRig):
     endless = "select count(*) as n from seq_1_to_1000000000 as a, seq_1_to_1000000000 as b where a.seq + b.seq = 7"
     days_later = "{} + interval 3 day"
     keeps_zones = False
+    undoes_tables = False
     faulty = "extractvalue('<a/>', concat('/', email, '('))"
     writes: Sequence[str] = (
         "delete from kept",
@@ -66,6 +67,21 @@ class MySQLRig(StandardRig):
 
     def execute(self, *statements: str) -> None:
         self.server.sql(*statements, database=self.database)
+
+    def reader(self) -> Warehouse | None:
+        name = f"reader_of_{self.database}"
+        self.server.sql(f"create or replace user {name}", f"grant select on {self.database}.* to {name}")
+        return self.as_user(name)
+
+    def as_user(self, name: str) -> Warehouse:
+        """The same database, as another user."""
+        settings = type(self.warehouse).Settings.model_validate({"url": self.url.replace("root", name)})
+        return type(self.warehouse)(Source("contract", settings, Path()))
+
+    @property
+    def url(self) -> str:
+        """Where it is, for a project's `sources`."""
+        return f"mariadb://root@/{self.database}?unix_socket={self.server.socket}"
 
     def numbers(self, count: int) -> str:
         # A view: a subquery would need a name.
@@ -91,27 +107,14 @@ _ADDED = "create function added() returns integer modifies sql data begin insert
 
 
 @contextmanager
-def _on_the_server(name: str, folder: Path) -> Iterator[MySQLRig]:
+def mysql(folder: Path) -> Iterator[MySQLRig]:
     server = shared_server()
     database = server.create()
     try:
-        adapter = catalog.load(name)
-        settings = adapter.Settings.model_validate({"url": f"{name}://root@/{database}?unix_socket={server.socket}"})
-        warehouse = adapter(Source("contract", settings, folder))
-        rig = MySQLRig(server, database, warehouse, _KEYS, _COMPUTED)
+        adapter = catalog.load("mysql")
+        settings = adapter.Settings.model_validate({"url": f"mariadb://root@/{database}?unix_socket={server.socket}"})
+        rig = MySQLRig(server, database, adapter(Source("contract", settings, folder)), _KEYS, _COMPUTED)
         rig.execute("create sequence counted", _ADDED)
         yield rig
     finally:
         server.drop(database)
-
-
-@contextmanager
-def mariadb(folder: Path) -> Iterator[MySQLRig]:
-    with _on_the_server("mariadb", folder) as rig:
-        yield rig
-
-
-@contextmanager
-def mysql(folder: Path) -> Iterator[MySQLRig]:
-    with _on_the_server("mysql", folder) as rig:
-        yield rig

@@ -11,6 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pyarrow
 import pytest
 
 from connect.errors import OutsideError, UserError
@@ -20,11 +21,13 @@ from connect.testing.postgres import NoServer
 from connect.testing.warehouse_rigs import warehouse_rig
 from connect.testing.warehouse_rigs.mysql import MySQLRig
 from connect.testing.warehouses import UUID
-from connect.warehouses.interface import Access, Column, Query, Source, SqlError, WarehouseLost
+from connect.warehouses import catalog
+from connect.warehouses.interface import Access, Column, Kind, Query, Source, SqlError, Table, WarehouseLost
 from connect.warehouses.mysql import MySQL
 from connect.warehouses.mysql_booleans import conditions
 from connect.warehouses.mysql_dialect import MySQLDialect, filled, literal, unfilled
 from connect.warehouses.mysql_settings import MySQLSettings
+from connect.warehouses.mysql_writing import parts
 from connect.warehouses.wrapping import Audience, OptOuts, Wrapping
 
 T = timedelta(seconds=30)
@@ -33,7 +36,7 @@ T = timedelta(seconds=30)
 @pytest.fixture
 def rig(tmp_path: Path) -> Iterator[MySQLRig]:
     try:
-        with warehouse_rig("mariadb", tmp_path) as rig:
+        with warehouse_rig("mysql", tmp_path) as rig:
             assert isinstance(rig, MySQLRig)
             yield rig
     except NoServer as why:
@@ -56,6 +59,11 @@ def reader(rig: MySQLRig, **settings: Any) -> MySQL:
 
 
 # Settings
+
+
+def test_mariadb_is_another_name_of_it() -> None:
+    assert catalog.load("mariadb") is catalog.load(catalog.type_of("mysql+pymysql://h/b")) is MySQL
+    assert {"mariadb", "mysql"} <= {*catalog.names()}
 
 
 @pytest.mark.parametrize(
@@ -298,7 +306,7 @@ def test_a_mistake_is_shown_at_its_place(rig: MySQLRig) -> None:
     for sql, word in (
         ("select\n  %(a)s as a, nothing\nfrom (select 1 as id) as t", "nothing"),
         ("select %(a)s as a from nowhere", "nowhere"),
-        ("select %(a)s as a\nfrom (select 1 as id) as t wher id = 1", "id = 1"),
+        ("select %(a)s as a\nfrom (select 1 as id) as t wher id = 1", "wher"),
     ):
         with pytest.raises(SqlError) as raised:
             rig.warehouse.columns(Query(sql, {"a": "x'; ann@x.example"}), T)
@@ -377,6 +385,42 @@ def test_without_the_package_the_extra_is_named(rig: MySQLRig, monkeypatch: pyte
 def test_the_driver_is_loaded_when_it_is_used() -> None:
     script = "import sys; from connect.warehouses import mysql; assert not {'pymysql', 'pyarrow'} & {*sys.modules}"
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+# Writing
+
+
+def test_rows_of_any_size_are_added_in_as_many_statements_as_they_need(rig: MySQLRig) -> None:
+    table = Table("letters", {"run": Kind.text, "key": Kind.text, "body": Kind.text}, ("run", "key"))
+    rig.warehouse.write([Query(statement, {}) for statement in rig.warehouse.dialect.create_table(table)], T)
+    bodies = ["é" * 1_500_000, None, "b" * 1_000_000, ""]
+    rows = pyarrow.table({"run": ["r"] * 4, "key": ["1", "2", "3", "4"], "body": bodies})
+    assert len(list(parts(rows))) == 4
+    for _ in range(2):
+        rig.warehouse.add(table, rows, T)
+    found = rig.warehouse.rows(Query("select body from letters order by `key`", {}), T)
+    assert [row["body"] for row in found] == bodies
+
+
+def test_what_does_not_fit_is_never_cut_off(rig: MySQLRig) -> None:
+    rig.server.sql("set global sql_mode = ''")
+    try:
+        rig.execute("create table short (id varchar(3))")
+        table = Table("short", {"id": Kind.text}, ("id",))
+        with pytest.raises(OutsideError) as raised:
+            rig.warehouse.add(table, pyarrow.table({"id": ["longer"]}), T)
+    finally:
+        rig.server.sql("set global sql_mode = default")
+    assert raised.value.problems[0].code == "query-failed"
+    assert rig.warehouse.rows(Query("select * from short", {}), T) == []
+
+
+def test_letters_that_differ_in_case_only_are_two_rows(rig: MySQLRig) -> None:
+    table = Table("theirs", {"id": Kind.text}, ("id",))
+    rig.execute("create table theirs (id varchar(9), note varchar(9))")  # with a collation that ignores case
+    for _ in range(2):
+        rig.warehouse.add(table, pyarrow.table({"id": ["a", "A", "á", "a "]}), T)
+    assert len(rig.warehouse.rows(Query("select * from theirs", {}), T)) == 4
 
 
 # What it tells
