@@ -110,7 +110,11 @@ SHARED = ("api", "aws", "events", "replays", "signatures", "postgresql", "tables
 tables of ours; and Redshift speaks like PostgreSQL."""
 
 
-SEAM = {"__init__", "interface", "catalog", "query", "window", "wrapping", "looking", "membership", "tables", "traps"}
+SEAM = {"__init__", "interface", "catalog", "query", "window", "wrapping", "looking", "membership"} | {
+    "mentions",
+    "tables",
+    "traps",
+}
 """What is beside the adapters, and no adapter."""
 
 
