@@ -28,12 +28,14 @@ import sqlglot
 from connect.clock import SystemClock
 from connect.errors import OutsideError, UserError
 from connect.identity import key_text, position
+from connect.pipeline.asking import tables
 from connect.pipeline.audience import Sweep
 from connect.project.text import Text
 from connect.testing.warehouse_writing import WritingContract
 from connect.vocabulary import Channel
 from connect.warehouses import query
 from connect.warehouses.interface import Access, Query, Warehouse
+from connect.warehouses.looking import named
 from connect.warehouses.membership import Members, Membership, counted, members, narrowed
 from connect.warehouses.wrapping import Audience, OptOuts, Wrapping
 
@@ -200,6 +202,12 @@ class WarehouseContract(WritingContract):
     def test_columns_are_told_without_running_the_query(self, rig: WarehouseRig) -> None:
         (column,) = rig.warehouse.columns(Query(rig.endless, {}), timedelta(seconds=20))
         assert column.type
+
+    def test_its_tables_are_told_with_their_columns(self, rig: WarehouseRig) -> None:
+        rig.execute(*_table("people", "id integer, first_name varchar(10)", [(1, "a")]))
+        (found,) = named(tables(rig.warehouse, "contract"), "people")
+        assert [column.name.lower() for column in found.columns] == ["id", "first_name"]
+        assert all(column.type for column in found.columns)
 
     def test_types_arrive_as_liquid_expects(self, rig: WarehouseRig) -> None:
         found, again = {}, {}
