@@ -20,11 +20,12 @@ from connect.project.policy import Policy
 from connect.project.profile import Everyone, EveryoneField, Profile, ProfileField
 from connect.project.reading import Reading, Written, refuse
 from connect.project.route import AccountsField, Route, RouteField
+from connect.project.secrets import report_literal
 from connect.project.settings import ProviderEntry, SourceEntry
 from connect.project.text import Text
 from connect.project.types import Name, Word, Words, Zone
 from connect.project.vault import Vault
-from connect.redact import Redactor
+from connect.redact import Redactor, Secret
 from connect.vocabulary import Channel, Mode, Platform
 
 
@@ -72,6 +73,28 @@ class Subscriptions(Written):
         if "sql" in tree and "sql_file" in tree:
             reading.report("bad-value", "`subscriptions` has both `sql` and `sql_file`", "give one", node=tree)
         return with_sql_file(tree)
+
+
+def _service_account(value: object) -> object:
+    return Secret(str(value)) if isinstance(value, str) else value
+
+
+class Sheets(Written):
+    """As whom Google Sheets are read."""
+
+    section: ClassVar[str] = "sheets"
+
+    service_account: Annotated[Secret | None, BeforeValidator(_service_account), WithJsonSchema({"type": "string"})] = (
+        Field(None, repr=False, description="the text of its JSON file: ${file:google.json}; else only shared sheets")
+    )
+    endpoint_url: Word | None = Field(None, description="instead of Google, for tests and proxies")
+
+    @classmethod
+    def shaped(cls, tree: Block, reading: Reading) -> Block:
+        account = scalar(tree.get("service_account"))
+        if account is not None and not (account.secret or account.unresolved):
+            report_literal(account, "the service account", reading)
+        return tree
 
 
 class Unsubscribe(Written):
@@ -175,6 +198,7 @@ class ProjectFile(Written):
     providers: Entries = Field({}, description="named provider accounts")
     channels: Channels = Channels()
     subscriptions: Subscriptions | None = Field(None, description="where opt-outs are read")
+    sheets: Sheets = Sheets()
     audience_folders: Words = Field((), description="folders outside the project that audiences' files may be in")
     unsubscribe: Unsubscribe | None = None
     everyone: EveryoneField | None = Field(None, description="a query: whom audiences of segments alone are taken from")
@@ -202,6 +226,7 @@ class Project:
     providers: Mapping[str, ProviderEntry] = field(repr=False)
     channels: Mapping[Channel, Route]
     subscriptions: Subscriptions | None
+    sheets: Sheets
     audience_folders: tuple[str, ...]
     """Where the files of audiences may be, beside the project's folder."""
     unsubscribe: Unsubscribe | None = field(repr=False)
