@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from connect.errors import Problem, Severity, UserError
 from connect.liquid.library import Library
-from connect.pipeline import deliverability, firing, lint, safety
+from connect.pipeline import deliverability, firing, lint, safety, subscriptions
 from connect.pipeline.mistakes import placed_in
 from connect.pipeline.moment import Moment
 from connect.pipeline.segments import in_segments
@@ -76,6 +76,8 @@ def check_campaign(
     campaign = loaded.campaign
     if campaign is None:
         return Checked(name, None, tuple(problems))
+    if project.subscriptions is not None:
+        problems += subscriptions.unread(project.subscriptions, dialect)
     if warehouse is not None and not _errors(problems):
         problems += _warehouse_problems(project, campaign, library, warehouse, now, goes_live)
     if not _errors(problems):
@@ -97,6 +99,8 @@ def _warehouse_problems(
         return list(error.problems)
     columns = [column.name for column in wrapping.audience.columns]
     problems = lint.campaign_problems(campaign, library, columns)
+    if project.subscriptions is not None:
+        problems += subscriptions.partly_read(project.subscriptions, wrapping.optouts.columns)
     if goes_live and project.mode is Mode.live:
         problems += safety.marketing_problems(project, campaign, columns)
     if not _errors(problems):
@@ -153,7 +157,8 @@ def _must_have_a_header(campaign: Campaign, columns: Sequence[Column]) -> None:
     known = [name for name in names if find(columns, name)]
     if len(known) < (1 if audience.key == DEFAULT_KEY else len(names)):
         missing = next(name for name in names if name not in known)
-        said = f"`{audience.written.source}` has no column `{missing}`, which is the audience's key"
+        name = "the sheet" if audience.sheet else f"`{audience.written.source}`"
+        said = f"{name} has no column `{missing}`, which is the audience's key"
         raise UserError.of("missing-column", said, "its first line must name the columns; `key` may be another one")
 
 
@@ -188,7 +193,7 @@ def _optouts(project: Project, campaign: Campaign, warehouse: Warehouse, values:
         home = _home(project.subscriptions.source, campaign, warehouse)
         there = home or warehouse
         asked = query.bound(project.subscriptions.sql, there.dialect, values)
-        with placed_in(project.subscriptions.sql, campaign.file, there.dialect):
+        with subscriptions.asking(project.subscriptions, there.dialect):
             columns = tuple(there.columns(asked, campaign.audience.timeout))
     return OptOuts(
         sql=asked.sql if asked else None,

@@ -58,8 +58,11 @@ def _place(value: object) -> object:
 PlaceName = Annotated[Text, BeforeValidator(_place), WithJsonSchema(WORD_SCHEMA)]
 
 
+_SHEET = re.compile(r"https://docs\.google\.com/spreadsheets/(u/\d+/)?d/[A-Za-z0-9_-]{10,}")
+
+
 def _sheet(value: object) -> object:
-    if isinstance(value, Scalar) and not re.match(r"https://docs\.google\.com/spreadsheets/(u/\d+/)?d/[^/]{10,}", value):
+    if isinstance(value, Scalar) and not _SHEET.match(value):
         hint = "copy it from the browser: https://docs.google.com/spreadsheets/d/…/edit#gid=0"
         raise refuse("bad-url", "this is not the address of a Google Sheet", hint)
     return _place(value)

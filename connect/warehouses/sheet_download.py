@@ -1,8 +1,8 @@
 """How the cells of a Google Sheet are had: by its CSV export, or through the Sheets API as a service account.
 
 https://developers.google.com/workspace/sheets/api/reference/rest and, of the export, what every browser does with
-"Download → CSV": docs.google.com answers with a redirect to a host of googleusercontent.com, or to the sign-in where the sheet
-is not shared. Both give what a cell shows (1,234.00; 27/11/2026), so that both ways have one audience.
+"Download → CSV": docs.google.com answers with a redirect to a host of googleusercontent.com, or to the sign-in where
+the sheet is not shared. Both give what a cell shows (1,234.00; 27/11/2026), so that both ways have one audience.
 """
 
 from __future__ import annotations
