@@ -27,6 +27,7 @@ MOST = 64 << 20
 _LONGEST = timedelta(minutes=2)
 _REDIRECTS = 5
 _CHUNK = 1 << 16
+_HEADERS = ("content-type", "location")
 
 _DOCS, _SHEETS = "https://docs.google.com", "https://sheets.googleapis.com"
 _TOKENS = "https://oauth2.googleapis.com"
@@ -226,9 +227,8 @@ class _Calls:
         if self.bearer:
             request = request.header("authorization", f"Bearer {self.bearer}", is_sensitive=True)
         with _said(), request.build_streamed() as response:
-            head = {name: response.get_header(name) or "" for name in ("content-type", "location")}
-            body = b"".join(self._chunks(response))
-            return _Answer(int(response.status), head["content-type"], head["location"], body)
+            kind, location = (response.get_header(name) or "" for name in _HEADERS)
+            return _Answer(int(response.status), kind, location, b"".join(self._chunks(response)))
 
     def _chunks(self, response: Any) -> Iterator[bytes]:
         size = 0
