@@ -33,6 +33,8 @@ class Capabilities:
     """How long a read may be held open before it gets in the way of the user's own jobs."""
     enforces_read_only: bool
     billed_per_read: bool = False
+    tells_cost: bool = False
+    """It has `cost`."""
     holds_reads: bool = False
     """A read is in nobody's way while it waits, so that one may give the whole audience, part by part."""
     writes: bool = False
@@ -240,6 +242,9 @@ class Warehouse(Protocol):
 
         Leaving the context stops the query. Raises OutsideError for locks, lost connections and time-outs.
         """
+
+    def cost(self, query: Query, timeout: timedelta) -> int:
+        """The bytes that one read of a query is billed for, without reading. Only where `capabilities.tells_cost`."""
 
     def write(self, statements: Sequence[Query], timeout: timedelta) -> None:
         """Run these as somebody who may write: all or none, but for what the engine can not undo (such as DDL).

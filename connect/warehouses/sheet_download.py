@@ -27,7 +27,7 @@ MOST = 64 << 20
 _LONGEST = timedelta(minutes=2)
 _REDIRECTS = 5
 _CHUNK = 1 << 16
-_HEADERS = ("content-type", "location")
+_HEADERS = ("Content-Type", "Location")
 
 _DOCS, _SHEETS = "https://docs.google.com", "https://sheets.googleapis.com"
 _TOKENS = "https://oauth2.googleapis.com"

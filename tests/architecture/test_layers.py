@@ -38,10 +38,14 @@ AT_HOME = {
     "duckdb_sqlalchemy": ("warehouses/duckdb.py",),
     "boto3": ("providers/aws", "providers/ses", "providers/sns"),
     "botocore": ("providers/aws", "providers/ses", "providers/sns", "testing/"),
+<<<<<<< HEAD
     "google": (
         "providers/fcm",
         "warehouses/sheet",
     ),
+=======
+    "google": ("providers/fcm", "warehouses/bigquery", "testing/warehouse_rigs/bigquery.py"),
+>>>>>>> main
     "googleapiclient": ("testing/",),
     "jwt": ("providers/vonage", "testing/"),
     "granian": ("testing/",),
@@ -57,7 +61,7 @@ AT_HOME = {
     "ruamel": ("project/",),
     "croniter": ("project/", "schedule/"),
     "liquid": ("liquid/",),
-    "sqlglot": ("warehouses/", "testing/warehouses.py"),
+    "sqlglot": ("warehouses/", "testing/warehouses.py", "testing/warehouse_rigs/bigquery.py"),
     "phonenumbers": ("channels/",),
     "email_validator": ("channels/",),
     "inscriptis": ("channels/",),
