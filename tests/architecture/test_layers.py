@@ -38,14 +38,7 @@ AT_HOME = {
     "duckdb_sqlalchemy": ("warehouses/duckdb.py",),
     "boto3": ("providers/aws", "providers/ses", "providers/sns"),
     "botocore": ("providers/aws", "providers/ses", "providers/sns", "testing/"),
-<<<<<<< HEAD
-    "google": (
-        "providers/fcm",
-        "warehouses/sheet",
-    ),
-=======
-    "google": ("providers/fcm", "warehouses/bigquery", "testing/warehouse_rigs/bigquery.py"),
->>>>>>> main
+    "google": ("providers/fcm", "warehouses/bigquery", "warehouses/sheet", "testing/warehouse_rigs/bigquery.py"),
     "googleapiclient": ("testing/",),
     "jwt": ("providers/vonage", "testing/"),
     "granian": ("testing/",),
