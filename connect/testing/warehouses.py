@@ -80,6 +80,8 @@ class WarehouseRig(Protocol):
     """How a date is counted on by three days."""
     keeps_zones: bool
     """Whether an instant that is bound comes back as one; else without its zone, in UTC."""
+    undoes_tables: bool
+    """Whether a statement that makes a table can be undone, with what was done before it."""
     tells_tables: bool
     """Whether what stands in for the engine has an information_schema."""
     faulty: str
@@ -116,6 +118,7 @@ class StandardRig:
 
     days_later = "{} + 3"
     keeps_zones = True
+    undoes_tables = True
     tells_tables = True
     faulty = "cast(email as integer)"
     plenty = ""
