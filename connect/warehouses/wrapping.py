@@ -190,7 +190,7 @@ _KEY_TYPE = re.compile(
     re.IGNORECASE,
 )
 # Of char(n) one engine keeps the blanks at the end and another drops them.
-_AS_TEXT = ("BOOL", "DATE", "TIME", "CHAR", "BPCHAR")
+_AS_TEXT = ("BOOL", "DATE", "TIME", "CHAR", "BPCHAR", "NCHAR", "UNIQUEIDENTIFIER")
 
 
 def _castable(column: Column, dialect: Dialect) -> str:
