@@ -120,8 +120,8 @@ def test_keys_of_other_types_are_refused_with_a_cast_of_its_own() -> None:
             "with x as (select 1 as a),\ny as (select 2 as b) select * from (select * from x) as u, y",
         ),
         (
-            "select * from (with a as (select * from (with b as (select 1) select * from b) as q) select * from a) as u",
-            "with b as (select 1),\na as (select * from (select * from b) as q)\nselect * from (select * from a) as u",
+            "select * from (with a as (select * from (with b as (select 1) select * from b) q) select * from a) as u",
+            "with b as (select 1),\na as (select * from (select * from b) q)\nselect * from (select * from a) as u",
         ),
         ("select * from (select a from t order by a) as u", "select * from (select a from t ) as u"),
         ("select * from (select top (5) a from t order by a) as u",) * 2,
