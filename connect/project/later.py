@@ -7,13 +7,13 @@ from typing import Final
 from connect.errors import Location, Problem
 
 KEYS: Final[dict[str, frozenset[str]]] = {
-    "connect": frozenset({"destination", "feeds", "profile"}),
+    "connect": frozenset({"feeds", "profile"}),
     "subscriptions": frozenset({"write"}),
     "serve": frozenset({"listen", "keys"}),
     "campaign": frozenset({"experiment"}),
     "audience": frozenset({"csv", "parquet", "sheet", "segments", "snapshot"}),
     "email": frozenset({"mjml", "inline_css", "track", "utm"}),
-    "policy": frozenset({"frequency_cap", "once", "approval"}),
+    "policy": frozenset({"approval"}),
 }
 """Section → its keys."""
 

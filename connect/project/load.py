@@ -119,6 +119,7 @@ def _project(
         providers=providers,
         channels={Channel(name): provider for name, provider in file.channels if provider},
         subscriptions=file.subscriptions,
+        destination=file.destination,
         unsubscribe=file.unsubscribe,
         serve_base_url=file.serve.base_url,
         redactor=Redactor(references.values),
@@ -145,15 +146,16 @@ def _names(tree: Block, key: str) -> list[str]:
 
 
 def _with_sources(put_in: Block, tree: Block) -> Block:
-    """The file with what only the rest of it tells: the default source of `subscriptions`, and `defaults`."""
+    """The file with what only the rest of it tells: the default source of what names one, and `defaults`."""
     made = put_in.without()
     if "defaults" in tree:
         made.put("defaults", tree["defaults"], tree.key_places.get("defaults"))
-    subscriptions = made.get("subscriptions")
     first = next(iter(_names(tree, "sources")), None)
-    if isinstance(subscriptions, Block) and first is not None:
-        filled = inherit.filled(subscriptions, "source", Scalar(first, block(tree["sources"]).key_places.get(first)))
-        made.put("subscriptions", filled, made.key_places.get("subscriptions"))
+    for key in ("subscriptions", "destination"):
+        node = made.get(key)
+        if isinstance(node, Block) and first is not None:
+            filled = inherit.filled(node, "source", Scalar(first, block(tree["sources"]).key_places.get(first)))
+            made.put(key, filled, made.key_places.get(key))
     return made
 
 

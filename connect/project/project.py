@@ -14,6 +14,7 @@ from connect.identity import KeyRing
 from connect.project import endpoint
 from connect.project.audience import SourceName, with_sql_file
 from connect.project.content import Liquid, Sql
+from connect.project.destination import Destination
 from connect.project.message import Wording
 from connect.project.nodes import Block, Scalar, scalar
 from connect.project.policy import Policy
@@ -174,6 +175,7 @@ class ProjectFile(Written):
     providers: Entries = Field({}, description="named provider accounts")
     channels: Channels = Channels()
     subscriptions: Subscriptions | None = Field(None, description="where opt-outs are read")
+    destination: Destination | None = Field(None, description="where deliveries and events are written")
     unsubscribe: Unsubscribe | None = None
     defaults: Defaults = Defaults()
     serve: Serve = Serve()
@@ -198,6 +200,7 @@ class Project:
     providers: Mapping[str, ProviderEntry] = field(repr=False)
     channels: Mapping[Channel, Route]
     subscriptions: Subscriptions | None
+    destination: Destination | None
     unsubscribe: Unsubscribe | None = field(repr=False)
     serve_base_url: str | None
     redactor: Redactor = field(repr=False, compare=False)
