@@ -85,6 +85,6 @@ def _real_rows(project: Project, campaign: Campaign, count: int) -> Sequence[Row
     warehouse = wiring.open_warehouse(project, campaign.audience.source)
     try:
         audience = wrap(project, campaign, warehouse, moment_of_a_look(campaign, SystemClock().now())).audience
-        return list(warehouse.rows(first_query(audience, count), campaign.audience.timeout))
+        return list(warehouse.rows(first_query(audience, warehouse.dialect, count), campaign.audience.timeout))
     finally:
         warehouse.close()

@@ -33,6 +33,7 @@ from connect.warehouses.interface import (
     Query,
     Source,
     SourceSettings,
+    Standard,
     json_type,
     python_values,
 )
@@ -90,7 +91,7 @@ _WHITESPACE = "".join(chr(number) for number in range(1, 0x3001) if chr(number).
 """What Python's `strip` takes off; DuckDB's `trim` alone only takes spaces, and would miss an opt-out."""
 
 
-class DuckDBDialect:
+class DuckDBDialect(Standard):
     """How DuckDB writes what wrapping needs."""
 
     sqlglot = "duckdb"
@@ -98,9 +99,6 @@ class DuckDBDialect:
 
     def parameter(self, name: str) -> str:
         return f"${name}"
-
-    def quote(self, identifier: str) -> str:
-        return '"' + identifier.replace('"', '""') + '"'
 
     def text(self, expression: str) -> str:
         return f"cast({expression} as varchar)"

@@ -135,11 +135,29 @@ class Dialect(Protocol):
     """The engine's name in sqlglot, which parses the user's SQL."""
     materialized: str
     """What stands behind `as` where a common table expression must be made once; blank where that needs no word."""
+    text_type: str
+    integer_type: str
+    """What a user writes in a cast to text, and to a whole number."""
 
     def parameter(self, name: str) -> str: ...
     def quote(self, identifier: str) -> str: ...
     def text(self, expression: str) -> str: ...
     def md5(self, expression: str) -> str: ...
+    def joined(self, *texts: str) -> str:
+        """Texts put together; null where one of them is."""
+
+    def length(self, text: str) -> str:
+        """How many characters (code points) a text has."""
+
+    def beginning(self, text: str, count: int) -> str:
+        """The first characters of a text."""
+
+    def truth(self, expression: str) -> str:
+        """A boolean column as a condition."""
+
+    def limited(self, columns: str, relation: str, count: int) -> str:
+        """A query that gives some rows of what stands behind `from`, whichever come first."""
+
     def trimmed(self, expression: str) -> str:
         """A text without whitespace at its ends, as Python's `strip` leaves it."""
 
@@ -154,6 +172,31 @@ class Dialect(Protocol):
 
     def one_of_each(self, relation: str, key: str, columns: Sequence[str], others: str) -> str:
         """One row of each `key` of a relation, always the same one: `key`, `columns`, and how many `others` it had."""
+
+
+class Standard:
+    """What most engines write alike. A dialect inherits it and overrides the rest."""
+
+    materialized = ""
+    text_type, integer_type = "varchar", "bigint"
+
+    def quote(self, identifier: str) -> str:
+        return '"' + identifier.replace('"', '""') + '"'
+
+    def joined(self, *texts: str) -> str:
+        return " || ".join(texts)
+
+    def length(self, text: str) -> str:
+        return f"length({text})"
+
+    def beginning(self, text: str, count: int) -> str:
+        return f"substr({text}, 1, {count:d})"
+
+    def truth(self, expression: str) -> str:
+        return expression
+
+    def limited(self, columns: str, relation: str, count: int) -> str:
+        return f"select {columns}\nfrom {relation}\nlimit {count:d}"
 
 
 class Warehouse(Protocol):

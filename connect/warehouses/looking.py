@@ -15,9 +15,9 @@ def nulls_query(audience: Audience, dialect: Dialect, columns: Sequence[str]) ->
     return Query(f"select {', '.join(counts)}\nfrom (\n{audience.sql}\n) as a", audience.parameters)
 
 
-def first_query(audience: Audience, count: int) -> Query:
+def first_query(audience: Audience, dialect: Dialect, count: int) -> Query:
     """Some rows of the audience, whichever come first."""
-    return Query(f"select a.*\nfrom (\n{audience.sql}\n) as a\nlimit {count:d}", audience.parameters)
+    return Query(dialect.limited("a.*", f"(\n{audience.sql}\n) as a", count), audience.parameters)
 
 
 def catalog_query(dialect: Dialect) -> Query:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from connect.warehouses.interface import Query
+from connect.warehouses.interface import Query, Standard
 
 _WHITESPACE = "".join(chr(number) for number in range(1, 0x3001) if chr(number).isspace())
 """What Python's `strip` takes off; `btrim` alone only takes spaces, and would miss an opt-out."""
 
 
-class PostgreSQLDialect:
+class PostgreSQLDialect(Standard):
     """SQL that Redshift understands too, but for what it overrides."""
 
     sqlglot = "postgres"
@@ -20,9 +20,6 @@ class PostgreSQLDialect:
 
     def parameter(self, name: str) -> str:
         return f"%({name})s"
-
-    def quote(self, identifier: str) -> str:
-        return '"' + identifier.replace('"', '""') + '"'
 
     def text(self, expression: str) -> str:
         return f"cast({expression} as text)"

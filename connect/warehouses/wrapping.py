@@ -73,11 +73,12 @@ class Wrapping:
     salt: str = ""
 
     def __post_init__(self) -> None:
-        raise_errors(check(self.audience, self.optouts))
+        raise_errors(check(self.audience, self.optouts, self.dialect))
 
     def size_query(self) -> Query:
         """One row: `rows`, `keyed` (rows with a key) and `without_key`."""
-        sql = f"""select count(*) as "rows", count(k.{KEY}) as keyed, count(*) - count(k.{KEY}) as without_key
+        rows = self.dialect.quote("rows")
+        sql = f"""select count(*) as {rows}, count(k.{KEY}) as keyed, count(*) - count(k.{KEY}) as without_key
 from (
 {self._keyed()}
 ) as k"""
@@ -111,7 +112,9 @@ from (
 
     def _zone_cell(self, own: str, column: Column | None) -> str:
         text = self.dialect.text(f"u.{self.dialect.quote(column.name)}" if column else "null")
-        return f"substr({self.dialect.phone_digits(text)}, 1, 5)" if own == PHONE and column else text
+        if own != PHONE or not column:
+            return text
+        return self.dialect.beginning(self.dialect.phone_digits(text), 5)
 
     def _keyed(self) -> str:
         """The user's rows with their key text: null where a part of the key is null or blank."""
@@ -119,7 +122,7 @@ from (
 
     def _people(self, after: str | None, upto: str | None) -> str:
         bind = self.dialect.parameter
-        position = self.dialect.md5(f"{bind('connect_salt')} || k.{KEY}")
+        position = self.dialect.md5(self.dialect.joined(bind("connect_salt"), f"k.{KEY}"))
         positioned = f"select {position} as {POSITION}, k.*\nfrom (\n{self._keyed()}\n) as k\nwhere k.{KEY} is not null"
         bounds = [f"r.{POSITION} > {bind('connect_after')}"] if after is not None else []
         bounds += [f"r.{POSITION} <= {bind('connect_upto')}"] if upto is not None else []
@@ -149,10 +152,10 @@ def find(columns: Sequence[Column], name: str) -> Column | None:
 def _key_text(audience: Audience, dialect: Dialect) -> str:
     """`length:value` of each part, put together: what `connect.identity.key_text` gives."""
     parts = _key_parts(audience, dialect)
-    texts = [f"{dialect.text(f'length({part})')} || ':' || {part}" for part in parts.values()]
+    texts = [cell for part in parts.values() for cell in (dialect.text(dialect.length(part)), "':'", part)]
     # A null part makes the whole text null; a blank one has to be asked for, which only text can be.
     present = [f"({dialect.trimmed(part)}) <> ''" for column, part in parts.items() if not _NEVER_BLANK(column.type)]
-    joined = " || ".join(texts)
+    joined = dialect.joined(*texts)
     return f"case when {' and '.join(present)} then {joined} end" if present else joined
 
 
@@ -165,27 +168,28 @@ def _key_parts(audience: Audience, dialect: Dialect) -> dict[Column, str]:
     return texts
 
 
-_NEVER_BLANK = re.compile(r"U?[A-Z]*INT(EGER)?[248]?|UUID", re.IGNORECASE).fullmatch
+_NEVER_BLANK = re.compile(r"U?[A-Z]*INT(EGER)?[248]?( UNSIGNED)?|UUID", re.IGNORECASE).fullmatch
 _KEY_TYPE = re.compile(
-    r"(TINY|SMALL|MEDIUM|BIG|HUGE|U|UTINY|USMALL|UBIG|UHUGE)?INT(EGER)?[248]?|N?VARCHAR2?.*|CHARACTER VARYING.*|"
-    r"TEXT|CITEXT|STRING|NAME|UUID|ENUM.*",
+    r"(TINY|SMALL|MEDIUM|BIG|HUGE|U|UTINY|USMALL|UBIG|UHUGE)?INT(EGER)?[248]?( UNSIGNED)?|"
+    r"N?VARCHAR2?.*|CHARACTER VARYING.*|TEXT|CITEXT|STRING|NAME|UUID|ENUM.*",
     re.IGNORECASE,
 )
 # Of char(n) one engine keeps the blanks at the end and another drops them.
-_CASTS = {"BOOL": "varchar", "DATE": "varchar", "TIME": "varchar", "CHAR": "varchar", "BPCHAR": "varchar"}
+_AS_TEXT = ("BOOL", "DATE", "TIME", "CHAR", "BPCHAR")
 
 
-def _castable(column: Column) -> str:
-    kind = next((cast for start, cast in _CASTS.items() if column.type.upper().startswith(start)), "bigint")
+def _castable(column: Column, dialect: Dialect) -> str:
+    kind = dialect.text_type if column.type.upper().startswith(_AS_TEXT) else dialect.integer_type
     return f"write `cast({column.name} as {kind}) as {column.name}` in the query"
 
 
 # What can be wrong with the columns
 
 
-def check(audience: Audience, optouts: OptOuts) -> list[Problem]:
+def check(audience: Audience, optouts: OptOuts, dialect: Dialect) -> list[Problem]:
     """What is wrong with the columns of an audience and of its opt-outs."""
-    return [*_column_problems(audience), *_key_problems(audience), *_optout_problems(audience, optouts)]
+    of_optouts = _optout_problems(audience, optouts, dialect)
+    return [*_column_problems(audience), *_key_problems(audience, dialect), *of_optouts]
 
 
 def _column_problems(audience: Audience) -> Iterator[Problem]:
@@ -204,7 +208,7 @@ def _column_problems(audience: Audience) -> Iterator[Problem]:
         yield Problem("subscribed-type", message, "write a comparison, such as `status = 'active' as subscribed`")
 
 
-def _key_problems(audience: Audience) -> Iterator[Problem]:
+def _key_problems(audience: Audience, dialect: Dialect) -> Iterator[Problem]:
     columns = key_columns(audience)
     if len(columns) < len(audience.key):
         for name in audience.key:
@@ -213,7 +217,7 @@ def _key_problems(audience: Audience) -> Iterator[Problem]:
     for column in columns:
         if not _KEY_TYPE.fullmatch(column.type):
             message = f"the key `{column.name}` is {column.type}; a key must be an integer, text or a UUID"
-            yield Problem("key-type", message, _castable(column))
+            yield Problem("key-type", message, _castable(column, dialect))
 
 
 def missing_column(name: str, columns: Sequence[Column], what: str) -> Problem:
@@ -224,7 +228,7 @@ def missing_column(name: str, columns: Sequence[Column], what: str) -> Problem:
     return Problem("missing-column", f"the query returns no column `{name}`, which is {what}", hint)
 
 
-def _optout_problems(audience: Audience, optouts: OptOuts) -> Iterator[Problem]:
+def _optout_problems(audience: Audience, optouts: OptOuts, dialect: Dialect) -> Iterator[Problem]:
     for channel, name in optouts.addresses.items():
         if find(audience.columns, name) is None:
             yield missing_column(name, audience.columns, f"the address of `{channel.value}`")
@@ -238,7 +242,7 @@ def _optout_problems(audience: Audience, optouts: OptOuts) -> Iterator[Problem]:
     for column, whose in ((identifier, "subscriptions"), (_person_column(audience), "audience")):
         if identifier and column and not _KEY_TYPE.fullmatch(column.type):
             message = f"the {whose} query's `{column.name}` is {column.type} and can not be compared as an id"
-            yield Problem("key-type", message, _castable(column))
+            yield Problem("key-type", message, _castable(column, dialect))
     if not (identifier and _person_column(audience)) and not (address and optouts.addresses):
         message = "nothing joins the audience with the subscriptions query: opt-outs could not be found"
         hint = "return `id` in both queries, or the address that is written to"
@@ -334,10 +338,10 @@ class _Flags:
     def joins(self) -> list[str]:
         joins = []
         if self._by_id:
-            joins.append(f"left join connect_by_id as i on i.match = {self._id_of_person()}")
+            joins.append(f"left join connect_by_id as i on i.matched = {self._id_of_person()}")
         for channel, address in self._by_address.items():
             name = channel.value
-            joins.append(f"left join connect_by_{name} as by_{name} on by_{name}.match = {address}")
+            joins.append(f"left join connect_by_{name} as by_{name} on by_{name}.matched = {address}")
         return joins
 
     def _flag(self, channel: Channel) -> str:
@@ -346,7 +350,8 @@ class _Flags:
             found.append(f"coalesce(by_{channel.value}.flag, 0)")
         subscribed = find(self.audience.columns, "subscribed")
         if subscribed and not self.optouts.transactional:
-            found.append(f"case when p.{self.dialect.quote(subscribed.name)} then 0 else {UNSUBSCRIBED} end")
+            wanted = self.dialect.truth(f"p.{self.dialect.quote(subscribed.name)}")
+            found.append(f"case when {wanted} then 0 else {UNSUBSCRIBED} end")
         return f"greatest({', '.join(found)})" if len(found) > 1 else "".join(found) or "0"
 
     def _latest(self) -> str:
@@ -415,13 +420,12 @@ class _Flags:
             f" as {channel.value}"
             for channel in self.optouts.channels
         )
-        return f"select o.id as match, {flags} from connect_optouts as o where o.id is not null group by o.id"
+        return f"select o.id as matched, {flags} from connect_optouts as o where o.id is not null group by o.id"
 
     def _for_addresses(self, channel: Channel) -> str:
         where = f"o.address is not null and (o.channel is null or o.channel = '{channel.value}')"
-        return (
-            f"select o.address as match, max(o.flag) as flag from connect_optouts as o where {where} group by o.address"
-        )
+        flags = f"select o.address as matched, max(o.flag) as flag from connect_optouts as o where {where}"
+        return f"{flags} group by o.address"
 
 
 __all__ = ["Audience", "OptOuts", "UserError", "Wrapping", "check", "find", "key_columns", "optout_column"]

@@ -9,13 +9,13 @@ from datetime import date
 from pathlib import Path
 
 from connect.testing.warehouse_rigs.shared import EVERYWHERE, KEYS, MADE, MORE
-from connect.testing.warehouses import WarehouseRig
+from connect.testing.warehouses import StandardRig, WarehouseRig
 from connect.warehouses import catalog
 from connect.warehouses.interface import Source, Warehouse
 
 
 @dataclass
-class DuckDBRig:
+class DuckDBRig(StandardRig):
     """A file in a folder, to which the rig writes between the reads."""
 
     file: Path

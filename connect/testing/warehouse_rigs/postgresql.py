@@ -11,12 +11,13 @@ from pathlib import Path
 
 from connect.testing.postgres import PostgresServer, shared_server
 from connect.testing.warehouse_rigs.shared import EVERYWHERE, KEYS, MADE, MORE
+from connect.testing.warehouses import StandardRig
 from connect.warehouses import catalog
 from connect.warehouses.interface import Source, Warehouse
 
 
 @dataclass
-class PostgreSQLRig:
+class PostgreSQLRig(StandardRig):
     """A database of its own on the server that this process shares."""
 
     server: PostgresServer
