@@ -254,14 +254,14 @@ class Outcomes:
             await writeback.write(writeback.take())
             for batch, row in marks:
                 batch.written = row
-        except Exception as problem:  # noqa: BLE001 - raised to whoever deals rows next
+        except Exception as problem:
             self._writing = None
             self.halt(problem)
             raise
         self._writing = None
         try:
             await self.flush()
-        except Exception as problem:  # noqa: BLE001 - likewise
+        except Exception as problem:
             self.halt(problem)
             raise
 

@@ -7,7 +7,6 @@ oldest has waited. A warehouse that is down is waited for: the cursor passes nob
 from __future__ import annotations
 
 import asyncio
-
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
