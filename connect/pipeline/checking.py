@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from connect.errors import Problem, Severity, UserError
 from connect.liquid.library import Library
 from connect.pipeline import deliverability, firing, lint, safety
+from connect.pipeline.history import history_of, must_be_there
 from connect.pipeline.mistakes import placed_in
 from connect.pipeline.moment import Moment
 from connect.project.campaign import Campaign
@@ -18,6 +19,7 @@ from connect.project.project import Project
 from connect.project.trigger import Event
 from connect.vocabulary import Channel, Mode
 from connect.warehouses import query
+from connect.warehouses.history import once_columns
 from connect.warehouses.interface import Column, Query, Warehouse
 from connect.warehouses.looking import nulls_query
 from connect.warehouses.wrapping import Audience, OptOuts, Wrapping
@@ -135,8 +137,13 @@ def wrap(project: Project, campaign: Campaign, warehouse: Warehouse, moment: Mom
         columns = tuple(warehouse.columns(asked, timeout))
     audience = Audience(asked.sql, asked.parameters, campaign.audience.key, columns)
     optouts = _optouts(project, campaign, warehouse, values)
+    history = history_of(project, campaign, moment.fire_time)
+    if history is not None and history.asks and project.destination is not None:
+        must_be_there(warehouse, project.destination)
     with placed_in(campaign.audience.sql, campaign.file, warehouse.dialect):
-        return Wrapping(warehouse.dialect, audience, optouts, salt)
+        if history is not None:
+            once_columns(audience, history)
+        return Wrapping(warehouse.dialect, audience, optouts, salt, history)
 
 
 def _values(campaign: Campaign, moment: Moment) -> Mapping[str, object]:

@@ -23,6 +23,7 @@ from connect.pipeline.kit import Kit
 from connect.pipeline.lease import Lease
 from connect.pipeline.rates import Limit
 from connect.pipeline.waves import Timing
+from connect.pipeline.writeback import Diary
 from connect.project.campaign import Campaign
 from connect.vocabulary import Channel, Outcome
 
@@ -44,6 +45,8 @@ class Job:
     """Where the people of its audience are: asked of the warehouse, now."""
     buckets: Mapping[str, tuple[Limit, ...]] = field(default_factory=dict)
     """Account → what its messages are counted against."""
+    diary: Diary | None = None
+    """Where its deliveries are written; None where they are not."""
 
     @property
     def campaign(self) -> Campaign:

@@ -70,6 +70,8 @@ class Outcomes:
         self._to_keep: deque[_Batch] = deque()
         self._writing: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._lost: Exception | None = None
+        """Why deliveries can not be written."""
         self.halt: Callable[[BaseException], None] = self.troubled
         """Told of what keeps deliveries from being written."""
         self._take_slots = take_slots
@@ -141,6 +143,7 @@ class Outcomes:
     async def room(self) -> None:
         """Wait until few enough deliveries are ahead of the cursor."""
         if self.is_full and not self._over:
+            self._start_writing()
             self._room.clear()
         await self._room.wait()
 
@@ -244,36 +247,31 @@ class Outcomes:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._writing is None and self._writeback is not None:
+        if self._writing is None and self._writeback and self._lost is None:
             self._writing = asyncio.create_task(self._write_on(self._writeback))
 
     async def _write_on(self, writeback: Writeback) -> None:
         """Write what is kept, and let the cursor pass it."""
+        marks = [(batch, batch.kept) for batch in self._batches if batch.kept > batch.written]
         try:
-            marks = [(batch, batch.kept) for batch in self._batches if batch.kept > batch.written]
             await writeback.write(writeback.take())
             for batch, row in marks:
                 batch.written = row
-        except Exception as problem:
             self._writing = None
-            self.halt(problem)
-            raise
-        self._writing = None
-        try:
             await self.flush()
-        except Exception as problem:
+        except Exception as problem:  # noqa: BLE001 - raised to whoever deals rows next
+            self._lost, self._writing = problem, None
             self.halt(problem)
-            raise
 
     async def written(self) -> None:
         """Wait until everything that is settled is written, and the cursor has passed it. Raises what is in the way."""
-        if self._writeback is None:
-            return
         await self.flush()
-        while self._writing is not None or self._writeback:
+        while self._lost is None and (self._writing is not None or self._writeback):
             self._start_writing()
-            assert self._writing is not None
-            await asyncio.shield(self._writing)
+            if self._writing is not None:
+                await asyncio.shield(self._writing)
+        if self._lost is not None:
+            raise self._lost
 
     @property
     def ahead(self) -> int:

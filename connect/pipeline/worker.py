@@ -128,7 +128,8 @@ class Worker:
     async def deliver(self, dealt: Dealt) -> None:
         """Compose these rows and hand them to their lanes; waits where a lane has no room. Raises what stopped it."""
         rows = dealt.rows
-        composing = self._composer.over(rows.keys, rows.columns, rows.optouts, self._clock.now)
+        heard = rows.history.flags if rows.history else None
+        composing = self._composer.over(rows.keys, rows.columns, rows.optouts, self._clock.now, heard)
         for start in range(0, len(rows), _TOGETHER):
             for lane, ticket in self._compose(dealt, composing, range(start, min(start + _TOGETHER, len(rows)))):
                 lane.add(ticket)

@@ -7,7 +7,7 @@ oldest has waited. A warehouse that is down is waited for: the cursor passes nob
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -73,9 +73,9 @@ class People:
 
     def __init__(self, rows: Rows, include: frozenset[Personal]) -> None:
         self.keys = rows.keys
-        told = Personal.id in include
-        self.ids: Sequence[Any] | None = rows.columns["id"] if told and "id" in rows.columns else None
-        self.once = rows.once if told else None
+        told = rows.history if Personal.id in include else None
+        self.ids = told.people if told else None
+        self.once = told.once if told else None
 
 
 _PERSONAL = ("id", "audience_key", "once_key")
@@ -123,17 +123,18 @@ class Writeback:
     def keep(self, people: People | None, row: int, lines: Iterable[Line]) -> None:
         """The deliveries of one row; `people` is None for those who left the audience."""
         columns, diary = self._kept.columns, self._diary
-        told = Personal.id in diary.include and people is not None
-        key_text = people.keys[row] if people is not None else ""
+        key_text = people.keys[row] if people else ""
+        ids = people.ids if people else None
+        identity = ids[row] if ids else None
+        once = people.once[row] if people and people.once else None
         for number, line in enumerate(lines):
             key = line.key
             if key is None:
                 key = message_key(diary.facts.secret, key_text, line.channel, f"\x00{number}")
             columns["message_key"].append(key.hex())
-            identity = people.ids[row] if told and people is not None and people.ids is not None else None
-            columns["id"].append(None if identity is None else str(identity))
-            columns["audience_key"].append(key_text if told else None)
-            columns["once_key"].append(people.once[row] if people is not None and people.once is not None else None)
+            columns["id"].append(identity)
+            columns["audience_key"].append(key_text if ids else None)
+            columns["once_key"].append(once)
             columns["channel"].append(line.channel.value)
             columns["address"].append(line.address or None)
             columns["provider"].append(line.account or None)

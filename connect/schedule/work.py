@@ -19,6 +19,7 @@ from connect.liquid.library import Library
 from connect.pipeline.accounts import Accounts, providers_of, reaches_people
 from connect.pipeline.beginning import begin, new_run
 from connect.pipeline.bundle import Bundle
+from connect.pipeline.history import open_destination
 from connect.pipeline.job import LEASE, Job, Stopped, Tools
 from connect.pipeline.moment import Moment
 from connect.pipeline.plan import plan_queued, plan_resumed
@@ -157,13 +158,15 @@ class Works:
         self, record: RunRecord, project: Project, loaded: Loaded, warehouse: Warehouse, accounts: Accounts
     ) -> Job:
         ledger, clock = self.ledger, self.clock
+        destination = open_destination(project, self.doors.warehouse)
         if record.state is not RunState.queued:
-            return begin(plan_resumed(project, loaded, warehouse, record), ledger, clock, self.seeds, accounts)
+            plan = plan_resumed(project, loaded, warehouse, record)
+            return begin(plan, ledger, clock, self.seeds, accounts, destination)
         try:
             plan = plan_queued(
                 project, loaded, warehouse, ledger, clock, record, reaches_people=reaches_people(accounts)
             )
-            return begin(plan, ledger, clock, self.seeds, accounts)
+            return begin(plan, ledger, clock, self.seeds, accounts, destination)
         except RunExists as other:  # others were faster, with this run or with another one of its campaign
             if other.record.state.ended and other.record.id != record.id:
                 self._skip(record, f"it has run already: run {other.record.id}")
