@@ -30,6 +30,7 @@ from connect.errors import OutsideError, UserError
 from connect.identity import key_text, position
 from connect.pipeline.audience import Sweep
 from connect.project.text import Text
+from connect.testing.warehouse_writing import WritingContract
 from connect.vocabulary import Channel
 from connect.warehouses import query
 from connect.warehouses.interface import Access, Query, Warehouse
@@ -97,6 +98,9 @@ class WarehouseRig(Protocol):
     def busy(self) -> int:
         """How many queries of the adapter the engine is working on."""
 
+    def reader(self) -> Warehouse | None:
+        """The same database as a user who may read what there is by now, and write nothing; None where it has none."""
+
 
 class StandardRig:
     """What is so on most engines. A rig inherits it and overrides the rest."""
@@ -149,7 +153,7 @@ def _count(warehouse: Warehouse, sql: str, timeout: timedelta = T) -> int:
         return sum(batch.num_rows for batch in batches)
 
 
-class WarehouseContract:
+class WarehouseContract(WritingContract):
     """Give it a fixture `rig`."""
 
     # The dialect and the capabilities

@@ -1,4 +1,7 @@
-"""PostgreSQL: one connection and one read-only transaction for each query, streamed into Arrow in flat memory."""
+"""PostgreSQL: one connection and one read-only transaction for each query, streamed into Arrow in flat memory.
+
+What is written has a connection and a transaction of its own, too.
+"""
 
 from __future__ import annotations
 
@@ -25,10 +28,12 @@ from connect.warehouses.interface import (
     Source,
     SourceSettings,
     SqlError,
+    Table,
     python_values,
 )
 from connect.warehouses.postgresql_dialect import PostgreSQLDialect, numbered, unnumbered
 from connect.warehouses.postgresql_grants import READER, grants
+from connect.warehouses.tables import arranged
 
 if TYPE_CHECKING:
     import pyarrow
@@ -40,6 +45,7 @@ T = TypeVar("T")
 
 _ROWS = 10_000
 _LOOKING = timedelta(seconds=30)
+_NOTHING = Query("", {})
 
 SslMode = Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
 
@@ -91,7 +97,7 @@ class PostgreSQL:
     Settings: ClassVar[type[SourceSettings]] = PostgreSQLSettings
     # Readers are in nobody's way; but what they may still see, no vacuum can clear away.
     capabilities: ClassVar[Capabilities] = Capabilities(
-        longest_read=timedelta(minutes=10), enforces_read_only=True, holds_reads=True
+        longest_read=timedelta(minutes=10), enforces_read_only=True, holds_reads=True, writes=True
     )
     dialect: ClassVar[PostgreSQLDialect] = PostgreSQLDialect()
 
@@ -156,6 +162,23 @@ class PostgreSQL:
             finally:
                 stream.close()
 
+    def write(self, statements: Sequence[Query], timeout: timedelta) -> None:
+        with self._run(timeout, writes=True) as running:
+            for statement in statements:
+                run = partial(running.execute, *numbered(statement))
+                self._translated(running, run, statement, read=True, writes=True)
+            self._translated(running, running.commit, _NOTHING, read=True, writes=True)
+
+    def add(self, table: Table, rows: pyarrow.Table, timeout: timedelta) -> None:
+        new = arranged(table, rows)
+
+        def whole(running: Running) -> None:
+            self._add(running, table, new)
+            running.commit()
+
+        with self._run(timeout, writes=True) as running:
+            self._translated(running, partial(whole, running), _NOTHING, read=True, writes=True)
+
     def grants(self, access: Access) -> Sequence[str]:
         user, database = self._settings.names()
         return grants(access, user or READER, database, self.grants_connecting)
@@ -192,6 +215,16 @@ class PostgreSQL:
 
     _encrypted: bool = False
 
+    def _add(self, running: Running, table: Table, rows: pyarrow.Table) -> None:
+        from connect.warehouses import postgresql_writing as writing
+
+        writing.copied_in(running, table, rows)
+        if writing.has_unique_key(running, table):
+            running.execute(writing.insert_by_constraint(table, rows.column_names))
+        else:
+            running.execute(writing.turn_of(table))
+            running.execute(writing.insert_by_search(table, rows.column_names))
+
     # Running
 
     def _stream(self, running: Running, query: Query, rows: int) -> Generator[pyarrow.RecordBatch, None, None]:
@@ -213,7 +246,7 @@ class PostgreSQL:
         if not self._types().unknown(keys):
             return self._types()
         with self._run(_LOOKING) as other:
-            return self._translated(other, lambda: self._learned(other, keys), Query("", {}), read=True)
+            return self._translated(other, lambda: self._learned(other, keys), _NOTHING, read=True)
 
     def _types(self) -> Types:
         from connect.warehouses.postgresql_types import Types
@@ -226,14 +259,15 @@ class PostgreSQL:
         return self._types()
 
     @contextmanager
-    def _run(self, timeout: timedelta) -> Iterator[Running]:
-        """A connection in a read-only transaction, until the context ends."""
+    def _run(self, timeout: timedelta, *, writes: bool = False) -> Iterator[Running]:
+        """A connection in a transaction until the context ends: a read-only one, or one to be committed."""
         until = time.monotonic() + timeout.total_seconds()
-        running = self._connected(until)
+        running = self._connected(until, writes)
         with self._guard:
             self._running.add(running)
         try:
-            self._translated(running, lambda: self._prepare(running), Query("", {}), read=True)
+            prepare = self._prepare_to_write if writes else self._prepare
+            self._translated(running, partial(prepare, running), _NOTHING, read=True)
             yield running
         finally:
             with self._guard:
@@ -245,7 +279,12 @@ class PostgreSQL:
         running.prepare(f"select {said}", self.patience.total_seconds())
         self._encrypted = bool(running.raw.pgconn.ssl_in_use)
 
-    def _connected(self, until: float) -> Running:
+    def _prepare_to_write(self, running: Running) -> None:
+        # No SELECT: Redshift's transaction would see no row that is committed later, though it waits for others.
+        said = "; ".join(f"set local {name} to '{value}'" for name, value in self.settings)
+        running.prepare(said, self.patience.total_seconds())
+
+    def _connected(self, until: float, writes: bool) -> Running:
         from connect.warehouses import postgresql_errors as errors
 
         if find_spec("psycopg") is None:
@@ -259,7 +298,7 @@ class PostgreSQL:
             parameters = self._settings.parameters({**CONNECTING, **self.defaults})
             place = f"{self.product} on {parameters.get('host') or 'this machine'}"
             trouble = OutsideError()
-            running = Running(parameters, until)
+            running = Running(parameters, until, writes=writes)
             encoding = running.raw.info.parameter_status("server_encoding") or self.encodings[0]
             if encoding in self.encodings:
                 return running
@@ -273,7 +312,9 @@ class PostgreSQL:
             error.args = (type(error).__name__,)
         raise trouble
 
-    def _translated(self, running: Running, call: Callable[[], T], query: Query, *, read: bool) -> T:
+    def _translated(
+        self, running: Running, call: Callable[[], T], query: Query, *, read: bool, writes: bool = False
+    ) -> T:
         """What a call returns. psycopg's errors become ours, with no value of a row in them or in their context."""
         from connect.warehouses import postgresql_errors as errors
         from connect.warehouses.postgresql_connection import is_driver_error
@@ -283,11 +324,13 @@ class PostgreSQL:
                 raise InterruptedError
             return call()
         except InterruptedError as error:
-            trouble: Exception = errors.of_query(error, self._name, running.why, running.until, read=read)
+            trouble: Exception = errors.of_query(
+                error, self._name, running.why, running.until, read=read, writes=writes
+            )
         except Exception as error:
             if not is_driver_error(error):
                 raise
-            trouble = errors.of_query(error, self._name, running.why, running.until, read=read)
+            trouble = errors.of_query(error, self._name, running.why, running.until, read=read, writes=writes)
             error.args = (type(error).__name__,)  # a traceback prints the chain: nothing may be left in it
         if isinstance(trouble, SqlError) and trouble.offset is not None:
             trouble.offset = unnumbered(query, trouble.offset)

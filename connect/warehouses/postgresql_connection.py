@@ -1,4 +1,4 @@
-"""A connection to PostgreSQL for one query: in a read-only transaction, with a time-out, to be stopped from outside.
+"""A connection to PostgreSQL for one query, or for one change: a transaction with a time-out, stopped from outside.
 
 Facts measured with psycopg 3.3 and libpq 18, half a million rows of twelve columns, CPU of the client:
 - results in chunks (`stream(size=…)`) cost 0.66 s, a cursor of the server 1.01 s; Arrow's columns 0.8 s more;
@@ -66,8 +66,11 @@ class _Context:
 class Running:
     """An open connection; the query on it can be stopped from whichever thread."""
 
-    def __init__(self, parameters: dict[str, Any], until: float) -> None:
-        """Connects. `until`: the instant of `time.monotonic()` at which the time is over. Raises psycopg's errors."""
+    def __init__(self, parameters: dict[str, Any], until: float, *, writes: bool = False) -> None:
+        """Connects. `until`: the instant of `time.monotonic()` at which the time is over. Raises psycopg's errors.
+
+        Without `writes` the transaction is a read-only one.
+        """
         import psycopg
 
         self._guard = threading.Lock()
@@ -80,7 +83,7 @@ class Running:
             cursor_factory=psycopg.RawCursor,
             prepare_threshold=None,  # a pooler between may give the next statement to another connection
         )
-        self._raw.read_only = True
+        self._raw.read_only = not writes
         self._timer = threading.Timer(max(0.0, until - time.monotonic()) + _GRACE, self.interrupt, ("timeout",))
         self._timer.daemon = True
         self._timer.start()
@@ -91,13 +94,25 @@ class Running:
         return self._raw
 
     def prepare(self, statement: str, patience: float) -> None:
-        """Begin the transaction: from here on nothing can be written, and the time runs."""
+        """Begin the transaction: from here on a reader can write nothing, and the time runs."""
         left = max(1, int((self.until - time.monotonic()) * 1000))
         locks = max(1, min(left // 2, int(patience * 1000)))
         self._raw.execute(statement.format(timeout=left, locks=locks))
 
-    def ask(self, sql: str) -> Sequence[Sequence[Any]]:
-        return self._raw.execute(sql).fetchall()
+    def ask(self, sql: str, values: Sequence[object] | None = None) -> Sequence[Sequence[Any]]:
+        return self._raw.execute(sql, values).fetchall()
+
+    def execute(self, sql: str, values: Sequence[object] = ()) -> None:
+        # Asked for a binary result the driver uses the protocol in which a text is one statement and no more.
+        self._raw.execute(sql, values, binary=True)
+
+    def copy(self, statement: str, text: bytes) -> None:
+        """Send the rows of `copy … from stdin`."""
+        with self._raw.cursor().copy(statement) as copy:
+            copy.write(text)
+
+    def commit(self) -> None:
+        self._raw.commit()
 
     def describe(self, sql: str, values: Sequence[object]) -> list[tuple[str, Key]]:
         """Execute a query that gives no rows; its columns."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
-from connect.warehouses.interface import Query, Standard
+from connect.warehouses.interface import Kind, Query, Standard, Table
 
 _WHITESPACE = "".join(chr(number) for number in range(1, 0x3001) if chr(number).isspace())
 """What Python's `strip` takes off; `btrim` alone only takes spaces, and would miss an opt-out."""
@@ -17,6 +18,12 @@ class PostgreSQLDialect(Standard):
     sqlglot = "postgres"
     # What is read once is not worth a copy; what is read twice is kept by itself, since PostgreSQL 12.
     materialized = ""
+    types: ClassVar[Mapping[Kind, str]] = {
+        Kind.text: "text",
+        Kind.integer: "bigint",
+        Kind.boolean: "boolean",
+        Kind.instant: "timestamptz",
+    }
 
     def parameter(self, name: str) -> str:
         return f"%({name})s"
@@ -34,6 +41,18 @@ class PostgreSQLDialect(Standard):
     def phone_digits(self, expression: str) -> str:
         digits = f"nullif(regexp_replace({expression}, '[^0-9]', '', 'g'), '')"
         return f"case when left({self.trimmed(expression)}, 1) = '+' then '+' else '' end || {digits}"
+
+    def create_table(self, table: Table) -> Sequence[str]:
+        columns = [f"{self.quote(name)} {self.types[kind]}" for name, kind in table.columns.items()]
+        return [f"create table if not exists {table.name} ({', '.join([*columns, *self.constraints(table)])})"]
+
+    def constraints(self, table: Table) -> Sequence[str]:
+        """What else stands in the definition of a table. By its key an `add` finds what there is."""
+        return [f"primary key ({', '.join(self.quote(name) for name in table.key)})"]
+
+    def copied(self, name: str, select: str) -> str:
+        # In a subquery, where the engine refuses a data-modifying CTE.
+        return f"create table {name} as select u.* from (\n{select}\n) as u"
 
     def one_of_each(self, relation: str, key: str, columns: Sequence[str], others: str) -> str:
         # Two windows over one sort by the key, which a server does within its own `work_mem`. Only rows that have

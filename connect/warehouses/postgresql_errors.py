@@ -39,8 +39,13 @@ def _told(error: BaseException) -> tuple[str, str]:
     return code, str(getattr(diagnosis, "message_primary", "") or "").partition("\n")[0]
 
 
-def of_query(error: BaseException, name: str, why: str, until: float, *, read: bool) -> ConnectError:
-    """The error of a query. `why` we stopped it; `until` when its time was over; `read`: whether it read rows."""
+def of_query(
+    error: BaseException, name: str, why: str, until: float, *, read: bool, writes: bool = False
+) -> ConnectError:
+    """The error of a query. `why` we stopped it; `until` when its time was over; `read`: whether it read rows.
+
+    `writes`: it was to change something.
+    """
     code, said = _told(error)
     if why or code == _CANCELED:
         return _stopped(why or ("timeout" if time.monotonic() >= until - 0.5 else "server"), name)
@@ -48,6 +53,8 @@ def of_query(error: BaseException, name: str, why: str, until: float, *, read: b
         return _lost(name)
     if code == _LOCKED:
         return _locked(name)
+    if writes and code in (_PERMISSION, *_READ_ONLY):
+        return _not_to_be_written(said, name)
     if code == _PERMISSION:
         return _forbidden(said, name)
     if code in _READ_ONLY:
@@ -112,6 +119,23 @@ def _forbidden(said: str, name: str) -> OutsideError:
     grant = _GRANTS.get(found[1] or "", "grant select on {0} to {1}") if found else ""
     hint = f"run `{grant.format(found[2], 'the_user')}`, with the source's user" if found else "grant it to the user"
     return OutsideError.of("warehouse-permission", f"the user of `{name}` may not read everything: {said}", hint)
+
+
+_WRITING = {
+    "schema": "grant usage, create on schema {0} to {1}",
+    "sequence": "grant usage on sequence {0} to {1}",
+}
+
+
+def _not_to_be_written(said: str, name: str) -> UserError:
+    found = _FORBIDDEN.search(said)
+    grant = _WRITING.get(found[1] or "", "grant select, insert on {0} to {1}") if found else ""
+    hint = f"run `{grant.format(found[2], 'the_user')}`, with the source's user" if found else "grant it to the user"
+    if database := re.search(r"permission denied to create temporary tables in database \"(.+)\"$", said):
+        hint = f"run `grant temporary on database {database[1]} to the_user`, with the source's user"
+    if "read-only transaction" in said:
+        hint = "write to the primary server, as a user whose default_transaction_read_only is off"
+    return UserError.of("warehouse-privilege", f"the user of `{name}` may not write everything: {said}", hint)
 
 
 def of_connecting(error: BaseException, name: str, place: str) -> ConnectError:

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from connect.warehouses.interface import Capabilities
+from connect.warehouses.interface import Capabilities, Kind, Table
 from connect.warehouses.postgresql import PostgreSQL
 from connect.warehouses.postgresql_dialect import PostgreSQLDialect
+
+if TYPE_CHECKING:
+    import pyarrow
+
+    from connect.warehouses.postgresql_connection import Running
 
 
 class RedshiftDialect(PostgreSQLDialect):
     """PostgreSQL's, without what Redshift never had."""
 
     sqlglot = "redshift"
+    # Its `text` is 256 bytes.
+    types: ClassVar[Mapping[Kind, str]] = {**PostgreSQLDialect.types, Kind.text: "varchar(65535)"}
 
     def text(self, expression: str) -> str:
         # A bare `varchar` is 256 bytes there, and a longer value would be an error.
@@ -28,6 +35,9 @@ class RedshiftDialect(PostgreSQLDialect):
         digits = f"nullif(regexp_replace({expression}, '[^0-9]', ''), '')"
         return f"case when left({self.trimmed(expression)}, 1) = '+' then '+' else '' end || {digits}"
 
+    def constraints(self, table: Table) -> Sequence[str]:
+        return []  # it enforces no key, and its planner believes one
+
     def row_text(self, columns: Sequence[str]) -> str:
         """There are no rows as text: the columns one by one, each with its length, where null has none."""
         texts = (self.text(column) for column in columns)
@@ -38,9 +48,9 @@ class RedshiftDialect(PostgreSQLDialect):
 class Redshift(PostgreSQL):
     """A Redshift cluster or workgroup."""
 
-    # A long read holds a slot of the cluster's queue, and every read scans: few and long ones.
+    # A long read holds a slot of the cluster's queue, and every read scans: few and long ones. So does every `add`.
     capabilities: ClassVar[Capabilities] = Capabilities(
-        longest_read=timedelta(minutes=30), enforces_read_only=True, holds_reads=True
+        longest_read=timedelta(minutes=30), enforces_read_only=True, holds_reads=True, writes=True, most_added=25_000
     )
     dialect: ClassVar[RedshiftDialect] = RedshiftDialect()
 
@@ -55,3 +65,11 @@ class Redshift(PostgreSQL):
         ("extra_float_digits", "0"),
         ("statement_timeout", "{timeout}"),
     )
+
+    def _add(self, running: Running, table: Table, rows: pyarrow.Table) -> None:
+        from connect.warehouses import postgresql_writing as writing
+
+        # Before anything is read: then what is read is what was committed when the lock was given.
+        running.execute(f"lock table {table.name}")
+        writing.inserted(running, table, rows)
+        running.execute(writing.insert_by_search(table, rows.column_names))

@@ -58,6 +58,9 @@ class DuckDBRig(StandardRig):
     def busy(self) -> int:
         return 0
 
+    def reader(self) -> Warehouse | None:
+        return None
+
 
 @contextmanager
 def duckdb(folder: Path) -> Iterator[WarehouseRig]:

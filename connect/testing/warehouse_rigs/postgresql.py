@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import cached_property
 from pathlib import Path
 
 from connect.testing.postgres import PostgresServer, shared_server
@@ -22,10 +23,14 @@ class PostgreSQLRig(StandardRig):
 
     server: PostgresServer
     database: str
-    warehouse: Warehouse
+    as_user: Callable[[str], Warehouse]
     types: Mapping[str, object]
     refused_keys: Mapping[str, str]
     among: str = ""
+
+    @cached_property
+    def warehouse(self) -> Warehouse:
+        return self.as_user("postgres")
 
     endless = "select count(*) as n from generate_series(1, 1000000000) as a(n), pg_sleep(a.n % 2 * 0.0001)"
     writes: Sequence[str] = (
@@ -52,6 +57,11 @@ class PostgreSQLRig(StandardRig):
     def busy(self) -> int:
         counted = "select count(*) from pg_stat_activity where datname = current_database() and state = 'active'"
         return self.server.number(f"{counted} and pid <> pg_backend_pid()", self.database)
+
+    def reader(self) -> Warehouse | None:
+        self.server.sql("do $$ begin create user a_reader; exception when duplicate_object then null; end $$")
+        self.execute("grant select on all tables in schema public to a_reader")
+        return self.as_user("a_reader")
 
     @property
     def url(self) -> str:
@@ -131,9 +141,12 @@ def _on_the_server(
             server.sql(f"alter database {database} set {setting} = {value}")
         adapter = catalog.load(name)
         # A socket has neither a port of Redshift's nor TLS.
-        url = server.url(database).replace("postgresql+psycopg", name)
-        url += "&sslmode=disable&port=5432" if name == "redshift" else ""
-        source = Source("contract", adapter.Settings.model_validate({"url": url}), folder)
-        yield PostgreSQLRig(server, database, adapter(source), types, keys)
+        more = "&sslmode=disable&port=5432" if name == "redshift" else ""
+
+        def as_user(user: str) -> Warehouse:
+            url = server.url(database).replace("postgresql+psycopg://postgres@", f"{name}://{user}@") + more
+            return adapter(Source("contract", adapter.Settings.model_validate({"url": url}), folder))
+
+        yield PostgreSQLRig(server, database, as_user, types, keys)
     finally:
         server.drop(database)

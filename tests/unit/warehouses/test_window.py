@@ -10,7 +10,7 @@ import pytest
 from connect.errors import Problem
 from connect.project.text import Text
 from connect.warehouses import query
-from connect.warehouses.duckdb import DuckDBDialect
+from connect.warehouses.duckdb_dialect import DuckDBDialect
 
 
 def problems(sql: str, *, events: bool = True, parameters: tuple[str, ...] | None = ()) -> list[Problem]:

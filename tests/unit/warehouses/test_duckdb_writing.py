@@ -1,0 +1,172 @@
+"""Writing to a DuckDB file: alone with it, among readers of this process and of others."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import duckdb
+import pyarrow
+import pytest
+
+from connect.errors import OutsideError, UserError
+from connect.warehouses.duckdb import DuckDB, DuckDBSettings
+from connect.warehouses.interface import Kind, Query, Source, Table
+
+T = timedelta(seconds=30)
+SENT = Table("sent", {"run": Kind.text, "key": Kind.text}, ("run", "key"))
+ROWS = pyarrow.table({"run": ["r"] * 3, "key": ["a", "b", "c"]})
+MANY = Query("from range(200000) as r(n)", {})
+Made = Callable[..., DuckDB]
+
+
+def made(shop: Made) -> DuckDB:
+    return shop(*DuckDB.dialect.create_table(SENT))
+
+
+def many(warehouse: DuckDB) -> object:
+    return warehouse.rows(Query("select count(*) as many from sent", {}), T)[0]["many"]
+
+
+def test_a_writer_waits_for_the_readers_of_its_process(shop: Made) -> None:
+    warehouse = made(shop)
+    with ThreadPoolExecutor(1) as pool, warehouse.read(MANY, T, 1000) as batches:
+        next(batches)
+        added = pool.submit(warehouse.add, SENT, ROWS, T)
+        assert sum(batch.num_rows for batch in batches) > 0
+        assert not added.done()
+    added.result()
+    assert many(warehouse) == 3
+
+
+def test_who_reads_already_may_read_more_while_a_writer_waits(shop: Made) -> None:
+    warehouse = made(shop)
+    with ThreadPoolExecutor(1) as pool, warehouse.read(MANY, T, 1000) as batches:
+        next(batches)
+        added = pool.submit(warehouse.add, SENT, ROWS, T)
+        assert many(warehouse) == 0
+    added.result()
+
+
+def test_a_writer_that_waited_for_too_long_says_so(shop: Made) -> None:
+    warehouse = made(shop)
+    with warehouse.read(MANY, T, 1000) as batches:
+        next(batches)
+        with pytest.raises(OutsideError) as raised:
+            warehouse.add(SENT, ROWS, timedelta(seconds=0.1))
+    assert raised.value.problems[0].code == "query-timeout"
+    assert many(warehouse) == 0
+
+
+def test_readers_and_writers_of_one_process_take_turns(shop: Made) -> None:
+    warehouse = made(shop)
+
+    def work(number: int) -> None:
+        for place in range(5):
+            warehouse.add(SENT, pyarrow.table({"run": [str(number)], "key": [str(place)]}), T)
+            many(warehouse)
+
+    with ThreadPoolExecutor(4) as pool:
+        for done in [pool.submit(work, number) for number in range(4)]:
+            done.result()
+    assert many(warehouse) == 20
+
+
+_HOLDING = """
+import sys, duckdb
+with duckdb.connect(sys.argv[1], read_only=True):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@contextmanager
+def read_by_another_process(file: Path) -> Iterator[subprocess.Popen[bytes]]:
+    with subprocess.Popen(
+        [sys.executable, "-c", _HOLDING, str(file)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as holder:
+        assert holder.stdout
+        assert holder.stdin
+        assert holder.stdout.readline() == b"held\n"
+        yield holder
+        if not holder.stdin.closed:
+            holder.stdin.close()
+
+
+def test_another_process_is_waited_for_and_then_named(
+    shop: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warehouse = made(shop)
+    monkeypatch.setattr(DuckDB, "patience", timedelta(seconds=0.1))
+    with read_by_another_process(tmp_path / "shop.duckdb") as holder:
+        with pytest.raises(OutsideError) as raised:
+            warehouse.add(SENT, ROWS, T)
+        (problem,) = raised.value.problems
+        assert problem.code == "warehouse-locked"
+        assert f"in use by process {holder.pid}" in problem.message
+        monkeypatch.setattr(DuckDB, "patience", T)
+        assert holder.stdin
+        threading.Timer(0.2, holder.stdin.close).start()
+        warehouse.add(SENT, ROWS, T)
+    assert many(warehouse) == 3
+
+
+def test_a_database_in_memory_keeps_nothing(tmp_path: Path) -> None:
+    warehouse = DuckDB(Source("shop", DuckDBSettings(url="duckdb://"), tmp_path))
+    with pytest.raises(UserError, match="keeps nothing"):
+        warehouse.write([Query("create table t (id integer)", {})], T)
+
+
+def test_a_writer_reaches_nothing_outside_the_file(shop: Made, tmp_path: Path) -> None:
+    warehouse = made(shop)
+    for sql in (f"copy sent to '{tmp_path}/out.csv'", "select * from read_text('/etc/passwd')", "install httpfs"):
+        with pytest.raises((UserError, OutsideError)):
+            warehouse.write([Query(sql, {})], T)
+    assert [path.name for path in tmp_path.iterdir()] == ["shop.duckdb"]
+
+
+def test_a_copy_that_needs_more_memory_gets_it(shop: Made, tmp_path: Path) -> None:
+    warehouse = made(shop)
+    heavy = "select i as id, repeat(md5(i::varchar), 16) as text from range(300000) as r(i) order by text"
+    warehouse.write([Query(warehouse.dialect.copied("copy", heavy), {})], T)
+    assert warehouse.rows(Query("select count(*) as many from copy", {}), T) == [{"many": 300_000}]
+    assert [path.name for path in tmp_path.iterdir()] == ["shop.duckdb"]
+
+
+_ADDING = """
+import sys
+from datetime import timedelta
+from pathlib import Path
+import pyarrow
+from connect.errors import ConnectError
+from connect.warehouses.duckdb import DuckDB, DuckDBSettings
+from connect.warehouses.interface import Kind, Source, Table
+warehouse = DuckDB(Source("shop", DuckDBSettings(path=sys.argv[1]), Path(".")))
+rows = pyarrow.table({"run": ["r"], "key": ["a"]})
+try:
+    warehouse.add(Table("sent", dict.fromkeys(("run", "key"), Kind.text), ("run", "key")), rows, timedelta(seconds=9))
+except ConnectError as error:
+    print(error.problems[0].code)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs `unshare` of Linux")
+def test_a_file_that_may_only_be_read(shop: Made, tmp_path: Path) -> None:
+    made(shop)
+    # Also for root, whom no mode of a file keeps out: a mount of its own that is read-only.
+    mounted = 'mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" && exec "$2" -c "$3" "$1/shop.duckdb"'
+    command = ["unshare", "-rm", "sh", "-c", mounted, "sh", str(tmp_path), sys.executable, _ADDING]
+    try:
+        subprocess.run(["unshare", "-rm", "true"], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("no mounts can be made here")
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout == "warehouse-privilege\n", done.stderr
+    with duckdb.connect(str(tmp_path / "shop.duckdb")) as connection:
+        assert connection.sql("select count(*) from sent").fetchall() == [(0,)]
