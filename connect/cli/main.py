@@ -11,6 +11,7 @@ import typer
 from connect.cli import (
     control,
     daemon,
+    destination,
     doctor,
     init,
     launch,
@@ -53,6 +54,7 @@ app.command("launch")(launch.launch)
 app.add_typer(runs.app, name="runs")
 app.command("report")(report.report)
 app.add_typer(sources.app, name="sources")
+app.add_typer(destination.app, name="destination")
 app.command("doctor")(doctor.doctor)
 app.command("schema")(schema.schema)
 app.command("outbox")(outbox.outbox)

@@ -102,8 +102,8 @@ class Writeback:
         self._diary, self._clock, self._tell = diary, clock, waiting
         self._kept = Kept()
         self.most = diary.warehouse.capabilities.most_added
-        # A statement that is billed, or dear whatever it adds, waits for more of them.
-        self.patience = 1.0 if self.most <= 10_000 else 15.0
+        # A statement that is billed waits for more of them.
+        self.patience = 15.0 if diary.warehouse.capabilities.billed_per_read else 1.0
         """Seconds that a row waits for others."""
         self.waiting = ""
         """What is waited for, for people to read."""
