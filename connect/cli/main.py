@@ -26,6 +26,7 @@ from connect.cli import (
     show,
     sources,
     status,
+    subscriptions,
     validate,
 )
 from connect.cli.terminal import failing
@@ -55,6 +56,7 @@ app.add_typer(runs.app, name="runs")
 app.command("report")(report.report)
 app.add_typer(sources.app, name="sources")
 app.add_typer(destination.app, name="destination")
+app.add_typer(subscriptions.app, name="subscriptions")
 app.command("doctor")(doctor.doctor)
 app.command("schema")(schema.schema)
 app.command("outbox")(outbox.outbox)

@@ -9,10 +9,11 @@ from zoneinfo import ZoneInfo
 
 from connect.errors import Problem, Severity, UserError
 from connect.liquid.library import Library
-from connect.pipeline import deliverability, firing, lint, safety
+from connect.pipeline import deliverability, firing, lint, safety, subscriptions
 from connect.pipeline.history import history_of, must_be_there
 from connect.pipeline.mistakes import placed_in
 from connect.pipeline.moment import Moment
+from connect.pipeline.segments import in_segments
 from connect.project.campaign import Campaign
 from connect.project.campaigns import Loaded
 from connect.project.project import Project
@@ -76,6 +77,8 @@ def check_campaign(
     campaign = loaded.campaign
     if campaign is None:
         return Checked(name, None, tuple(problems))
+    if project.subscriptions is not None:
+        problems += subscriptions.unread(project.subscriptions, dialect)
     if warehouse is not None and not _errors(problems):
         problems += _warehouse_problems(project, campaign, library, warehouse, now, goes_live)
     if not _errors(problems):
@@ -97,6 +100,8 @@ def _warehouse_problems(
         return list(error.problems)
     columns = [column.name for column in wrapping.audience.columns]
     problems = lint.campaign_problems(campaign, library, columns)
+    if project.subscriptions is not None:
+        problems += subscriptions.partly_read(project.subscriptions, wrapping.optouts.columns)
     if goes_live and project.mode is Mode.live:
         problems += safety.marketing_problems(project, campaign, columns)
     if not _errors(problems):
@@ -136,6 +141,8 @@ def wrap(project: Project, campaign: Campaign, warehouse: Warehouse, moment: Mom
     with placed_in(campaign.audience.sql, campaign.file, warehouse.dialect):
         columns = tuple(warehouse.columns(asked, timeout))
     audience = Audience(asked.sql, asked.parameters, campaign.audience.key, columns)
+    with placed_in(campaign.audience.sql, campaign.file, warehouse.dialect):
+        audience = in_segments(audience, campaign.audience, warehouse, values)
     optouts = _optouts(project, campaign, warehouse, values)
     history = history_of(project, campaign, moment.fire_time)
     if history is not None and history.asks and project.destination is not None:
@@ -174,7 +181,7 @@ def _optouts(project: Project, campaign: Campaign, warehouse: Warehouse, values:
     if project.subscriptions is not None:
         _same_source(project.subscriptions.source, campaign)
         asked = query.bound(project.subscriptions.sql, warehouse.dialect, values)
-        with placed_in(project.subscriptions.sql, campaign.file, warehouse.dialect):
+        with subscriptions.asking(project.subscriptions, warehouse.dialect):
             columns = tuple(warehouse.columns(asked, campaign.audience.timeout))
     return OptOuts(
         sql=asked.sql if asked else None,

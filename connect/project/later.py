@@ -7,11 +7,10 @@ from typing import Final
 from connect.errors import Location, Problem
 
 KEYS: Final[dict[str, frozenset[str]]] = {
-    "connect": frozenset({"feeds", "profile"}),
-    "subscriptions": frozenset({"write"}),
+    "connect": frozenset({"feeds"}),
     "serve": frozenset({"listen", "keys"}),
     "campaign": frozenset({"experiment"}),
-    "audience": frozenset({"csv", "parquet", "sheet", "segments", "snapshot"}),
+    "audience": frozenset({"csv", "parquet", "sheet", "snapshot"}),
     "email": frozenset({"mjml", "inline_css", "track", "utm"}),
     "policy": frozenset({"approval"}),
 }

@@ -12,6 +12,7 @@ from connect.project import inherit, secrets, settings, targets, yaml
 from connect.project.files import templates
 from connect.project.message import EmailContent, HttpContent, PushContent, SmsContent
 from connect.project.nodes import Block, Items, Node, Scalar, block, is_null, scalar
+from connect.project.profile import spelled_out
 from connect.project.project import NO_TEST_PLATFORM, Project, ProjectFile, absolute_state
 from connect.project.reading import Reading, Written
 from connect.project.vault import Vault
@@ -121,6 +122,8 @@ def _project(
         subscriptions=file.subscriptions,
         destination=file.destination,
         unsubscribe=file.unsubscribe,
+        everyone=file.everyone,
+        profile=file.profile,
         serve_base_url=file.serve.base_url,
         redactor=Redactor(references.values),
         vault=vault,
@@ -151,10 +154,10 @@ def _with_sources(put_in: Block, tree: Block) -> Block:
     if "defaults" in tree:
         made.put("defaults", tree["defaults"], tree.key_places.get("defaults"))
     first = next(iter(_names(tree, "sources")), None)
-    for key in ("subscriptions", "destination"):
-        node = made.get(key)
-        if isinstance(node, Block) and first is not None:
-            filled = inherit.filled(node, "source", Scalar(first, block(tree["sources"]).key_places.get(first)))
+    for key in ("subscriptions", "destination", "everyone", "profile"):
+        asked = spelled_out(made.get(key)) if key in ("everyone", "profile") else made.get(key)
+        if isinstance(asked, Block) and first is not None:
+            filled = inherit.filled(asked, "source", Scalar(first, block(tree["sources"]).key_places.get(first)))
             made.put(key, filled, made.key_places.get(key))
     return made
 

@@ -78,10 +78,13 @@ def person_column(audience: Audience) -> Column | None:
     return find(audience.columns, "id") or (keys[0] if len(keys) == 1 else None)
 
 
+def compared_id(column: Column, person: Column, dialect: Dialect, relation: str) -> str:
+    """A column as ids are compared: as text, null where it is blank; without case where the person's is an address."""
+    text = dialect.trimmed(dialect.text(f"{relation}.{dialect.quote(column.name)}"))
+    return f"nullif({f'lower({text})' if person.name.casefold() == 'email' else text}, '')"
+
+
 def person_text(audience: Audience, dialect: Dialect, row: str = "p") -> str:
-    """Who a row is about, as text; null where that is blank or not told."""
+    """Who a row is about, as ids are compared; null where that is blank or not told."""
     column = person_column(audience)
-    if column is None:
-        return dialect.text("null")
-    text = dialect.trimmed(dialect.text(f"{row}.{dialect.quote(column.name)}"))
-    return f"nullif({f'lower({text})' if column.name.casefold() == 'email' else text}, '')"
+    return compared_id(column, column, dialect, row) if column else dialect.text("null")
