@@ -36,7 +36,7 @@ def history_of(project: Project, campaign: Campaign, fire_time: datetime, run: s
     destination, policy = destination_of(project), campaign.policy
     if destination is None:
         return None
-    answers = destination.source == campaign.audience.source and Personal.id in destination.include
+    answers = _is_beside(destination, campaign) and Personal.id in destination.include
     cap = _cap(policy.frequency_cap, campaign, fire_time) if policy.frequency_cap else None
     return History(
         table=destination.deliveries,
@@ -47,6 +47,12 @@ def history_of(project: Project, campaign: Campaign, fire_time: datetime, run: s
         cap=None if campaign.message.transactional else cap,
         waves=answers and _has_waves(campaign),
     )
+
+
+def _is_beside(destination: Destination, campaign: Campaign) -> bool:
+    """Whether the audience is read from the warehouse that the deliveries are in."""
+    audience = campaign.audience
+    return audience.sql is not None and destination.source == audience.source
 
 
 def _cap(cap: FrequencyCap, campaign: Campaign, fire_time: datetime) -> Cap:
@@ -71,9 +77,10 @@ def problems(project: Project, campaign: Campaign) -> Iterator[Problem]:
         said = f"`{asked}` asks who has heard before, and nothing is written of that"
         hint = "add `destination: {}` to connect.yml, then `connect destination init`"
         yield Problem("history-without-destination", said, hint, place)
-    elif destination.source != campaign.audience.source:
-        said = f"`{asked}` joins the audience in `{campaign.audience.source}` with deliveries in `{destination.source}`"
-        yield Problem("history-elsewhere", said, "keep both in one warehouse: `destination.source`", place)
+    elif not _is_beside(destination, campaign):
+        said = f"`{asked}` joins the audience with the deliveries in `{destination.source}`, and is not read from there"
+        hint = "keep both in one warehouse: `destination.source` and `audience.source`, and an audience in SQL"
+        yield Problem("history-elsewhere", said, hint, place)
     elif Personal.id not in destination.include:
         said = f"`{asked}` goes by people's ids, and the destination does not include them"
         yield Problem("history-without-ids", said, "add `id` to `destination.include`", place)

@@ -24,6 +24,7 @@ from connect.pipeline.job import LEASE, Job, Stopped, Tools
 from connect.pipeline.moment import Moment
 from connect.pipeline.plan import plan_queued, plan_resumed
 from connect.pipeline.run import execute
+from connect.project.audience import Audience
 from connect.project.campaign import Campaign
 from connect.project.campaigns import Loaded
 from connect.project.files import templates
@@ -36,12 +37,18 @@ from connect.vocabulary import CampaignStatus, RunState
 from connect.warehouses.interface import Warehouse
 
 
+def _unknown(project: Project, source: str) -> Warehouse:
+    raise RuntimeError(f"nothing here opens {source}")
+
+
 @dataclass(frozen=True)
 class Doors:
     """How what is outside is opened: given by `connect.wiring`."""
 
-    warehouse: Callable[[Project, str], Warehouse]
+    warehouse: Callable[[Project, Audience], Warehouse]
     accounts: Callable[[Project, Iterable[str]], Accounts]
+    source: Callable[[Project, str], Warehouse] = _unknown
+    """A warehouse by its name, for what is written."""
 
 
 def make_run(
@@ -146,7 +153,7 @@ class Works:
 
     def _job(self, record: RunRecord, project: Project, loaded: Loaded) -> tuple[Warehouse, Accounts, Job]:
         stored = Bundle.restore(record.campaign_json, loaded.campaign).campaign
-        warehouse = self.doors.warehouse(project, stored.audience.source)
+        warehouse = self.doors.warehouse(project, stored.audience)
         try:
             accounts = self.doors.accounts(project, providers_of(stored))
             return warehouse, accounts, self._begun(record, project, loaded, warehouse, accounts)
@@ -158,7 +165,7 @@ class Works:
         self, record: RunRecord, project: Project, loaded: Loaded, warehouse: Warehouse, accounts: Accounts
     ) -> Job:
         ledger, clock = self.ledger, self.clock
-        destination = open_destination(project, self.doors.warehouse)
+        destination = open_destination(project, self.doors.source)
         if record.state is not RunState.queued:
             plan = plan_resumed(project, loaded, warehouse, record)
             return begin(plan, ledger, clock, self.seeds, accounts, destination)

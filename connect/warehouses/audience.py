@@ -57,9 +57,9 @@ def _key_parts(columns: Sequence[Column], dialect: Dialect) -> dict[Column, str]
     return texts
 
 
-_NEVER_BLANK = re.compile(r"U?[A-Z]*INT(EGER)?[248]?( UNSIGNED)?|UUID", re.IGNORECASE).fullmatch
+_NEVER_BLANK = re.compile(r"U?[A-Z]*INT(EGER)?([248]|64)?( UNSIGNED)?|UUID", re.IGNORECASE).fullmatch
 KEY_TYPE = re.compile(
-    r"(TINY|SMALL|MEDIUM|BIG|HUGE|U|UTINY|USMALL|UBIG|UHUGE)?INT(EGER)?[248]?( UNSIGNED)?|"
+    r"(TINY|SMALL|MEDIUM|BIG|HUGE|U|UTINY|USMALL|UBIG|UHUGE)?INT(EGER)?([248]|64)?( UNSIGNED)?|"
     r"N?VARCHAR2?.*|CHARACTER VARYING.*|TEXT|CITEXT|STRING|NAME|UUID|ENUM.*",
     re.IGNORECASE,
 )

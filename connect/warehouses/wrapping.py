@@ -16,6 +16,7 @@ from difflib import get_close_matches
 from connect.errors import Problem, UserError, raise_errors
 from connect.vocabulary import Channel
 from connect.warehouses.audience import (
+    DEFAULT_KEY,
     KEY_TYPE,
     Audience,
     castable,
@@ -26,7 +27,7 @@ from connect.warehouses.audience import (
     person_text,
 )
 from connect.warehouses.history import History, HistoryFlags
-from connect.warehouses.interface import Column, Dialect, Query
+from connect.warehouses.interface import Brought, Column, Dialect, Kind, Query, Warehouse
 
 POSITION, KEY, DUPLICATES = "connect_position", "connect_key", "connect_duplicates"
 TIMEZONE, REGION, PHONE = "connect_timezone", "connect_region", "connect_phone"
@@ -59,6 +60,8 @@ class OptOuts:
     """Channel → the audience's column that holds its address."""
     channels: tuple[Channel, ...] = tuple(Channel)
     """The channels that get a flag."""
+    home: Warehouse | None = None
+    """The warehouse that `sql` is for, where it is not the audience's own: its rows are brought to the audience."""
 
 
 @dataclass(frozen=True)
@@ -98,8 +101,8 @@ from (
         parts = ["with " + ",\n".join(ctes), "select " + ", ".join(selected), "from connect_people as p"]
         joins = [*flags.joins(), *(heard.joins(KEY) if heard else [])]
         sql = "\n".join([*parts, *joins, f"order by p.{POSITION}"])
-        asked = {**flags.parameters(), **(heard.parameters() if heard else {}), **parameters}
-        return Query(sql, {**self.audience.parameters, **asked})
+        asked = {**flags.bound_here(), **(heard.parameters() if heard else {}), **parameters}
+        return Query(sql, {**self.audience.parameters, **asked}, tuple(flags.brought()))
 
     @property
     def _heard(self) -> HistoryFlags | None:
@@ -235,6 +238,9 @@ def id_problems(column: Column, whose: str, dialect: Dialect) -> Iterator[Proble
 
 # Opt-outs
 
+_BROUGHT = "connect_brought_optouts"
+_OPTOUT = {"id": Kind.text, "address": Kind.text, "channel": Kind.text, "flag": Kind.integer}
+
 
 # A row without a time is older than any other; of one instant, the graver one counts.
 _STANDS = "o.back is null or o.changed >= o.back"
@@ -247,6 +253,8 @@ class _Flags:
     dialect: Dialect
     audience: Audience
     optouts: OptOuts
+    everybody: bool = False
+    """All people's opt-outs, and not only those of a range."""
 
     @property
     def _by_id(self) -> bool:
@@ -296,11 +304,23 @@ class _Flags:
             own["connect_topic"] = self.optouts.topic
         return own
 
+    def bound_here(self) -> dict[str, object]:
+        """What the audience's own query binds of them."""
+        return {} if self.optouts.home else self.parameters()
+
+    def brought(self) -> Iterator[Brought]:
+        """The opt-outs of everybody, where another warehouse has them; written in its own dialect."""
+        home = self.optouts.home
+        if home is not None and (self._by_id or self._by_address):
+            there = _Flags(home.dialect, self.audience, self.optouts, everybody=True)
+            yield Brought(_BROUGHT, home, Query(there._latest(), there.parameters()), _OPTOUT)
+
     def ctes(self) -> list[str]:
         if not (self._by_id or self._by_address):
             return []
         once = f"as {self.dialect.materialized}".rstrip()
-        ctes = [f"connect_optouts {once} (\n{self._latest()}\n)"]
+        found = f"select t.* from {_BROUGHT} as t where {self._about()}" if self.optouts.home else self._latest()
+        ctes = [f"connect_optouts {once} (\n{found}\n)"]
         if self._by_id:
             ctes.append(f"connect_by_id as (\n{self._for_ids()}\n)")
         return ctes + [
@@ -373,11 +393,10 @@ class _Flags:
 
     def _about(self) -> str:
         """Whether a row is about these people, on whichever channel."""
-        about = (
-            [f"t.id in (select {person_text(self.audience, self.dialect)} from connect_people as p)"]
-            if self._by_id
-            else []
-        )
+        if self.everybody:
+            return "(t.id is not null or t.address is not null)"
+        person = person_text(self.audience, self.dialect)
+        about = [f"t.id in (select {person} from connect_people as p)"] if self._by_id else []
         about += [f"t.address in (select {address} from connect_people as p)" for address in self._by_address.values()]
         return f"({' or '.join(about)})"
 
@@ -423,4 +442,14 @@ class _Flags:
         return f"{flags} group by o.address"
 
 
-__all__ = ["Audience", "OptOuts", "UserError", "Wrapping", "check", "find", "key_columns", "optout_column"]
+__all__ = [
+    "DEFAULT_KEY",
+    "Audience",
+    "OptOuts",
+    "UserError",
+    "Wrapping",
+    "check",
+    "find",
+    "key_columns",
+    "optout_column",
+]
