@@ -121,6 +121,7 @@ def _project(
         channels={Channel(name): provider for name, provider in file.channels if provider},
         subscriptions=file.subscriptions,
         destination=file.destination,
+        sheets=file.sheets,
         audience_folders=file.audience_folders,
         unsubscribe=file.unsubscribe,
         everyone=file.everyone,
