@@ -11,7 +11,7 @@ KEYS: Final[dict[str, frozenset[str]]] = {
     "subscriptions": frozenset({"write"}),
     "serve": frozenset({"listen", "keys"}),
     "campaign": frozenset({"experiment"}),
-    "audience": frozenset({"csv", "parquet", "sheet", "segments", "snapshot"}),
+    "audience": frozenset({"csv", "parquet", "sheet", "segments"}),
     "email": frozenset({"mjml", "inline_css", "track", "utm"}),
     "policy": frozenset({"frequency_cap", "once", "approval"}),
 }
