@@ -126,6 +126,8 @@ def announce(plan: Plan, accounts: Accounts) -> None:
     if plan.moment.since and plan.moment.until:
         lines.append(("events", in_words(plan.moment.since, plan.moment.until, campaign.trigger.timezone)))
     lines.append(("audience", _audience(plan)))
+    if campaign.audience.segments is not None:
+        lines.append(("in", escape(f"{campaign.audience.segments.words}")))
     if plan.campaign.audience.snapshot:
         lines.append(("snapshot", escape(_snapshot(plan))))
     ways = routes.in_words(project, campaign)

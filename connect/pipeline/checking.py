@@ -12,6 +12,7 @@ from connect.liquid.library import Library
 from connect.pipeline import deliverability, firing, lint, safety, snapshot
 from connect.pipeline.mistakes import placed_in
 from connect.pipeline.moment import Moment
+from connect.pipeline.segments import in_segments
 from connect.project.campaign import Campaign
 from connect.project.campaigns import Loaded
 from connect.project.project import Project
@@ -145,6 +146,9 @@ def wrap(
     with placed_in(campaign.audience.sql, campaign.file, warehouse.dialect):
         columns = tuple(warehouse.columns(asked, timeout))
     audience = Audience(asked.sql, asked.parameters, campaign.audience.key, columns)
+    if copied is None:  # in the copy are those who were in the segments when it was made
+        with placed_in(campaign.audience.sql, campaign.file, warehouse.dialect):
+            audience = in_segments(audience, campaign.audience, warehouse, values)
     optouts = _optouts(project, campaign, warehouse, values)
     with placed_in(campaign.audience.sql, campaign.file, warehouse.dialect):
         return Wrapping(warehouse.dialect, audience, optouts, salt)

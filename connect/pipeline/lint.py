@@ -50,17 +50,21 @@ def text_problems(loaded: Loaded, library: Library, dialect: str) -> list[Proble
                 clock_warehouse=audience.clock_warehouse if audience else True,
                 events=loaded.campaign is not None and isinstance(loaded.campaign.trigger, Event),
             )
+        elif kind is TextKind.segment:
+            clock = audience.clock_warehouse if audience else True
+            problems += query.check(text, dialect=dialect, parameters=(), clock_warehouse=clock)
         else:
             problems += _liquid_problems(text, library, escape=kind is TextKind.liquid_html)
     return [problem for problem in problems if not _is_used_in_liquid(problem, loaded)]
 
 
+_SQL = (TextKind.sql, TextKind.segment)
+
+
 def _is_used_in_liquid(problem: Problem, loaded: Loaded) -> bool:
     """A parameter that the query does not bind may still be there for the content."""
     name = problem.message.split("`")[1] if problem.code == "unused-parameter" else ""
-    return bool(name) and any(
-        f"params.{name}" in text.source for kind, text in loaded.texts if kind is not TextKind.sql
-    )
+    return bool(name) and any(f"params.{name}" in text.source for kind, text in loaded.texts if kind not in _SQL)
 
 
 def _liquid_problems(text: Text, library: Library, escape: bool) -> Iterable[Problem]:

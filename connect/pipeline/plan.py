@@ -123,6 +123,8 @@ def _texts(campaign: Campaign) -> Iterator[tuple[TextKind, Text]]:
         yield TextKind.liquid_html if escape else TextKind.liquid, text
     if campaign.audience.sql is not None:
         yield TextKind.sql, campaign.audience.sql
+    if campaign.audience.segments is not None:
+        yield from ((TextKind.segment, segment.sql) for segment in campaign.audience.segments.each)
 
 
 def plan_resumed(project: Project, loaded: Loaded, warehouse: Warehouse, run: RunRecord) -> Plan:

@@ -11,6 +11,7 @@ from connect.project import suggest
 from connect.project.content import Sql
 from connect.project.nodes import Block, Node, Scalar, SqlFile, scalar
 from connect.project.reading import Reading, Written, reading, refuse
+from connect.project.segments import Segments
 from connect.project.types import WORD_SCHEMA, Count, Duration, Share, Values, Words
 
 
@@ -73,6 +74,7 @@ class Audience(Written):
     people: Annotated[tuple[Values, ...], BeforeValidator(_rows)] | None = Field(
         None, repr=False, description="a literal list of people, for trying things out"
     )
+    segments: Segments | None = Field(None, description="only who is in these; alone, of `everyone` in connect.yml")
     params: Values = Field({}, description="values that the query binds by name")
     key: Annotated[Words, AfterValidator(_key)] = Field(("id",), description="the columns that tell people apart")
     timeout: Duration = Field(timedelta(minutes=10), description="how long the query may take")
@@ -86,17 +88,27 @@ class Audience(Written):
 
     @classmethod
     def shaped(cls, tree: Block, reading: Reading) -> Block:
-        given = [key for key in ("sql", "sql_file", "people") if key in tree]
-        if len(given) != 1:
+        given = [key for key in KINDS if key in tree]
+        if not given and "segments" in tree:
+            reading.report("no-everyone", *_NO_EVERYONE, node=tree.get("segments"))
+        elif len(given) != 1:
             said = f"both `{given[0]}` and `{given[1]}`" if given else "none of `sql`, `sql_file` and `people`"
             place = tree.key_places.get(given[1]) if given else None
             reading.report("one-audience", f"the audience has {said}", "give exactly one", node=tree, place=place)
         if "people" in tree and scalar(wish := tree.get("snapshot")) == "true":
             reading.report("bad-value", "`snapshot` is for a query, and `people` is a list", "leave it out", node=wish)
         made = with_sql_file(tree)
-        if "sql" in made and not reading.sources:
+        if ("sql" in made or "segments" in made) and not reading.sources:
             reading.report("no-source", "connect.yml names no source to ask", "add one under `sources`", node=tree)
         return made
+
+
+_NO_EVERYONE = (
+    "an audience of segments alone takes people from `everyone` in connect.yml, which is not there",
+    "add `everyone: select id, email, … from …` to connect.yml, or `sql` beside `segments`",
+)
+KINDS = ("sql", "sql_file", "people")
+"""The keys that say where the people are, of which an audience has one."""
 
 
 def with_sql_file(tree: Block) -> Block:

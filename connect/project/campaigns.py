@@ -10,10 +10,12 @@ from pathlib import Path
 
 from connect.errors import Location, Problem, UserError
 from connect.project import files, inherit, suggest
+from connect.project.audience import KINDS
 from connect.project.campaign import Campaign, digest
 from connect.project.load import hidden, in_order, project_scalar, read_file
 from connect.project.message import CampaignMessage, PushContent
 from connect.project.nodes import Block, Items, Node, Scalar, block, is_null, scalar
+from connect.project.profile import spelled_out
 from connect.project.project import NO_TEST_PLATFORM, Project
 from connect.project.reading import Reading
 from connect.project.text import Text, TextKind
@@ -173,6 +175,7 @@ def _effective(project: Project, path: str, top: Block, reading: Reading) -> tup
     defaults = block(project.tree.get("defaults"))
     tree = inherit.filled(top, "name", Scalar(Path(path).stem))
     tree = _under(tree, "trigger", "timezone", project_scalar(project, "timezone", project.timezone))
+    tree = _of_everyone(tree, block(spelled_out(project.tree.get("everyone"))))
     if project.default_source:
         place = block(project.tree.get("sources")).key_places.get(project.default_source)
         tree = _under(tree, "audience", "source", Scalar(project.default_source, place))
@@ -183,6 +186,16 @@ def _effective(project: Project, path: str, top: Block, reading: Reading) -> tup
     if isinstance(message, Block):
         tree = _put(tree, "message", _message(project, message, reading))
     return tree, name
+
+
+def _of_everyone(tree: Block, everyone: Block) -> Block:
+    """The campaign with the project's query for everyone, where its audience says segments alone."""
+    audience = tree.get("audience")
+    if not isinstance(audience, Block) or "segments" not in audience or any(key in audience for key in KINDS):
+        return tree
+    for key in ("sql", "sql_file", "source"):
+        audience = inherit.filled(audience, key, everyone.get(key))
+    return _put(tree, "audience", audience)
 
 
 def _put(tree: Block, key: str, node: Node) -> Block:

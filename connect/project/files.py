@@ -12,6 +12,7 @@ from connect.project.text import Text
 
 TEMPLATES: Final = "templates"
 AUDIENCES: Final = "audiences"
+SEGMENTS: Final = "segments"
 CAMPAIGNS: Final = "campaigns"
 MESSAGES: Final = "messages"
 

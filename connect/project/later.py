@@ -7,11 +7,11 @@ from typing import Final
 from connect.errors import Location, Problem
 
 KEYS: Final[dict[str, frozenset[str]]] = {
-    "connect": frozenset({"destination", "feeds", "profile"}),
+    "connect": frozenset({"destination", "feeds"}),
     "subscriptions": frozenset({"write"}),
     "serve": frozenset({"listen", "keys"}),
     "campaign": frozenset({"experiment"}),
-    "audience": frozenset({"csv", "parquet", "sheet", "segments"}),
+    "audience": frozenset({"csv", "parquet", "sheet"}),
     "email": frozenset({"mjml", "inline_css", "track", "utm"}),
     "policy": frozenset({"frequency_cap", "once", "approval"}),
 }

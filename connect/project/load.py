@@ -12,6 +12,7 @@ from connect.project import inherit, secrets, settings, targets, yaml
 from connect.project.files import templates
 from connect.project.message import EmailContent, HttpContent, PushContent, SmsContent
 from connect.project.nodes import Block, Items, Node, Scalar, block, is_null, scalar
+from connect.project.profile import spelled_out
 from connect.project.project import NO_TEST_PLATFORM, Project, ProjectFile, absolute_state
 from connect.project.reading import Reading, Written
 from connect.project.vault import Vault
@@ -120,6 +121,8 @@ def _project(
         channels={Channel(name): provider for name, provider in file.channels if provider},
         subscriptions=file.subscriptions,
         unsubscribe=file.unsubscribe,
+        everyone=file.everyone,
+        profile=file.profile,
         serve_base_url=file.serve.base_url,
         redactor=Redactor(references.values),
         vault=vault,
@@ -145,15 +148,16 @@ def _names(tree: Block, key: str) -> list[str]:
 
 
 def _with_sources(put_in: Block, tree: Block) -> Block:
-    """The file with what only the rest of it tells: the default source of `subscriptions`, and `defaults`."""
+    """The file with what only the rest of it tells: the default source of its queries, and `defaults`."""
     made = put_in.without()
     if "defaults" in tree:
         made.put("defaults", tree["defaults"], tree.key_places.get("defaults"))
-    subscriptions = made.get("subscriptions")
     first = next(iter(_names(tree, "sources")), None)
-    if isinstance(subscriptions, Block) and first is not None:
-        filled = inherit.filled(subscriptions, "source", Scalar(first, block(tree["sources"]).key_places.get(first)))
-        made.put("subscriptions", filled, made.key_places.get("subscriptions"))
+    for key in ("subscriptions", "everyone", "profile"):
+        asked = spelled_out(made.get(key)) if key != "subscriptions" else made.get(key)
+        if isinstance(asked, Block) and first is not None:
+            filled = inherit.filled(asked, "source", Scalar(first, block(tree["sources"]).key_places.get(first)))
+            made.put(key, filled, made.key_places.get(key))
     return made
 
 

@@ -17,6 +17,7 @@ from connect.project.content import Liquid, Sql
 from connect.project.message import Wording
 from connect.project.nodes import Block, Scalar, scalar
 from connect.project.policy import Policy
+from connect.project.profile import Everyone, EveryoneField, Profile, ProfileField
 from connect.project.reading import Reading, Written, refuse
 from connect.project.route import AccountsField, Route, RouteField
 from connect.project.settings import ProviderEntry, SourceEntry
@@ -175,6 +176,8 @@ class ProjectFile(Written):
     channels: Channels = Channels()
     subscriptions: Subscriptions | None = Field(None, description="where opt-outs are read")
     unsubscribe: Unsubscribe | None = None
+    everyone: EveryoneField | None = Field(None, description="a query: whom audiences of segments alone are taken from")
+    profile: ProfileField | None = Field(None, description="a query with :id, for `connect profile`")
     defaults: Defaults = Defaults()
     serve: Serve = Serve()
 
@@ -199,6 +202,8 @@ class Project:
     channels: Mapping[Channel, Route]
     subscriptions: Subscriptions | None
     unsubscribe: Unsubscribe | None = field(repr=False)
+    everyone: Everyone | None
+    profile: Profile | None
     serve_base_url: str | None
     redactor: Redactor = field(repr=False, compare=False)
     vault: Vault = field(repr=False, compare=False)

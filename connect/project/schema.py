@@ -14,8 +14,10 @@ from connect.project.campaign import Campaign
 from connect.project.countries import COUNTRIES
 from connect.project.message import CONTENTS, Attachment, CampaignMessage
 from connect.project.policy import Batches, Hours, QuietHours
+from connect.project.profile import Everyone, Profile
 from connect.project.project import ProjectFile, Subscriptions
 from connect.project.reading import Written
+from connect.project.segments import Segments
 from connect.project.text import Text
 from connect.project.trigger import Event
 from connect.project.types import DURATION_SCHEMA, WORD_SCHEMA, written_duration
@@ -81,15 +83,25 @@ def _exactly_one(*keys: str) -> Schema:
     return {"oneOf": [{"required": [key], "properties": {key: {"not": _NULL}}} for key in keys]}
 
 
+def _one_or_default(*keys: str, default: str) -> Schema:
+    """One of the keys; or none of them, where there is the key that stands in for it."""
+    stands_in: Schema = {"required": [default], "properties": {default: {"not": _NULL}, **dict.fromkeys(keys, _NULL)}}
+    return {"oneOf": [*_exactly_one(*keys)["oneOf"], stands_in]}
+
+
 def _shape(defs: dict[str, Schema]) -> None:
     """What is written otherwise than it is kept."""
     sql_file = {**WORD_SCHEMA, "description": "a file in audiences/"}
-    for model in (Audience, Subscriptions):
+    for model in (Audience, Subscriptions, Everyone, Profile):
         defs[model.__name__]["properties"]["sql_file"] = sql_file
-    defs[Audience.__name__].update(_exactly_one("sql", "sql_file", "people"))
+    defs[Audience.__name__].update(_one_or_default("sql", "sql_file", "people", default="segments"))
+    defs[Segments.__name__]["minProperties"] = 1
     subscriptions = defs[Subscriptions.__name__]
     subscriptions.pop("required")
     subscriptions.update(_exactly_one("sql", "sql_file"))
+    for model in (Everyone, Profile):
+        defs[model.__name__].pop("required")
+        defs[model.__name__].update(_exactly_one("sql", "sql_file"))
     defs[Attachment.__name__].update(_exactly_one("file", "content"))
     for content in CONTENTS.values():
         defs[content.__name__]["required"] = ["channel"]
@@ -114,6 +126,8 @@ def _shape_project(defs: dict[str, Schema]) -> None:
     project = defs[ProjectFile.__name__]["properties"]
     reference = {"type": "string", "pattern": r"\$\{[^}]+\}"}
     project["secret"]["anyOf"] = [reference, {"type": "array", "items": reference, "minItems": 1}, _NULL]
+    for key in ("everyone", "profile"):
+        project[key]["anyOf"].insert(0, {"type": "string"})
     project["sources"] = _entries({"anyOf": [{"required": ["url"]}, {"required": ["type"]}]}, project["sources"])
     project["providers"] = _entries(
         {"required": ["type"], "properties": {"type": {"type": "string"}, **_PROVIDER}}, project["providers"]

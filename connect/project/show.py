@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from connect.project.campaigns import Loaded
 from connect.project.route import Route
 from connect.project.secret_text import SecretText
+from connect.project.segments import Segment
 from connect.project.text import Text
 from connect.project.tree import Tree
 from connect.project.types import stored, written_duration, written_share
@@ -68,6 +69,8 @@ def _as_written(name: str, value: Any) -> Any:
         return "warehouse" if value else None
     if name == "max_change" and value is not None:
         return written_share(value)
+    if isinstance(value, tuple) and value and all(isinstance(inner, Segment) for inner in value):
+        return tuple(segment.name for segment in value)
     return f"{len(value)} bytes" if isinstance(value, bytes) else value
 
 

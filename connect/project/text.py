@@ -17,6 +17,8 @@ class TextKind(StrEnum):
     liquid = "liquid"
     liquid_html = "liquid_html"
     sql = "sql"
+    segment = "segment"
+    """SQL that gives ids."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from connect.project import files
 from connect.project.load import FILE
 
 _SINGLE = (FILE, ".env")
-_FOLDERS = (files.CAMPAIGNS, files.MESSAGES, files.AUDIENCES, "segments", files.TEMPLATES)
+_FOLDERS = (files.CAMPAIGNS, files.MESSAGES, files.AUDIENCES, files.SEGMENTS, files.TEMPLATES)
 _DEEPEST = 12
 """A symlink to a folder above it would have no end."""
 _SETTLED = 1.0

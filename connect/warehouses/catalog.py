@@ -15,6 +15,7 @@ ADAPTERS = {
     "duckdb": "connect.warehouses.duckdb:DuckDB",
     "postgresql": "connect.warehouses.postgresql:PostgreSQL",
     "redshift": "connect.warehouses.redshift:Redshift",
+    "snowflake": "connect.warehouses.snowflake:Snowflake",
 }
 """Connect's own adapters. Others come from packages, through the entry point group below."""
 

@@ -239,20 +239,32 @@ def _optout_problems(audience: Audience, optouts: OptOuts, dialect: Dialect) -> 
         hint = "name them with `as id` and `as address`"
         yield Problem("subscriptions-columns", "the subscriptions query returns neither `id` nor `address`", hint)
         return
-    for column, whose in ((identifier, "subscriptions"), (_person_column(audience), "audience")):
-        if identifier and column and not _KEY_TYPE.fullmatch(column.type):
-            message = f"the {whose} query's `{column.name}` is {column.type} and can not be compared as an id"
-            yield Problem("key-type", message, _castable(column, dialect))
-    if not (identifier and _person_column(audience)) and not (address and optouts.addresses):
+    for column, whose in ((identifier, "the subscriptions query"), (person_column(audience), "the audience query")):
+        if identifier and column:
+            yield from id_problems(column, whose, dialect)
+    if not (identifier and person_column(audience)) and not (address and optouts.addresses):
         message = "nothing joins the audience with the subscriptions query: opt-outs could not be found"
         hint = "return `id` in both queries, or the address that is written to"
         yield Problem("optouts-unmatched", message, hint)
 
 
-def _person_column(audience: Audience) -> Column | None:
-    """What opt-outs are matched with by id: the audience's `id`, else its key when that is one column."""
+def id_problems(column: Column, whose: str, dialect: Dialect) -> Iterator[Problem]:
+    """Why a column can not be compared with the ids of another query."""
+    if not _KEY_TYPE.fullmatch(column.type):
+        message = f"{whose}'s `{column.name}` is {column.type} and can not be compared as an id"
+        yield Problem("key-type", message, _castable(column, dialect))
+
+
+def person_column(audience: Audience) -> Column | None:
+    """By what people are found in other queries: the audience's `id`, else its key when that is one column."""
     keys = key_columns(audience)
     return find(audience.columns, "id") or (keys[0] if len(keys) == 1 else None)
+
+
+def compared_id(column: Column, person: Column, dialect: Dialect, relation: str) -> str:
+    """A column as ids are compared: as text, null where it is blank; without case where the person's is an address."""
+    text = dialect.trimmed(dialect.text(f"{relation}.{dialect.quote(column.name)}"))
+    return f"nullif({f'lower({text})' if person.name.casefold() == 'email' else text}, '')"
 
 
 # Opt-outs
@@ -268,7 +280,7 @@ class _Flags:
 
     @property
     def _by_id(self) -> bool:
-        return self._has("id") and _person_column(self.audience) is not None
+        return self._has("id") and person_column(self.audience) is not None
 
     @property
     def _by_address(self) -> dict[Channel, str]:
@@ -305,11 +317,8 @@ class _Flags:
         return f"case when {text} like '%@%' then lower({text}) else coalesce({phone}, lower({text})) end"
 
     def _id_of_person(self) -> str:
-        column = _person_column(self.audience)
-        if column is None:
-            return self.dialect.text("null")
-        text = self.dialect.trimmed(self.dialect.text(f"p.{self.dialect.quote(column.name)}"))
-        return f"nullif({f'lower({text})' if column.name.casefold() == 'email' else text}, '')"
+        column = person_column(self.audience)
+        return compared_id(column, column, self.dialect, "p") if column else self.dialect.text("null")
 
     def parameters(self) -> dict[str, object]:
         if not (self._by_id or self._by_address):
@@ -400,7 +409,7 @@ class _Flags:
         return f"select {selected}\nfrom (\n{self.optouts.sql}\n) as s"
 
     def _subscriptions_id(self) -> str:
-        column = _person_column(self.audience)
+        column = person_column(self.audience)
         return f"lower({self._text('id')})" if column and column.name.casefold() == "email" else self._text("id")
 
     def _status(self) -> str:

@@ -24,6 +24,7 @@ from connect.project.message import (
     SmsContent,
 )
 from connect.project.policy import Batches, Hours, Policy, QuietHours
+from connect.project.profile import Everyone, Profile
 from connect.project.project import (
     Channels,
     Defaults,
@@ -34,6 +35,7 @@ from connect.project.project import (
     TestRecipient,
     Unsubscribe,
 )
+from connect.project.segments import Segments
 from connect.project.trigger import Api, Event, Immediate, Recurring, Scheduled
 from connect.vocabulary import Outcome, Reason, RunState, segments_reason
 from connect.warehouses import catalog as warehouses
@@ -49,6 +51,7 @@ KEYS: list[tuple[Path, str, Collection[str]]] = [
     (CAMPAIGN, "Campaign", Campaign.keys()),
     (CAMPAIGN, "trigger", Immediate.keys() | Scheduled.keys() | Recurring.keys() | Event.keys() | Api.keys()),
     (CAMPAIGN, "audience", Audience.keys()),
+    (CAMPAIGN, "segments", Segments.keys()),
     (CAMPAIGN, "limits", Limits.keys()),
     (CAMPAIGN, "message", CampaignMessage.keys()),
     (CAMPAIGN, "email", EmailContent.keys()),
@@ -66,6 +69,8 @@ KEYS: list[tuple[Path, str, Collection[str]]] = [
     (CONNECT, "channels", Channels.keys()),
     (CONNECT, "subscriptions", Subscriptions.keys()),
     (CONNECT, "unsubscribe", Unsubscribe.keys()),
+    (CONNECT, "everyone", Everyone.keys()),
+    (CONNECT, "profile", Profile.keys()),
     (CONNECT, "defaults", Defaults.keys() | (MessageDefaults.keys() - NOT_DEFAULTS)),
     (CONNECT, "serve", Serve.keys()),
 ]
@@ -124,7 +129,8 @@ def settings_table(page: Path) -> set[str]:
 @pytest.mark.parametrize("name", sorted(warehouses.ADAPTERS))
 def test_every_setting_of_a_warehouse_is_on_its_page(name: str) -> None:
     page = markdown.ROOT / "docs" / "warehouses" / f"{name}.md"
-    assert settings_table(page) == set(warehouses.load(name).Settings.model_fields)
+    fields = warehouses.load(name).Settings.model_fields
+    assert settings_table(page) == {field.alias or name for name, field in fields.items()}
 
 
 def test_every_outcome_and_reason_is_explained() -> None:

@@ -29,6 +29,7 @@ CONNECT = {
     "name": "name: docs\n",
     "secret": "secret: ${CONNECT_SECRET}\n",
     "sources": "sources: {warehouse: {url: 'duckdb:///docs.duckdb'}}\n",
+    "everyone": "everyone: select id from people\n",
     "providers": "providers: {outbox: {type: outbox}}\n",
     "channels": "channels: {email: outbox, sms: outbox, push: outbox, http: outbox}\n",
 }
@@ -73,6 +74,9 @@ def named_files(text: str) -> Iterator[tuple[str, str]]:
         yield f"templates/{name}", "<p>Hello</p>"
     for name in re.findall(r"\bsql_file: ([\w./-]+)", text):
         yield f"audiences/{name}", "select id from people"
+    for names in re.findall(r"\b(?:any|all|none): (\w+|\[[^\]]*\])", text):
+        for name in re.findall(r"\w+", names):
+            yield f"segments/{name}.sql", "select id from people"
     for name in re.findall(r"\$\{file:([^{}]+)\}", text):
         yield name, SECRET
 

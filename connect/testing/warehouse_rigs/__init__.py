@@ -17,6 +17,7 @@ _RIGS = {
     "duckdb": "connect.testing.warehouse_rigs.duckdb:duckdb",
     "postgresql": "connect.testing.warehouse_rigs.postgresql:postgresql",
     "redshift": "connect.testing.warehouse_rigs.postgresql:redshift",
+    "snowflake": "connect.testing.warehouse_rigs.snowflake:snowflake",
 }
 """Engine → what makes an empty database of it in a folder, as a context."""
 

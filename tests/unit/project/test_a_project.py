@@ -202,7 +202,6 @@ def test_a_mode_can_only_be_made_safer(folder, asked):
         ("mode: lvie\n", "bad-value", 2, "live"),
         ("destination: {}\n", "not-yet-supported", 2, ""),
         ("feeds: {}\n", "not-yet-supported", 2, ""),
-        ("profile: {}\n", "not-yet-supported", 2, ""),
         ("serve: {listen: x}\n", "not-yet-supported", 2, ""),
         ("serve: {base_url: acme.example}\n", "bad-value", 2, "https"),
         ("test_recipient: {http: acme.example}\n", "bad-url", 2, "https://"),

@@ -206,7 +206,11 @@ CONTENT = "{content: [{channel: email, from: a@example.com, subject: Hi, text: H
         ("audience", "{}"),
         ("audience", "{sql: ~}"),
         ("audience", "{sql: a, sql_file: b}"),
-        ("audience", "{sql: a, snapshot: true}"),
+        ("audience", "{sql: a, snapshot: maybe}"),
+        ("audience", "{segments: lapsed}"),
+        ("audience", "{sql: a, segments: {}}"),
+        ("audience", "{sql: a, segments: {some: [lapsed]}}"),
+        ("audience", "{sql: a, segments: {all: [{name: lapsed}]}}"),
         ("audience", "{sql: a, key: []}"),
         ("audience", "{sql: a, clock: mine}"),
         ("audience", "{sql: a, limits: {max: many}}"),
@@ -280,6 +284,8 @@ PROJECTS = [
     providers: {box: {type: outbox, concurrency: 2, timeout: 5s, rate: 50/s}, relay: {type: smtp, host: h}}
     channels: {email: [box, relay], sms: ~, push: {ios: box, android: [relay, box], web: ~, default: box}, http: box}
     subscriptions: {sql: select 1, subscribed_values: 1}
+    everyone: select 1 as id
+    profile: {source: shop, sql: "select 1 as id where 1 = :id"}
     unsubscribe: {url: https://acme.example, mailto: a@example.com}
     defaults:
       message:
@@ -325,6 +331,9 @@ def test_projects_that_both_accept(folder):
         "name: shop\ndefaults: {message: {push: {tilte: a}}}\n",
         "name: shop\ndefaults: {message: {http: {locale: fr}}}\n",
         "name: shop\nsources: {a: {type: duckdb}}\nsubscriptions: {}\n",
+        "name: shop\nsources: {a: {type: duckdb}}\neveryone: {}\n",
+        "name: shop\nsources: {a: {type: duckdb}}\nprofile: [select 1]\n",
+        "name: shop\nsources: {a: {type: duckdb}}\nprofile: {sql: select 1, sql_file: one.sql}\n",
         "name: shop\ndefaults: {message: {transactional: true}}\n",
         "name: shop\ndefaults: {message: {email: {form: a}}}\n",
         "name: shop\ndefaults: {audience: {}}\n",
