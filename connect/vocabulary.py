@@ -75,6 +75,15 @@ class QuietAction(StrEnum):
     skip = "skip"
 
 
+class SubscriptionStatus(StrEnum):
+    """What a row of opt-outs says. Whatever else it says counts as unsubscribed."""
+
+    subscribed = "subscribed"
+    unsubscribed = "unsubscribed"
+    bounced = "bounced"  # hard: the address takes nothing any more
+    complained = "complained"  # said to be spam
+
+
 class Outcome(StrEnum):
     """How a delivery ended. Every delivery ends in exactly one of these."""
 

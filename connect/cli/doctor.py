@@ -28,6 +28,9 @@ def doctor(
     dns: Annotated[
         bool, typer.Option("--dns", help="Look up SPF, DKIM and DMARC of the domains that e-mails are from.")
     ] = False,
+    grants: Annotated[
+        bool, typer.Option("--grants", help="Show the SQL that allows each source's user no more than it needs.")
+    ] = False,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -37,11 +40,13 @@ def doctor(
     opened = open_project(project, target)
     findings = [examine(check) for check in [*_checks(opened), *_mail(opened, dns)]]
     sound = all(finding["ok"] for finding in findings)
+    granted = _grants(opened) if grants else {}
     if json:
-        print_json({"ok": sound, "checks": findings})
+        print_json({"ok": sound, "checks": findings, **({"grants": granted} if grants else {})})
     else:
         for finding in findings:
             show(finding)
+        _show_grants(granted)
     raise typer.Exit(0 if sound else 3)
 
 
@@ -52,8 +57,60 @@ def _checks(project: Project) -> Iterator[Check]:
     yield "ledger", project.target, lambda: _ledger(project)
     for name in project.sources:
         yield "source", name, lambda name=name: wiring.open_warehouse(project, name).check()  # type: ignore[misc]
+    if project.subscriptions is not None and project.subscriptions.write:
+        yield "subscriptions", project.subscriptions.write, lambda: _optouts(project)
     for name in project.providers:
         yield "provider", name, lambda name=name: _provider(project, name)  # type: ignore[misc]
+
+
+def _optouts(project: Project) -> str:
+    """Whether what is written is there to be written to, and read."""
+    from connect import wiring
+    from connect.errors import UserError
+    from connect.pipeline import subscriptions
+
+    written = subscriptions.writable(project)
+    warehouse = wiring.open_warehouse(project, written.source)
+    try:
+        subscriptions.check_table(warehouse, written)
+        if unread := subscriptions.unread(written, warehouse.dialect.sqlglot):
+            raise UserError(*unread)
+    finally:
+        warehouse.close()
+    return f"unsubscribes, hard bounces and complaints are added to this table of source {written.source}"
+
+
+def _grants(project: Project) -> dict[str, dict[str, list[str]]]:
+    """Source → what it is for → the least privilege, as SQL."""
+    from connect import wiring
+    from connect.pipeline.access import accesses
+    from connect.project.campaigns import load_campaigns
+
+    campaigns = [one.campaign for one in load_campaigns(project).values() if one.campaign]
+    opened = {name: wiring.open_warehouse(project, name) for name in project.sources}
+    found = accesses(project, campaigns, opened)
+    return {
+        name: {
+            "read": list(warehouse.grants(found[name].reading)),
+            "write": list(warehouse.grants(found[name].writing)),
+        }
+        for name, warehouse in opened.items()
+    }
+
+
+_PURPOSES = {"read": "to read audiences and opt-outs", "write": "to write what connect.yml asks for"}
+
+
+def _show_grants(granted: dict[str, dict[str, list[str]]]) -> None:
+    """SQL as it can be run, by somebody who may grant."""
+    for name, purposes in granted.items():
+        for purpose, statements in purposes.items():
+            if statements:
+                out.print(f"\n-- source {name}, {_PURPOSES[purpose]}", markup=False, style="dim")
+            for statement in statements:
+                out.print(
+                    terminal.redactor.text(statement if statement.startswith("--") else f"{statement};"), markup=False
+                )
 
 
 def _mail(project: Project, dns: bool) -> Iterator[Check]:

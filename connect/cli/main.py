@@ -16,6 +16,7 @@ from connect.cli import (
     launch,
     outbox,
     preview,
+    profile,
     report,
     run,
     runs,
@@ -25,6 +26,7 @@ from connect.cli import (
     show,
     sources,
     status,
+    subscriptions,
     validate,
 )
 from connect.cli.terminal import failing
@@ -52,7 +54,9 @@ app.command("skip-next")(control.skip_next)
 app.command("launch")(launch.launch)
 app.add_typer(runs.app, name="runs")
 app.command("report")(report.report)
+app.command("profile")(profile.profile)
 app.add_typer(sources.app, name="sources")
+app.add_typer(subscriptions.app, name="subscriptions")
 app.command("doctor")(doctor.doctor)
 app.command("schema")(schema.schema)
 app.command("outbox")(outbox.outbox)

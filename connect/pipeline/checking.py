@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from connect.errors import Problem, Severity, UserError
 from connect.liquid.library import Library
-from connect.pipeline import deliverability, firing, lint, safety, snapshot
+from connect.pipeline import deliverability, firing, lint, safety, snapshot, subscriptions
 from connect.pipeline.mistakes import placed_in
 from connect.pipeline.moment import Moment
 from connect.pipeline.segments import in_segments
@@ -75,6 +75,8 @@ def check_campaign(
     campaign = loaded.campaign
     if campaign is None:
         return Checked(name, None, tuple(problems))
+    if project.subscriptions is not None:
+        problems += subscriptions.unread(project.subscriptions, dialect)
     if warehouse is not None and not _errors(problems):
         problems += _warehouse_problems(project, campaign, library, warehouse, now, goes_live)
     if not _errors(problems):
@@ -97,6 +99,8 @@ def _warehouse_problems(
     columns = [column.name for column in wrapping.audience.columns]
     problems = snapshot.problems(campaign, warehouse)
     problems += lint.campaign_problems(campaign, library, columns)
+    if project.subscriptions is not None:
+        problems += subscriptions.partly_read(project.subscriptions, wrapping.optouts.columns)
     if goes_live and project.mode is Mode.live:
         problems += safety.marketing_problems(project, campaign, columns)
     if not _errors(problems):
@@ -182,7 +186,7 @@ def _optouts(project: Project, campaign: Campaign, warehouse: Warehouse, values:
     if project.subscriptions is not None:
         _same_source(project.subscriptions.source, campaign)
         asked = query.bound(project.subscriptions.sql, warehouse.dialect, values)
-        with placed_in(project.subscriptions.sql, campaign.file, warehouse.dialect):
+        with subscriptions.asking(project.subscriptions, warehouse.dialect):
             columns = tuple(warehouse.columns(asked, campaign.audience.timeout))
     return OptOuts(
         sql=asked.sql if asked else None,

@@ -8,7 +8,6 @@ from connect.errors import Location, Problem
 
 KEYS: Final[dict[str, frozenset[str]]] = {
     "connect": frozenset({"destination", "feeds"}),
-    "subscriptions": frozenset({"write"}),
     "serve": frozenset({"listen", "keys"}),
     "campaign": frozenset({"experiment"}),
     "audience": frozenset({"csv", "parquet", "sheet"}),

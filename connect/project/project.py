@@ -15,17 +15,17 @@ from connect.project import endpoint
 from connect.project.audience import SourceName, with_sql_file
 from connect.project.content import Liquid, Sql
 from connect.project.message import Wording
-from connect.project.nodes import Block, Scalar, scalar
+from connect.project.nodes import Block, Items, Node, Scalar, Spot, scalar
 from connect.project.policy import Policy
 from connect.project.profile import Everyone, EveryoneField, Profile, ProfileField
 from connect.project.reading import Reading, Written, refuse
 from connect.project.route import AccountsField, Route, RouteField
 from connect.project.settings import ProviderEntry, SourceEntry
 from connect.project.text import Text
-from connect.project.types import Name, Word, Words, Zone
+from connect.project.types import Name, TableName, Word, Words, Zone
 from connect.project.vault import Vault
 from connect.redact import Redactor
-from connect.vocabulary import Channel, Mode, Platform
+from connect.vocabulary import Channel, Mode, Platform, SubscriptionStatus
 
 
 class TestRecipient(Written):
@@ -58,7 +58,7 @@ NO_TEST_PLATFORM = (
 
 
 class Subscriptions(Written):
-    """Where opt-outs are read."""
+    """Where opt-outs are read, and where new ones are written."""
 
     section: ClassVar[str] = "subscriptions"
     also: ClassVar[frozenset[str]] = frozenset({"sql_file"})
@@ -66,12 +66,53 @@ class Subscriptions(Written):
     source: SourceName = Field("", description="the warehouse; the project's first where it is left out")
     sql: Sql = Field(description="gives `id` and/or `address`, optionally `channel`, `topic`, `status`, `at`")
     subscribed_values: Words = Field(("subscribed",), description="only these statuses count as subscribed")
+    write: TableName | None = Field(
+        None, description="the table to which unsubscribes, hard bounces and complaints are added"
+    )
+
+    @property
+    def subscribed(self) -> str:
+        """The status that is written for somebody who came back: one that counts when it is read."""
+        word = SubscriptionStatus.subscribed.value
+        return word if word in self.subscribed_values else self.subscribed_values[0]
 
     @classmethod
     def shaped(cls, tree: Block, reading: Reading) -> Block:
         if "sql" in tree and "sql_file" in tree:
             reading.report("bad-value", "`subscriptions` has both `sql` and `sql_file`", "give one", node=tree)
-        return with_sql_file(tree)
+        if "write" in tree:
+            _check_words(tree.get("subscribed_values"), reading)
+        return _with_everything(with_sql_file(tree))
+
+
+def _check_words(given: Node | None, reading: Reading) -> None:
+    """What is written as an opt-out must be read as one, and there must be a word for the opposite."""
+    opted_out = {status.value for status in SubscriptionStatus} - {SubscriptionStatus.subscribed.value}
+    words = given if isinstance(given, Items) else [given] if given is not None else ["subscribed"]
+    wrong = next((word for word in words if isinstance(word, Scalar) and word in opted_out), None)
+    if wrong is not None:
+        hint = f"{', '.join(sorted(opted_out))} are the words for opt-outs in the table of `write`"
+        reading.report("bad-value", f"`subscribed_values` can not have `{wrong.written}`", hint, node=wrong)
+    if not words:
+        reading.report("bad-value", "`subscribed_values` is empty", "name the word for who came back", node=given)
+
+
+_EVERYTHING = "select * from "
+
+
+def _with_everything(tree: Block) -> Block:
+    """The mapping with the query over the table of `write`, where it has no other."""
+    table = tree.get("write")
+    if "sql" in tree or not isinstance(table, Scalar):
+        return tree
+    made = tree.without()
+    query = Scalar(_EVERYTHING + table, table.place)
+    if table.place and table.spot:
+        line, column = table.spot.line, table.spot.column
+        marks = ((0, line, column), (len(_EVERYTHING), line, column))  # a mistake in it is shown at the table's name
+        query.spot = Spot(line, column, 0, marks, (table.place.text,))
+    made.put("sql", query, tree.key_places.get("write"))
+    return made
 
 
 class Unsubscribe(Written):
@@ -174,7 +215,7 @@ class ProjectFile(Written):
     sources: Entries = Field({}, description="named warehouses; the first is the default")
     providers: Entries = Field({}, description="named provider accounts")
     channels: Channels = Channels()
-    subscriptions: Subscriptions | None = Field(None, description="where opt-outs are read")
+    subscriptions: Subscriptions | None = Field(None, description="where opt-outs are read and written")
     unsubscribe: Unsubscribe | None = None
     everyone: EveryoneField | None = Field(None, description="a query: whom audiences of segments alone are taken from")
     profile: ProfileField | None = Field(None, description="a query with :id, for `connect profile`")

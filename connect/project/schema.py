@@ -98,7 +98,7 @@ def _shape(defs: dict[str, Schema]) -> None:
     defs[Segments.__name__]["minProperties"] = 1
     subscriptions = defs[Subscriptions.__name__]
     subscriptions.pop("required")
-    subscriptions.update(_exactly_one("sql", "sql_file"))
+    subscriptions.update(_one_or_default("sql", "sql_file", default="write"))
     for model in (Everyone, Profile):
         defs[model.__name__].pop("required")
         defs[model.__name__].update(_exactly_one("sql", "sql_file"))

@@ -236,6 +236,23 @@ NAME_SCHEMA = {"type": ["string", "integer"], "pattern": f"^{_NAME}$"}
 Name = Annotated[str, _scalars(_name, "a name"), WithJsonSchema(NAME_SCHEMA)]
 
 
+_PART = r'(?:[A-Za-z_][A-Za-z0-9_$]*(?:-[A-Za-z0-9_$]+)*|"[^"]+"|`[^`]+`)'
+_TABLE = rf"{_PART}(?:\.{_PART}){{0,2}}"
+
+
+def _table(text: Scalar) -> str:
+    if not re.fullmatch(_TABLE, text):
+        hint = "a name as SQL writes it, alone or in a schema: connect_opt_outs, marketing.connect_opt_outs"
+        raise refuse("bad-name", f"`{text.written}` is not the name of a table", hint)
+    return str(text)
+
+
+TableName = Annotated[
+    str, _scalars(_table, "the name of a table"), WithJsonSchema({"type": "string", "pattern": f"^{_TABLE}$"})
+]
+"""As SQL writes it, quoted where it has to be; with its schema, or its catalog and schema, where it is in one."""
+
+
 def _plain(text: Scalar) -> str:
     return str(text)
 

@@ -34,7 +34,7 @@ from connect.testing.warehouse_writing import WritingContract
 from connect.vocabulary import Channel
 from connect.warehouses import query
 from connect.warehouses.interface import Access, Query, Warehouse
-from connect.warehouses.membership import Members, Membership, members, narrowed
+from connect.warehouses.membership import Members, Membership, counted, members, narrowed
 from connect.warehouses.wrapping import Audience, OptOuts, Wrapping
 
 T = timedelta(seconds=60)
@@ -458,6 +458,10 @@ class WarehouseContract(WritingContract):
         assert within(none="numbers small") == {"d", "e", "f"}
         assert within(none="nothing") == {"a", "b", "c", "d", "e", "f"}
         assert within(any="numbers", none="small nothing") == {"a", "c"}
+
+        asked = [_members(rig.warehouse, f"select who from {name}") for name in segments]
+        counts = rig.warehouse.rows(counted(asked, "2", rig.warehouse.dialect), T)
+        assert {row["connect_segment"]: row["connect_members"] for row in counts} == {0: 1, 1: 0, 2: 1}
 
     def test_a_segment_of_addresses_is_compared_without_case(self, rig: WarehouseRig) -> None:
         rig.execute(*_table("people", "email varchar(40)", [(" Ada@Example.com",), ("bob@example.com",), (None,)]))

@@ -79,6 +79,15 @@ def check(
     return problems
 
 
+def parsed(sql: Text, dialect: str) -> exp.Query | None:
+    """The one SELECT, whose `:name` parameters are columns named `_name`; None for anything else.
+
+    Raises sqlglot's errors where the text can not be read.
+    """
+    statements = _statements(_plain(sql.source, sqlglot.tokenize(sql.source, read=dialect)), dialect)
+    return statements[0] if len(statements) == 1 and isinstance(statements[0], exp.Query) else None
+
+
 def bind(sql: Text, dialect: Dialect) -> str:
     """The query with `:name` written as the dialect binds it and without its last `;`; else as the user wrote it."""
     text = sql.source

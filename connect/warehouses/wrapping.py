@@ -97,6 +97,19 @@ from (
         sql = "\n".join([*parts, *flags.joins(), f"order by p.{POSITION}"])
         return Query(sql, {**self.audience.parameters, **flags.parameters(), **parameters})
 
+    def optouts_query(self) -> Query | None:
+        """Every row of the subscriptions query about these people, whatever its topic, the latest first.
+
+        `id`, `address`, `channel` and `topic` as they are compared, `changed`, its `flag` (0 is subscribed), and
+        whether it `stands`: 1, or 0 where it was taken back or says subscribed. None where nothing joins them.
+        """
+        flags = _Flags(self.dialect, self.audience, self.optouts)
+        if not flags.ctes():
+            return None
+        once = f"as {self.dialect.materialized}".rstrip()
+        sql = f"with connect_people {once} (\n{self._people(None, None)}\n)\n{flags.on_record()}"
+        return Query(sql, {**self.audience.parameters, **flags.parameters(), "connect_salt": self.salt})
+
     def zones_query(self, phone: str) -> Query | None:
         """What tells where people are: distinct cells of `timezone` and `region_code`, and how numbers begin.
 
@@ -270,6 +283,10 @@ def compared_id(column: Column, person: Column, dialect: Dialect, relation: str)
 # Opt-outs
 
 
+# A row without a time is older than any other; of one instant, the graver one counts.
+_STANDS = "o.back is null or o.changed >= o.back"
+
+
 @dataclass(frozen=True)
 class _Flags:
     """The pieces of SQL that flag the opted-out people of a range."""
@@ -370,12 +387,24 @@ class _Flags:
         """
         if not (self._has("at") and self._has("status")):
             return self._opted_out(f"select o.* from (\n{self._scoped()}\n) as o")
+        since = self._with_return(self._scoped())
+        return self._opted_out(f"select o.* from (\n{since}\n) as o where {_STANDS}")
+
+    def _with_return(self, relation: str) -> str:
+        """Each row with the last time that somebody came back to its scope."""
         scope = "o.id, o.address, o.channel, o.topic"
         back = f"max(case when o.flag = 0 then o.changed end) over (partition by {scope}) as back"
-        since = f"select o.*, {back} from (\n{self._scoped()}\n) as o"
-        # A row without a time is older than any other; of one instant, the graver one counts.
-        standing = "o.back is null or o.changed >= o.back"
-        return self._opted_out(f"select o.* from (\n{since}\n) as o where {standing}")
+        return f"select o.*, {back} from (\n{relation}\n) as o"
+
+    def on_record(self) -> str:
+        """Every row about these people, of every topic."""
+        rows, standing = f"select t.* from (\n{self._normal()}\n) as t where {self._about()}", "o.flag > 0"
+        if self._has("at") and self._has("status"):
+            rows, standing = self._with_return(rows), f"o.flag > 0 and ({_STANDS})"
+        selected = (
+            f"o.id, o.address, o.channel, o.topic, o.flag, o.changed, case when {standing} then 1 else 0 end as stands"
+        )
+        return f"select {selected} from (\n{rows}\n) as o order by o.changed desc, o.flag desc"
 
     def _opted_out(self, relation: str) -> str:
         least = BOUNCED if self.optouts.transactional else UNSUBSCRIBED
@@ -390,10 +419,14 @@ class _Flags:
         same_topic = (
             f"t.topic is null or t.topic = {topic}" if "connect_topic" in self.parameters() else "t.topic is null"
         )
+        counts = f"({same_topic} or t.flag >= {BOUNCED}) and {self._about()}"
+        return f"select t.* from (\n{self._normal()}\n) as t where {counts}"
+
+    def _about(self) -> str:
+        """Whether a row is about these people, on whichever channel."""
         about = [f"t.id in (select {self._id_of_person()} from connect_people as p)"] if self._by_id else []
         about += [f"t.address in (select {address} from connect_people as p)" for address in self._by_address.values()]
-        counts = f"({same_topic} or t.flag >= {BOUNCED}) and ({' or '.join(about)})"
-        return f"select t.* from (\n{self._normal()}\n) as t where {counts}"
+        return f"({' or '.join(about)})"
 
     def _normal(self) -> str:
         at = find(self.optouts.columns, "at")

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from email import message_from_bytes, policy
 from pathlib import Path
 from typing import Any
@@ -140,6 +143,25 @@ class Shop:
         while len(self.server.messages) < count:
             assert process.poll() is None, process.communicate()
             time.sleep(0.001)  # two processes share no event
+
+    def suspend(self, process: subprocess.Popen[str]) -> None:
+        """Make it stand still, but not in the middle of a write to the ledger: nobody could take over from that."""
+        process.send_signal(signal.SIGSTOP)
+        os.waitpid(process.pid, os.WUNTRACED)
+        while not self.ledger_is_free():
+            process.send_signal(signal.SIGCONT)
+            time.sleep(0.01)
+            process.send_signal(signal.SIGSTOP)
+            os.waitpid(process.pid, os.WUNTRACED)
+
+    def ledger_is_free(self) -> bool:
+        """Whether somebody could write to it."""
+        with closing(sqlite3.connect(self.root / ".connect" / "state.db", timeout=0, isolation_level=None)) as ledger:
+            try:
+                ledger.execute("begin immediate")
+            except sqlite3.OperationalError:
+                return False
+            return True
 
     def close(self) -> None:
         for process in self._started:

@@ -190,8 +190,7 @@ def started_in_a_group(shop):
 def test_workers_of_a_suspended_process_send_nothing_once_another_took_over(brisk, window):
     brisk.people(PEOPLE).campaign()
     process = hanging(brisk, At.mail, BRISK)
-    process.send_signal(signal.SIGSTOP)
-    os.waitpid(process.pid, os.WUNTRACED)
+    brisk.suspend(process)
     calm(brisk)
     report = taken_over(brisk)
     before = brisk.reached()

@@ -109,7 +109,10 @@ SHARED = ("api", "aws", "events", "replays", "signatures", "postgresql", "tables
 tables of ours; and Redshift speaks like PostgreSQL."""
 
 
-SEAM = {"__init__", "interface", "catalog", "query", "window", "wrapping", "looking", "membership", "tables"}
+SEAM = {"__init__", "interface", "catalog", "query", "window", "wrapping", "looking", "membership"} | {
+    "mentions",
+    "tables",
+}
 """What is beside the adapters, and no adapter."""
 
 

@@ -300,6 +300,8 @@ PROJECTS = [
       dev: ~
       prod: {mode: test, channels: {email: relay}, providers: {relay: {host: g}}, subscriptions: {source: shop}}
     """,
+    "name: shop\nsources: {a: {url: 'duckdb:///a'}}\nsubscriptions: {write: marketing.connect_opt_outs}\n",
+    "name: shop\nsources: {a: {url: 'duckdb:///a'}}\nsubscriptions: {write: '`my-project.a`.`b c`', sql: select 1}\n",
 ]
 
 
@@ -331,6 +333,7 @@ def test_projects_that_both_accept(folder):
         "name: shop\ndefaults: {message: {push: {tilte: a}}}\n",
         "name: shop\ndefaults: {message: {http: {locale: fr}}}\n",
         "name: shop\nsources: {a: {type: duckdb}}\nsubscriptions: {}\n",
+        "name: shop\nsources: {a: {type: duckdb}}\nsubscriptions: {write: a b}\n",
         "name: shop\nsources: {a: {type: duckdb}}\neveryone: {}\n",
         "name: shop\nsources: {a: {type: duckdb}}\nprofile: [select 1]\n",
         "name: shop\nsources: {a: {type: duckdb}}\nprofile: {sql: select 1, sql_file: one.sql}\n",

@@ -1,0 +1,27 @@
+"""Where tests keep their files: in memory where there is room.
+
+The ledger waits for the disk at each commit, thousands of times in a run of all tests. What is tested here is killed
+while the machine goes on, so that nothing depends on what reaches a disk. `TMPDIR` says another place.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+_IN_MEMORY = Path("/dev/shm")
+_ROOM = 4 << 30
+"""Bytes: ten times what all tests need at once. Containers have 64 MB there, unless they are given more."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if "TMPDIR" not in os.environ and _roomy(_IN_MEMORY):
+        os.environ["TMPDIR"] = tempfile.tempdir = str(_IN_MEMORY)  # also for the processes that tests start
+
+
+def _roomy(folder: Path) -> bool:
+    return os.access(folder, os.W_OK) and shutil.disk_usage(folder).free > _ROOM
