@@ -37,10 +37,15 @@ def problems(campaign: Campaign, warehouse: Warehouse) -> list[Problem]:
     return [Problem("snapshot-unsupported", message, "leave it out, or read from a warehouse that takes tables")]
 
 
+def scratch_of(project: Project, source: str) -> str | None:
+    """The schema for copies; None for the one that the user's statements use."""
+    entry = project.sources.get(source)
+    return getattr(entry.settings, "scratch", None) if entry else None
+
+
 def table_of(project: Project, audience: AudienceWritten, run_id: str) -> str:
     """Where the audience of a run is copied to, as SQL writes it."""
-    entry = project.sources.get(audience.source)
-    scratch = getattr(entry.settings, "scratch", None) if entry else None
+    scratch = scratch_of(project, audience.source)
     return f"{scratch}.{_NAME}{run_id}" if scratch else f"{_NAME}{run_id}"
 
 

@@ -120,6 +120,7 @@ def _project(
         providers=providers,
         channels={Channel(name): provider for name, provider in file.channels if provider},
         subscriptions=file.subscriptions,
+        audience_folders=file.audience_folders,
         unsubscribe=file.unsubscribe,
         everyone=file.everyone,
         profile=file.profile,

@@ -216,6 +216,7 @@ class ProjectFile(Written):
     providers: Entries = Field({}, description="named provider accounts")
     channels: Channels = Channels()
     subscriptions: Subscriptions | None = Field(None, description="where opt-outs are read and written")
+    audience_folders: Words = Field((), description="folders outside the project that audiences' files may be in")
     unsubscribe: Unsubscribe | None = None
     everyone: EveryoneField | None = Field(None, description="a query: whom audiences of segments alone are taken from")
     profile: ProfileField | None = Field(None, description="a query with :id, for `connect profile`")
@@ -242,6 +243,8 @@ class Project:
     providers: Mapping[str, ProviderEntry] = field(repr=False)
     channels: Mapping[Channel, Route]
     subscriptions: Subscriptions | None
+    audience_folders: tuple[str, ...]
+    """Where the files of audiences may be, beside the project's folder."""
     unsubscribe: Unsubscribe | None = field(repr=False)
     everyone: Everyone | None
     profile: Profile | None

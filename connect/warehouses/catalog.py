@@ -12,6 +12,7 @@ from connect.errors import UserError
 from connect.warehouses.interface import Warehouse
 
 ADAPTERS = {
+    "bigquery": "connect.warehouses.bigquery:BigQuery",
     "duckdb": "connect.warehouses.duckdb:DuckDB",
     "postgresql": "connect.warehouses.postgresql:PostgreSQL",
     "redshift": "connect.warehouses.redshift:Redshift",

@@ -14,6 +14,7 @@ from typing import cast
 from connect.testing.warehouses import WarehouseRig
 
 _RIGS = {
+    "bigquery": "connect.testing.warehouse_rigs.bigquery:bigquery",
     "duckdb": "connect.testing.warehouse_rigs.duckdb:duckdb",
     "postgresql": "connect.testing.warehouse_rigs.postgresql:postgresql",
     "redshift": "connect.testing.warehouse_rigs.postgresql:redshift",

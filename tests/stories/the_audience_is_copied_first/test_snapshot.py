@@ -300,6 +300,12 @@ def test_who_may_not_write_is_told_what_to_grant(server: Engine, shop: Any) -> N
     assert shop.addresses() == server.everybody()
 
 
+def test_doctor_says_what_to_grant_for_it(server: Engine, shop: Any) -> None:
+    server.project(more=", scratch: drafts")
+    said = " ".join(shop.connect("doctor", "--grants").out.split())
+    assert "create on schema drafts" in said.replace('"', "")
+
+
 def test_a_list_of_people_is_not_copied(shop: Any) -> None:
     text = (shop.root / "campaigns/hello.yml").read_text()
     people = "people: [{id: a, email: a@mail.example}]\n  snapshot: true"
