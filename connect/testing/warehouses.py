@@ -28,6 +28,7 @@ import sqlglot
 from connect.clock import SystemClock
 from connect.errors import OutsideError, UserError
 from connect.identity import key_text, position
+from connect.pipeline.asking import tables
 from connect.pipeline.audience import Sweep
 from connect.pipeline.subscriptions import Change, check_table, create, record
 from connect.project.project import Subscriptions
@@ -36,6 +37,7 @@ from connect.testing.warehouse_writing import WritingContract
 from connect.vocabulary import Channel, SubscriptionStatus
 from connect.warehouses import query
 from connect.warehouses.interface import Access, Query, Warehouse
+from connect.warehouses.looking import named
 from connect.warehouses.membership import Members, Membership, counted, members, narrowed
 from connect.warehouses.wrapping import Audience, OptOuts, Wrapping
 
@@ -78,6 +80,10 @@ class WarehouseRig(Protocol):
     """How a date is counted on by three days."""
     keeps_zones: bool
     """Whether an instant that is bound comes back as one; else without its zone, in UTC."""
+    undoes_tables: bool
+    """Whether a statement that makes a table can be undone, with what was done before it."""
+    tells_tables: bool
+    """Whether what stands in for the engine has an information_schema."""
     faulty: str
     """What fails at an address in the column `email`."""
     plenty: str
@@ -112,6 +118,8 @@ class StandardRig:
 
     days_later = "{} + 3"
     keeps_zones = True
+    undoes_tables = True
+    tells_tables = True
     faulty = "cast(email as integer)"
     plenty = ""
 
@@ -207,6 +215,14 @@ class WarehouseContract(WritingContract):
     def test_columns_are_told_without_running_the_query(self, rig: WarehouseRig) -> None:
         (column,) = rig.warehouse.columns(Query(rig.endless, {}), timedelta(seconds=20))
         assert column.type
+
+    def test_its_tables_are_told_with_their_columns(self, rig: WarehouseRig) -> None:
+        if not rig.tells_tables:
+            pytest.skip("what stands in for this engine has no information_schema")
+        rig.execute(*_table("people", "id integer, first_name varchar(10)", [(1, "a")]))
+        (found,) = named(tables(rig.warehouse, "contract"), "people")
+        assert [column.name.lower() for column in found.columns] == ["id", "first_name"]
+        assert all(column.type for column in found.columns)
 
     def test_types_arrive_as_liquid_expects(self, rig: WarehouseRig) -> None:
         found, again = {}, {}

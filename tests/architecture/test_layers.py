@@ -49,6 +49,7 @@ AT_HOME = {
     "rich": ("cli/",),
     "alembic": ("ledger/",),
     "psycopg": ("ledger/postgresql.py", "warehouses/postgresql", "testing/postgres.py"),
+    "pymysql": ("warehouses/mysql", "testing/mariadb.py"),
     "snowflake": ("warehouses/snowflake",),
     "keyring": ("project/",),
     "ruamel": ("project/",),
@@ -112,6 +113,7 @@ tables of ours; Redshift speaks like PostgreSQL, and files are read through Duck
 SEAM = {"__init__", "interface", "catalog", "query", "window", "wrapping", "looking", "membership"} | {
     "mentions",
     "tables",
+    "traps",
 }
 """What is beside the adapters, and no adapter."""
 
