@@ -169,7 +169,8 @@ def _must_have_a_header(campaign: Campaign, columns: Sequence[Column]) -> None:
     known = [name for name in names if find(columns, name)]
     if len(known) < (1 if audience.key == DEFAULT_KEY else len(names)):
         missing = next(name for name in names if name not in known)
-        said = f"`{audience.written.source}` has no column `{missing}`, which is the audience's key"
+        name = "the sheet" if audience.sheet else f"`{audience.written.source}`"
+        said = f"{name} has no column `{missing}`, which is the audience's key"
         raise UserError.of("missing-column", said, "its first line must name the columns; `key` may be another one")
 
 

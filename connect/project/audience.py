@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Annotated, Any, ClassVar
 
@@ -57,6 +58,19 @@ def _place(value: object) -> object:
 PlaceName = Annotated[Text, BeforeValidator(_place), WithJsonSchema(WORD_SCHEMA)]
 
 
+_SHEET = re.compile(r"https://docs\.google\.com/spreadsheets/(u/\d+/)?d/[A-Za-z0-9_-]{10,}")
+
+
+def _sheet(value: object) -> object:
+    if isinstance(value, Scalar) and not _SHEET.match(value):
+        hint = "copy it from the browser: https://docs.google.com/spreadsheets/d/…/edit#gid=0"
+        raise refuse("bad-url", "this is not the address of a Google Sheet", hint)
+    return _place(value)
+
+
+SheetAddress = Annotated[Text, BeforeValidator(_sheet), WithJsonSchema(WORD_SCHEMA)]
+
+
 class Limits(Written):
     """A run outside them does not start."""
 
@@ -76,9 +90,9 @@ def _number(node: Node | None) -> int:
     return int(node) if isinstance(node, Scalar) and node.isascii() and node.isdigit() else -1
 
 
-KINDS = ("sql", "sql_file", "csv", "parquet", "people")
+KINDS = ("sql", "sql_file", "csv", "parquet", "sheet", "people")
 """The keys that say where the people are, of which an audience has one."""
-FILES = ("csv", "parquet")
+FILES = ("csv", "parquet", "sheet")
 
 
 class Audience(Written):
@@ -91,6 +105,7 @@ class Audience(Written):
         None, description="a CSV file, or several: `lists/*.csv`; its first line is the header"
     )
     parquet: PlaceName | None = Field(None, description="a Parquet file, or several")
+    sheet: SheetAddress | None = Field(None, repr=False, description="the address of a Google Sheet, from the browser")
     people: Annotated[tuple[Values, ...], BeforeValidator(_rows)] | None = Field(
         None, repr=False, description="a literal list of people, for trying things out"
     )
@@ -114,7 +129,7 @@ class Audience(Written):
     @property
     def file(self) -> Text | None:
         """The file that the people are in, where they are in no warehouse."""
-        return self.csv or self.parquet
+        return self.csv or self.parquet or self.sheet
 
     @property
     def goes_anywhere(self) -> bool:
