@@ -19,12 +19,13 @@ from connect.pipeline.audience import Sweep
 from connect.pipeline.bundle import Bundle
 from connect.pipeline.deliveries import RunFacts
 from connect.pipeline.history import destination_of, must_be_there
-from connect.pipeline.job import Job
+from connect.pipeline.job import Copied, Job
 from connect.pipeline.kit import Kit
 from connect.pipeline.moment import Moment
 from connect.pipeline.places import places_of
 from connect.pipeline.plan import SALT, SECRET, Plan, open_seals, safe_recipients
 from connect.pipeline.rates import limits_of
+from connect.pipeline.snapshot import Snapshot
 from connect.pipeline.waves import Timing
 from connect.pipeline.writeback import Diary
 from connect.project.campaign import Campaign
@@ -98,11 +99,12 @@ def begin(
     salt, secret = open_seals(project, record)
     history = replace(plan.wrapping.history, run=record.id) if plan.wrapping.history else None
     wrapping = replace(plan.wrapping, salt=salt, history=history)
+    snapshot = Snapshot.of(project, campaign, plan.warehouse, record.id)
 
     def sweep(slice: Slice) -> Sweep:
         return Sweep(
             plan.warehouse,
-            wrapping,
+            snapshot.over(wrapping) if snapshot else wrapping,
             rows=plan.rows,
             after=slice.cursor or slice.low or None,
             upto=slice.high,
@@ -117,8 +119,9 @@ def begin(
     if destination is not None and written is not None:
         topic = campaign.message.topic
         diary = Diary.of(destination, written.source, written.deliveries, facts, topic, written.include)
-    places = partial(_places, plan, timing)
-    return Job(record, sweep, _kit(plan, facts, accounts), accounts, timing, places, buckets, diary)
+    places = partial(_places, plan, timing, snapshot)
+    copied = Copied(snapshot, wrapping.audience) if snapshot else None
+    return Job(record, sweep, _kit(plan, facts, accounts), accounts, timing, places, buckets, copied, diary)
 
 
 def _begun(plan: Plan, timing: Timing, ledger: Ledger, clock: Clock, random: RandomBytes) -> RunRecord:
@@ -154,8 +157,9 @@ def _slices(plan: Plan, timing: Timing, now: datetime) -> tuple[NewSlice, ...]:
     return timing.slices(_places(plan, timing) if timing.waits else (), now)
 
 
-def _places(plan: Plan, timing: Timing) -> set[Place]:
-    return places_of(plan.warehouse, plan.wrapping, timing.phone, plan.campaign.audience.timeout)
+def _places(plan: Plan, timing: Timing, snapshot: Snapshot | None = None) -> set[Place]:
+    wrapping = snapshot.over(plan.wrapping) if snapshot else plan.wrapping
+    return places_of(plan.warehouse, wrapping, timing.phone, plan.campaign.audience.timeout)
 
 
 def _kit(plan: Plan, facts: RunFacts, accounts: Accounts) -> Kit:

@@ -10,7 +10,6 @@ KEYS: Final[dict[str, frozenset[str]]] = {
     "connect": frozenset({"feeds"}),
     "serve": frozenset({"listen", "keys"}),
     "campaign": frozenset({"experiment"}),
-    "audience": frozenset({"snapshot"}),
     "email": frozenset({"mjml", "inline_css", "track", "utm"}),
     "policy": frozenset({"approval"}),
 }
