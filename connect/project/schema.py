@@ -13,7 +13,7 @@ from connect.project.audience import KINDS, Audience
 from connect.project.campaign import Campaign
 from connect.project.countries import COUNTRIES
 from connect.project.message import CONTENTS, Attachment, CampaignMessage
-from connect.project.policy import Batches, Hours, QuietHours
+from connect.project.policy import Batches, FrequencyCap, Hours, QuietHours
 from connect.project.profile import Everyone, Profile
 from connect.project.project import ProjectFile, Subscriptions
 from connect.project.reading import Written
@@ -113,7 +113,7 @@ def _shape(defs: dict[str, Schema]) -> None:
 
 
 def _shape_policy(defs: dict[str, Schema]) -> None:
-    for model in (Hours, Batches):
+    for model in (Hours, Batches, FrequencyCap):
         defs[model.__name__].pop("required")  # a part of them may come from the project's defaults
     quiet = defs[QuietHours.__name__]["properties"]
     quiet["channels"]["anyOf"][0]["minItems"] = 1
