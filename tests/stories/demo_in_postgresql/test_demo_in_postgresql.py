@@ -25,6 +25,7 @@ CAMPAIGNS = ("points_expiring", "arriving_today", "order_review", "welcome_back"
 
 sys.path.insert(0, str(ROOT))
 from examples.shop import build as shop  # noqa: E402
+from tests import processes  # noqa: E402
 
 # The demo's audiences are in DuckDB's SQL: these are their twins.
 TWINS = {
@@ -173,8 +174,7 @@ def _run(folder: Path) -> dict[str, Any]:
 
 def _connect(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("CONNECT_")}
-    command = [str(Path(sys.executable).parent / "connect"), *arguments]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    return processes.run(processes.COMMAND, *arguments, folder=folder, environment=environment, text=True)
 
 
 @pytest.mark.parametrize("campaign", CAMPAIGNS)
