@@ -30,7 +30,7 @@ docs: .venv/.develops ## Write the generated pages of docs/ again
 	@$(BIN)/python -m docs.generate
 
 clean: ## Remove everything that was made
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .connect outbox shop.duckdb dist
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .connect .demo outbox shop.duckdb dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/.runs: pyproject.toml

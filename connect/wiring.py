@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, cast
 
 from pydantic import BaseModel
 
 from connect.clock import Clock
 from connect.errors import UserError
+from connect.project.audience import Audience
 from connect.project.load import find_root, load_project
 from connect.project.project import Project
 from connect.project.settings import Adapters
@@ -21,7 +22,7 @@ from connect.warehouses import catalog as warehouses
 
 if TYPE_CHECKING:
     from connect.ledger.store import Ledger
-    from connect.warehouses.interface import Warehouse
+    from connect.warehouses.interface import TakesRows, Warehouse
 
 _IN_MEMORY = ("duckdb", {"url": "duckdb:///:memory:"})
 """Where audiences of `people` run in a project that has no source yet."""
@@ -66,7 +67,48 @@ def open_warehouse(project: Project, source: str) -> Warehouse:
     if entry is None:
         raise UserError.of("unknown-source", f"connect.yml has no source `{source}`", "add it under `sources`")
     adapter = warehouses.load(entry.type)
-    return adapter(Source(entry.name, entry.settings, project.root))  # type: ignore[arg-type]
+    return _beside_others(project, adapter(Source(entry.name, entry.settings, project.root)))  # type: ignore[arg-type]
+
+
+def open_audience(project: Project, audience: Audience) -> Warehouse:
+    """The warehouse that an audience is read from: its source, or its files.
+
+    People who are written out are put beside the opt-outs, wherever those are.
+    """
+    if audience.file is not None:
+        return _beside_others(project, _files(project, audience))
+    if audience.goes_anywhere and project.subscriptions is not None:
+        return open_warehouse(project, project.subscriptions.source)
+    return open_warehouse(project, audience.source)
+
+
+def _files(project: Project, audience: Audience) -> Warehouse:
+    from connect.warehouses.files import Files, FilesSettings
+    from connect.warehouses.interface import Source
+
+    name = audience.file
+    assert name is not None
+    if audience.sheet is not None:
+        return _sheet(project, audience.sheet.source)
+    kind: Literal["csv", "parquet"] = "csv" if audience.csv else "parquet"
+    settings = FilesSettings(kind=kind, name=name.source, folders=project.audience_folders)
+    return cast("Warehouse", Files(Source(name.source, settings, project.root)))
+
+
+def _sheet(project: Project, address: str) -> Warehouse:
+    from connect.warehouses.interface import Source
+    from connect.warehouses.sheet import Sheet, SheetSettings
+
+    account, endpoint = project.sheets.service_account, project.sheets.endpoint_url
+    settings = SheetSettings(sheet=address, service_account=account, endpoint_url=endpoint)
+    return cast("Warehouse", Sheet(Source("the sheet", settings, project.root)))
+
+
+def _beside_others(project: Project, warehouse: Warehouse) -> Warehouse:
+    """The warehouse, with a way to the others where it can read beside them."""
+    if warehouse.capabilities.takes_rows:
+        cast("TakesRows", warehouse).others = cache(partial(open_warehouse, project))
+    return warehouse
 
 
 def open_accounts(

@@ -114,7 +114,7 @@ def _resume(root: Path, run_id: str, clock: FastClock, secret: str) -> None:
     ledger = wiring.open_ledger(project, clock)
     record = ledger.run(run_id)
     assert record
-    works = Works(Doors(wiring.open_warehouse, wiring.open_accounts), ledger, clock, lease=_LEASE, workers=1)
+    works = Works(Doors(wiring.open_audience, wiring.open_accounts), ledger, clock, lease=_LEASE, workers=1)
     asyncio.run(works(record, project, campaigns.get(record.campaign), asyncio.Event()))
 
 

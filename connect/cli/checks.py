@@ -49,7 +49,7 @@ def _checked(
 ) -> Checked:
     if loaded.campaign is None:
         return check_campaign(project, loaded, name, library, None, now, goes_live=False)
-    warehouse = wiring.open_warehouse(project, loaded.campaign.audience.source) if ask_warehouse else None
+    warehouse = wiring.open_audience(project, loaded.campaign.audience) if ask_warehouse else None
     try:
         accounts = wiring.open_accounts(project, providers_of(loaded.campaign))
         reaches = reaches_people(accounts)

@@ -77,7 +77,7 @@ def _look(project: Project, ledger: Ledger, loaded: Loaded, now: datetime, *, ag
     claims.launch(schedule, campaign, now, ran=_has_run(project, ledger, campaign), again=again)
     texts = templates(project.root)
     accounts = wiring.open_accounts(project, providers_of(campaign))
-    warehouse = wiring.open_warehouse(project, campaign.audience.source)
+    warehouse = wiring.open_audience(project, campaign.audience)
     try:
         reaches = reaches_people(accounts)
         library, clock = Library(texts), SystemClock()

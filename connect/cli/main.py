@@ -16,6 +16,7 @@ from connect.cli import (
     launch,
     outbox,
     preview,
+    profile,
     report,
     run,
     runs,
@@ -53,6 +54,7 @@ app.command("skip-next")(control.skip_next)
 app.command("launch")(launch.launch)
 app.add_typer(runs.app, name="runs")
 app.command("report")(report.report)
+app.command("profile")(profile.profile)
 app.add_typer(sources.app, name="sources")
 app.add_typer(subscriptions.app, name="subscriptions")
 app.command("doctor")(doctor.doctor)

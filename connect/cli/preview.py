@@ -82,7 +82,7 @@ def _real_rows(project: Project, campaign: Campaign, count: int) -> Sequence[Row
         raise UserError.of(
             "real-needs-terminal", "`--real` shows real people, and the output is not a terminal", "run it at one"
         )
-    warehouse = wiring.open_warehouse(project, campaign.audience.source)
+    warehouse = wiring.open_audience(project, campaign.audience)
     try:
         audience = wrap(project, campaign, warehouse, moment_of_a_look(campaign, SystemClock().now())).audience
         return list(warehouse.rows(first_query(audience, warehouse.dialect, count), campaign.audience.timeout))

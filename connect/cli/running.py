@@ -74,7 +74,7 @@ def run_campaign(
         said = f"`--sandbox` is for test mode, and this run is {project.mode}"
         raise UserError.of("sandbox-needs-test", said, "add `--mode test`")
     texts = templates(project.root)
-    warehouse = wiring.open_warehouse(project, loaded.campaign.audience.source)
+    warehouse = wiring.open_audience(project, loaded.campaign.audience)
     with ledger_of(project) as ledger:
         try:
             if not goes_on:

@@ -48,7 +48,7 @@ class Bundle(BaseModel):
         Raises UserError when they are needed and not there any more.
         """
         bundle = cls.model_validate_json(stored)
-        if bundle.campaign.audience.sql is not None:
+        if bundle.campaign.audience.written is not None:
             return bundle
         people = now.audience.people if now else None
         if people is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import cast
 from zoneinfo import ZoneInfo
 
 from connect.errors import Problem, Severity, UserError
@@ -19,9 +20,9 @@ from connect.project.project import Project
 from connect.project.trigger import Event
 from connect.vocabulary import Channel, Mode
 from connect.warehouses import query
-from connect.warehouses.interface import Column, Query, Warehouse
+from connect.warehouses.interface import AUDIENCE, Column, Query, TakesRows, Warehouse
 from connect.warehouses.looking import nulls_query
-from connect.warehouses.wrapping import Audience, OptOuts, Wrapping
+from connect.warehouses.wrapping import DEFAULT_KEY, Audience, OptOuts, Wrapping, find
 
 OpenWarehouse = Callable[[str], Warehouse]
 
@@ -136,16 +137,29 @@ def wrap(project: Project, campaign: Campaign, warehouse: Warehouse, moment: Mom
     timeout = campaign.audience.timeout
     values = _values(campaign, moment)
     asked = _audience_query(campaign, warehouse, {**values, **_window(moment)})
-    with placed_in(campaign.audience.sql, campaign.file, warehouse.dialect):
+    with placed_in(campaign.audience.written, campaign.file, warehouse.dialect):
         columns = tuple(warehouse.columns(asked, timeout))
+        _must_have_a_header(campaign, columns)
     audience = Audience(asked.sql, asked.parameters, campaign.audience.key, columns)
-    with placed_in(campaign.audience.sql, campaign.file, warehouse.dialect):
-        audience = in_segments(audience, campaign.audience, warehouse, values)
-    with placed_in(campaign.audience.sql, campaign.file, warehouse.dialect):
+    with placed_in(campaign.audience.written, campaign.file, warehouse.dialect):
         audience = in_segments(audience, campaign.audience, warehouse, values)
     optouts = _optouts(project, campaign, warehouse, values)
-    with placed_in(campaign.audience.sql, campaign.file, warehouse.dialect):
+    with placed_in(campaign.audience.written, campaign.file, warehouse.dialect):
         return Wrapping(warehouse.dialect, audience, optouts, salt)
+
+
+def _must_have_a_header(campaign: Campaign, columns: Sequence[Column]) -> None:
+    """A file without a header has a person in its place: what stands there is not quoted, as names of columns are."""
+    audience = campaign.audience
+    if audience.sql is not None or audience.written is None:
+        return
+    names = (*audience.key, "email") if audience.key == DEFAULT_KEY else audience.key
+    known = [name for name in names if find(columns, name)]
+    if len(known) < (1 if audience.key == DEFAULT_KEY else len(names)):
+        missing = next(name for name in names if name not in known)
+        name = "the sheet" if audience.sheet else f"`{audience.written.source}`"
+        said = f"{name} has no column `{missing}`, which is the audience's key"
+        raise UserError.of("missing-column", said, "its first line must name the columns; `key` may be another one")
 
 
 def _values(campaign: Campaign, moment: Moment) -> Mapping[str, object]:
@@ -163,7 +177,8 @@ def _audience_query(campaign: Campaign, warehouse: Warehouse, values: Mapping[st
     audience = campaign.audience
     if audience.people is not None:
         return query.people(audience.people, warehouse.dialect)
-    assert audience.sql is not None
+    if audience.sql is None:
+        return Query(f"select * from {AUDIENCE}", {})
     return query.bound(audience.sql, warehouse.dialect, values)
 
 
@@ -173,11 +188,13 @@ def _optouts(project: Project, campaign: Campaign, warehouse: Warehouse, values:
     addresses: dict[Channel, str] = dict(lint.address_columns(campaign))
     asked: Query | None = None
     columns: tuple[Column, ...] = ()
+    home: Warehouse | None = None
     if project.subscriptions is not None:
-        _same_source(project.subscriptions.source, campaign)
-        asked = query.bound(project.subscriptions.sql, warehouse.dialect, values)
-        with subscriptions.asking(project.subscriptions, warehouse.dialect):
-            columns = tuple(warehouse.columns(asked, campaign.audience.timeout))
+        home = _home(project.subscriptions.source, campaign, warehouse)
+        there = home or warehouse
+        asked = query.bound(project.subscriptions.sql, there.dialect, values)
+        with subscriptions.asking(project.subscriptions, there.dialect):
+            columns = tuple(there.columns(asked, campaign.audience.timeout))
     return OptOuts(
         sql=asked.sql if asked else None,
         parameters=asked.parameters if asked else {},
@@ -187,14 +204,20 @@ def _optouts(project: Project, campaign: Campaign, warehouse: Warehouse, values:
         topic=message.topic,
         addresses=addresses,
         channels=channels,
+        home=home,
     )
 
 
-def _same_source(source: str, campaign: Campaign) -> None:
-    if campaign.audience.source != source:
-        raise UserError.of(
-            "not-yet-supported",
-            f"{campaign.name} reads from `{campaign.audience.source}` and opt-outs are in `{source}`: "
-            "opt-outs of another source are not supported by this version",
-            "keep both in one warehouse",
-        )
+def _home(source: str, campaign: Campaign, warehouse: Warehouse) -> Warehouse | None:
+    """The warehouse with the opt-outs, where it is not the audience's own. People who are written out are in it."""
+    audience = campaign.audience
+    if audience.goes_anywhere or (audience.file is None and audience.source == source):
+        return None
+    if warehouse.capabilities.takes_rows:
+        return cast(TakesRows, warehouse).others(source)
+    raise UserError.of(
+        "not-yet-supported",
+        f"{campaign.name} reads from `{audience.source}` and opt-outs are in `{source}`: "
+        "this warehouse can not read beside another one's opt-outs",
+        "keep both in one warehouse",
+    )

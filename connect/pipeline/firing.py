@@ -35,8 +35,8 @@ def event_problems(loaded: Loaded) -> Iterator[Problem]:
     campaign = loaded.campaign
     if campaign is None or not isinstance(campaign.trigger, Event):
         return
-    if campaign.audience.people is not None:
-        said, hint = "an event trigger asks a query for events, and `people` is a list", "write `sql` in its place"
+    if campaign.audience.sql is None:
+        said, hint = "an event trigger asks a query for events, and this audience is none", "write `sql` in its place"
         yield Problem("event-people", said, hint, _place(loaded, "audience.people", "audience"))
     elif {column.casefold() for column in campaign.audience.key} <= _OF_A_PERSON:
         key = ", ".join(campaign.audience.key)

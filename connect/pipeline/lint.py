@@ -212,10 +212,10 @@ def _are_mailboxes(text: Text, *, single: bool) -> bool:
 def _device_problems(campaign: Campaign, columns: Collection[str]) -> Iterator[Problem]:
     """An audience that says nothing of devices: nobody would get a push message, and nothing would be wrong."""
     pushes = any(isinstance(content, PushContent) for content in campaign.message.content)
-    sql = campaign.audience.sql  # of people who are written out, each has what is known of them
-    if pushes and sql and not {"channels", "device_token"} & set(columns):
-        said = "the query returns neither `channels` nor `device_token`, which are the addresses of `push`"
-        yield Problem("missing-column", said, "return one of them, or leave the push content out", sql.at(0))
+    written = campaign.audience.written  # of people who are written out, each has what is known of them
+    if pushes and written and not {"channels", "device_token"} & set(columns):
+        said = "the audience has neither `channels` nor `device_token`, which are the addresses of `push`"
+        yield Problem("missing-column", said, "return one of them, or leave the push content out", written.at(0))
 
 
 def address_columns(campaign: Campaign) -> Mapping[Channel, str]:

@@ -105,4 +105,5 @@ def _place(campaign: Campaign) -> Location:
 
 def _query(campaign: Campaign) -> Location:
     """Where the audience is described."""
-    return campaign.audience.sql.at(0) if campaign.audience.sql else _place(campaign)
+    written = campaign.audience.written
+    return written.at(0) if written else _place(campaign)

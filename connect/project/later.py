@@ -10,7 +10,7 @@ KEYS: Final[dict[str, frozenset[str]]] = {
     "connect": frozenset({"destination", "feeds"}),
     "serve": frozenset({"listen", "keys"}),
     "campaign": frozenset({"experiment"}),
-    "audience": frozenset({"csv", "parquet", "sheet", "snapshot"}),
+    "audience": frozenset({"snapshot"}),
     "email": frozenset({"mjml", "inline_css", "track", "utm"}),
     "policy": frozenset({"frequency_cap", "once", "approval"}),
 }

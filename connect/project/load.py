@@ -120,6 +120,8 @@ def _project(
         providers=providers,
         channels={Channel(name): provider for name, provider in file.channels if provider},
         subscriptions=file.subscriptions,
+        sheets=file.sheets,
+        audience_folders=file.audience_folders,
         unsubscribe=file.unsubscribe,
         everyone=file.everyone,
         profile=file.profile,

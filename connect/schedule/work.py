@@ -23,6 +23,7 @@ from connect.pipeline.job import LEASE, Job, Stopped, Tools
 from connect.pipeline.moment import Moment
 from connect.pipeline.plan import plan_queued, plan_resumed
 from connect.pipeline.run import execute
+from connect.project.audience import Audience
 from connect.project.campaign import Campaign
 from connect.project.campaigns import Loaded
 from connect.project.files import templates
@@ -39,7 +40,7 @@ from connect.warehouses.interface import Warehouse
 class Doors:
     """How what is outside is opened: given by `connect.wiring`."""
 
-    warehouse: Callable[[Project, str], Warehouse]
+    warehouse: Callable[[Project, Audience], Warehouse]
     accounts: Callable[[Project, Iterable[str]], Accounts]
 
 
@@ -145,7 +146,7 @@ class Works:
 
     def _job(self, record: RunRecord, project: Project, loaded: Loaded) -> tuple[Warehouse, Accounts, Job]:
         stored = Bundle.restore(record.campaign_json, loaded.campaign).campaign
-        warehouse = self.doors.warehouse(project, stored.audience.source)
+        warehouse = self.doors.warehouse(project, stored.audience)
         try:
             accounts = self.doors.accounts(project, providers_of(stored))
             return warehouse, accounts, self._begun(record, project, loaded, warehouse, accounts)

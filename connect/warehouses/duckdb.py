@@ -27,8 +27,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 from pydantic import model_validator
 
-from connect.errors import OutsideError
+from connect.errors import OutsideError, UserError
 from connect.warehouses import duckdb_errors as errors
+from connect.warehouses.duckdb_brought import Shelf
 from connect.warehouses.duckdb_dialect import DuckDBDialect
 from connect.warehouses.duckdb_opening import Configuration, instance, opened
 from connect.warehouses.interface import (
@@ -39,6 +40,7 @@ from connect.warehouses.interface import (
     Source,
     SourceSettings,
     Table,
+    Warehouse,
     json_type,
     python_values,
 )
@@ -101,7 +103,7 @@ class DuckDB:
     # A reader locks out every writer of another process, so a read must not last.
     # What is added is looked for among all of the run's rows: rather seldom, and many at once.
     capabilities: ClassVar[Capabilities] = Capabilities(
-        longest_read=timedelta(minutes=1), enforces_read_only=True, writes=True, most_added=20_000
+        longest_read=timedelta(minutes=1), enforces_read_only=True, writes=True, most_added=20_000, takes_rows=True
     )
     dialect: ClassVar[DuckDBDialect] = DuckDBDialect()
 
@@ -117,6 +119,8 @@ class DuckDB:
         self._memory = min(_FIRST_MEMORY, self._most)
         self._running: set[_Running] = set()
         self._guard = threading.Lock()
+        self._shelf = Shelf()
+        self.others: Callable[[str], Warehouse] = _alone
 
     def columns(self, query: Query, timeout: timedelta) -> Sequence[Column]:
         def ask(running: _Running) -> list[Column]:
@@ -186,6 +190,7 @@ class DuckDB:
             running = list(self._running)
         for one in running:
             one.interrupt("closed")
+        self._shelf.close()
 
     def _version(self) -> str:
         import duckdb
@@ -263,7 +268,7 @@ class DuckDB:
         wanted = Configuration(self._memory, self._threads, writes)
         with instance(self._file, wanted, until, self._name) as configuration:
             raw, closes = self._connect(configuration, until)
-            running = _Running(raw, configuration.memory)
+            running = _Running(raw, configuration.memory, until, self._shelf)
             timer = threading.Timer(max(0.0, until - time.monotonic()), running.interrupt, ("timeout",))
             timer.daemon = True
             with self._guard:
@@ -278,6 +283,9 @@ class DuckDB:
                 running.done()
                 closes()
 
+    def _prepare(self, raw: Any) -> None:
+        """Called with a connection that is not locked down yet."""
+
     def _connect(self, configuration: Configuration, until: float) -> tuple[Any, Callable[[], None]]:
         """A locked-down connection, waited for while another process writes to the file, or reads what we write to."""
         if self._file is not None and not self._file.exists():
@@ -288,7 +296,7 @@ class DuckDB:
         while True:
             words = ""
             try:
-                return opened(self._file, configuration)
+                return opened(self._file, configuration, self._prepare)
             except Exception as error:
                 if not errors.is_engine_error(error):
                     raise
@@ -306,8 +314,10 @@ class _MoreMemory(OutsideError):
 class _Running:
     """A connection on which a query runs, and why it was interrupted."""
 
-    def __init__(self, raw: Any, memory: int) -> None:
+    def __init__(self, raw: Any, memory: int, until: float, shelf: Shelf) -> None:
         self.raw = raw
+        self._until = until
+        self._shelf = shelf
         self._guard = threading.Lock()
         self._open = True
         self.memory = memory
@@ -317,6 +327,9 @@ class _Running:
         """The relation of a query; parameters that the text does not have would be an error of DuckDB's."""
         if self.why:
             raise OSError("INTERRUPT Error: before it began")
+        for brought in query.brought:
+            left = timedelta(seconds=max(1.0, self._until - time.monotonic()))
+            self.lend(brought.name, self._shelf.table(brought, left))
         names = self.raw.extract_statements(query.sql)[0].named_parameters
         values: Mapping[str, object] = {name: query.parameters[name] for name in names if name in query.parameters}
         return self.raw.sql(query.sql, params=values) if names else self.raw.sql(query.sql)
@@ -343,6 +356,10 @@ class _Running:
     def done(self) -> None:
         with self._guard:
             self._open = False
+
+
+def _alone(name: str) -> Warehouse:
+    raise UserError.of("unknown-source", f"nothing was said of a source `{name}`", "add it under `sources`")
 
 
 def _interruptible(running: _Running, call: Callable[[], T]) -> T:

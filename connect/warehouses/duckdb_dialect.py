@@ -38,7 +38,7 @@ class DuckDBDialect(Standard):
 
     def trimmed(self, expression: str) -> str:
         # Trimming a set of characters costs ten times as much as seeing that there is nothing to trim.
-        trimmed = f"trim({expression}, {_literal(_WHITESPACE)})"
+        trimmed = f"trim({expression}, {literal(_WHITESPACE)})"
         return f"case when regexp_matches({expression}, '^[^!-~]|[^!-~]$') then {trimmed} else {expression} end"
 
     def phone_digits(self, expression: str) -> str:
@@ -72,12 +72,12 @@ class DuckDBDialect(Standard):
 
     def one_of_each(self, relation: str, key: str, columns: Sequence[str], others: str) -> str:
         # An aggregate, where a window or a sort would hold every row: a million rows of one key cost as much as one.
-        fields = ", ".join(f"struct_extract(o.connect_row, {_literal(name)}) as {self.quote(name)}" for name in columns)
+        fields = ", ".join(f"struct_extract(o.connect_row, {literal(name)}) as {self.quote(name)}" for name in columns)
         text = f"cast(row({', '.join(f'r.{self.quote(name)}' for name in columns)}) as varchar)"
         row = f"arg_min(r, md5({text})) as connect_row"  # without the salted position: the same row wins in every run
         grouped = f"select r.{key}, count(*) - 1 as {others}, {row}\nfrom (\n{relation}\n) as r group by r.{key}"
         return f"select o.{key}, o.{others}, {fields}\nfrom (\n{grouped}\n) as o"
 
 
-def _literal(text: str) -> str:
+def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"

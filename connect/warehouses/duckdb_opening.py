@@ -92,8 +92,13 @@ def _joins(file: Path, wanted: Configuration) -> bool:
 _opening = threading.Lock()
 
 
-def opened(file: Path | None, configuration: Configuration) -> tuple[Any, Callable[[], None]]:
-    """A raw connection that reaches nothing but the file, which only a writer's may change; and how to close it."""
+def opened(
+    file: Path | None, configuration: Configuration, prepare: Callable[[Any], None]
+) -> tuple[Any, Callable[[], None]]:
+    """A raw connection that reaches nothing but the file, which only a writer's may change; and how to close it.
+
+    `prepare` is called with the connection before it is locked down.
+    """
     import sqlalchemy
 
     config = {"memory_limit": f"{configuration.memory}B", "temp_directory": ""}
@@ -106,7 +111,12 @@ def opened(file: Path | None, configuration: Configuration) -> tuple[Any, Callab
         connection = engine.connect()
         # The real connection behind duckdb-sqlalchemy's wrapper: a private name, which a test guards.
         raw = cast(Any, connection.connection.driver_connection)._ConnectionWrapper__c
-        _lock_down(raw)
+        try:
+            prepare(raw)
+            _lock_down(raw)
+        except BaseException:
+            connection.close()
+            raise
     return raw, connection.close
 
 
@@ -115,6 +125,7 @@ def _lock_down(raw: Any) -> None:
     if raw.sql("select current_setting('lock_configuration')").fetchall()[0][0]:
         return
     raw.execute("set global TimeZone = 'UTC'")
+    raw.execute("set enable_external_file_cache = false")  # a file that was replaced is another one
     raw.execute("set enable_progress_bar = false")  # where Python is interactive it prints on standard output
     raw.execute("set enable_external_access = false")
     raw.execute("set lock_configuration = true")

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     import pyarrow
 
 
+AUDIENCE = "connect_audience"
+"""The table whose rows are the audience, in a warehouse that is made of one audience's files."""
+
+
 @dataclass(frozen=True, slots=True)
 class Capabilities:
     """What the pipeline branches on, instead of an engine's name."""
@@ -29,12 +33,16 @@ class Capabilities:
     """How long a read may be held open before it gets in the way of the user's own jobs."""
     enforces_read_only: bool
     billed_per_read: bool = False
+    tells_cost: bool = False
+    """It has `cost`."""
     holds_reads: bool = False
     """A read is in nobody's way while it waits, so that one may give the whole audience, part by part."""
     writes: bool = False
     """It has `write` and `add`: tables of ours may be in it."""
     most_added: int = 10_000
     """How many rows an `add` takes at once. More where a statement is dear, whatever it adds."""
+    takes_rows: bool = False
+    """Rows of another warehouse can stand beside its own while it reads: it has `others`, and takes `Query.brought`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +51,19 @@ class Query:
 
     sql: str
     parameters: Mapping[str, object]
+    brought: tuple[Brought, ...] = ()
+    """Rows of other warehouses that the query names; only for one that `takes_rows`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """Rows that one warehouse gives and another reads, as a table of this name, for as long as a read lasts."""
+
+    name: str
+    home: Warehouse
+    query: Query
+    columns: Mapping[str, Kind]
+    """Each column that the query gives; as texts, integers and booleans only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +243,9 @@ class Warehouse(Protocol):
         Leaving the context stops the query. Raises OutsideError for locks, lost connections and time-outs.
         """
 
+    def cost(self, query: Query, timeout: timedelta) -> int:
+        """The bytes that one read of a query is billed for, without reading. Only where `capabilities.tells_cost`."""
+
     def write(self, statements: Sequence[Query], timeout: timedelta) -> None:
         """Run these as somebody who may write: all or none, but for what the engine can not undo (such as DDL).
 
@@ -250,6 +274,13 @@ class Warehouse(Protocol):
 
     def close(self) -> None:
         """Stop every query that is running, from whichever thread, and let go. The verbs still work afterwards."""
+
+
+class TakesRows(Warehouse, Protocol):
+    """A warehouse whose `capabilities.takes_rows` is True."""
+
+    others: Callable[[str], Warehouse]
+    """The project's source of a name: where rows beside its own are read."""
 
 
 def python_values(array: pyarrow.Array) -> list[Any]:

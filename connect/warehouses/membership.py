@@ -74,3 +74,17 @@ def _exists(group: Sequence[Members], person: Column, own: str, dialect: Dialect
         for one in group
     )
     return "exists (select 1 from (\n" + "\nunion all\n".join(ids) + f"\n) as m where m.connect_id = {own})"
+
+
+def counted(segments: Sequence[Members], id: str, dialect: Dialect) -> Query:
+    """One row for each segment: its number as `connect_segment`, how often the id is in it as `connect_members`."""
+    is_address = "@" in id
+    person = Column("email" if is_address else "id", "TEXT")
+    wanted = dialect.text(dialect.parameter("connect_id"))
+    selects = (
+        f"select {number} as connect_segment, count(*) as connect_members\nfrom (\n{one.query.sql}\n) as s"
+        f"\nwhere {compared_id(one.id, person, dialect, 's')} = {wanted}"
+        for number, one in enumerate(segments)
+    )
+    bound = {name: value for one in segments for name, value in one.query.parameters.items()}
+    return Query("\nunion all\n".join(selects), {**bound, "connect_id": id.lower() if is_address else id})

@@ -155,11 +155,12 @@ class Snowflake:
     def _stream(
         self, running: Running, query: Query, tables: Iterator[tuple[Any, Sequence[Any]]], rows: int
     ) -> Generator[pyarrow.RecordBatch, None, None]:
-        from connect.warehouses.snowflake_types import arranged
+        from connect.warehouses.snowflake_types import Arrangement
 
+        arrangement = Arrangement()
         while (chunk := self._translated(running, lambda: next(tables, None), query)) is not None:
             table, description = chunk
-            made = arranged(table, description)
+            made = arrangement.of(table, description)
             yield from made.rename_columns([folded(name) for name in made.column_names]).to_batches(rows)
 
     @contextmanager

@@ -14,6 +14,7 @@ import pyarrow
 import pyarrow.compute
 from pyarrow import types
 
+from connect.errors import OutsideError
 from connect.warehouses.interface import json_type
 
 _FIXED = 0
@@ -48,31 +49,40 @@ def name_of(column: Any) -> str:
     return _NAMES.get(column.type_code, "VARCHAR")
 
 
-def arranged(table: pyarrow.Table, description: Sequence[Any]) -> pyarrow.Table:
-    """A table of the driver's with the types that `description` says."""
-    for place, column in enumerate(description):
-        field, cells = table.schema.field(place), table.column(place)
-        made = _json(cells) if column.type_code in _JSON else _cast(cells, column)
-        if made is not cells:
-            table = table.set_column(place, field.name, made)
-    return table
+class Arrangement:
+    """The types of the columns of one result: those of its first table hold for the others."""
+
+    def __init__(self) -> None:
+        self._whole: dict[int, pyarrow.DataType] = {}
+        """Place → the type of a column of whole numbers, as its first file has it."""
+
+    def of(self, table: pyarrow.Table, description: Sequence[Any]) -> pyarrow.Table:
+        """A table of the driver's with the types that `description` says. Raises OutsideError."""
+        for place, column in enumerate(description):
+            cells = table.column(place)
+            made = _json(cells) if column.type_code in _JSON else self._cast(place, cells, column.name)
+            if made is not cells:
+                table = table.set_column(place, table.schema.field(place).name, made)
+        return table
+
+    def _cast(self, place: int, cells: pyarrow.ChunkedArray, name: str) -> pyarrow.ChunkedArray:
+        kind = cells.type
+        if types.is_integer(kind) or (types.is_decimal(kind) and not kind.scale):
+            wanted = pyarrow.int64() if types.is_integer(kind) else pyarrow.decimal128(38, 0)
+            return _whole(cells, self._whole.setdefault(place, wanted), name)
+        if types.is_timestamp(kind):
+            return cells.cast(pyarrow.timestamp("us", "UTC" if kind.tz else None), safe=False)
+        return cells.cast(pyarrow.time64("us"), safe=False) if types.is_time(kind) else cells
 
 
-_MOST_DIGITS = 18
-"""A number of so many digits fits into 64 bits."""
-
-
-def _cast(cells: pyarrow.ChunkedArray, column: Any) -> pyarrow.ChunkedArray:
-    kind = cells.type
-    if types.is_integer(kind) or (types.is_decimal(kind) and not kind.scale):
-        # Of a wider one a file may hold integers and the next one decimals.
-        narrow = column.precision is not None and column.precision <= _MOST_DIGITS
-        return cells.cast(pyarrow.int64() if narrow else pyarrow.decimal128(38, 0))
-    if types.is_timestamp(kind):
-        return cells.cast(pyarrow.timestamp("us", "UTC" if kind.tz else None), safe=False)
-    if types.is_time(kind):
-        return cells.cast(pyarrow.time64("us"), safe=False)
-    return cells
+def _whole(cells: pyarrow.ChunkedArray, kind: pyarrow.DataType, name: str) -> pyarrow.ChunkedArray:
+    try:
+        return cells.cast(kind)
+    except pyarrow.ArrowException:
+        message = f"the column `{name}` holds numbers of 64 bits, and further on longer ones"
+        hint = f"write `cast({name} as varchar) as {name}` in the query"
+        trouble = OutsideError.of("query-failed", message, hint)
+    raise trouble
 
 
 # A null of SQL inside an array is `undefined` there.

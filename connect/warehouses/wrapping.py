@@ -16,7 +16,7 @@ from difflib import get_close_matches
 
 from connect.errors import Problem, UserError, raise_errors
 from connect.vocabulary import Channel
-from connect.warehouses.interface import Column, Dialect, Query
+from connect.warehouses.interface import Brought, Column, Dialect, Kind, Query, Warehouse
 
 POSITION, KEY, DUPLICATES = "connect_position", "connect_key", "connect_duplicates"
 TIMEZONE, REGION, PHONE = "connect_timezone", "connect_region", "connect_phone"
@@ -61,6 +61,8 @@ class OptOuts:
     """Channel → the audience's column that holds its address."""
     channels: tuple[Channel, ...] = tuple(Channel)
     """The channels that get a flag."""
+    home: Warehouse | None = None
+    """The warehouse that `sql` is for, where it is not the audience's own: its rows are brought to the audience."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ from (
         selected = [f"p.{POSITION}", f"p.{KEY}", f"p.{DUPLICATES}", *flags.columns(), *(f"p.{name}" for name in names)]
         parts = ["with " + ",\n".join(ctes), "select " + ", ".join(selected), "from connect_people as p"]
         sql = "\n".join([*parts, *flags.joins(), f"order by p.{POSITION}"])
-        return Query(sql, {**self.audience.parameters, **flags.parameters(), **parameters})
+        return Query(sql, {**self.audience.parameters, **flags.bound_here(), **parameters}, tuple(flags.brought()))
 
     def optouts_query(self) -> Query | None:
         """Every row of the subscriptions query about these people, whatever its topic, the latest first.
@@ -181,9 +183,9 @@ def _key_parts(audience: Audience, dialect: Dialect) -> dict[Column, str]:
     return texts
 
 
-_NEVER_BLANK = re.compile(r"U?[A-Z]*INT(EGER)?[248]?( UNSIGNED)?|UUID", re.IGNORECASE).fullmatch
+_NEVER_BLANK = re.compile(r"U?[A-Z]*INT(EGER)?([248]|64)?( UNSIGNED)?|UUID", re.IGNORECASE).fullmatch
 _KEY_TYPE = re.compile(
-    r"(TINY|SMALL|MEDIUM|BIG|HUGE|U|UTINY|USMALL|UBIG|UHUGE)?INT(EGER)?[248]?( UNSIGNED)?|"
+    r"(TINY|SMALL|MEDIUM|BIG|HUGE|U|UTINY|USMALL|UBIG|UHUGE)?INT(EGER)?([248]|64)?( UNSIGNED)?|"
     r"N?VARCHAR2?.*|CHARACTER VARYING.*|TEXT|CITEXT|STRING|NAME|UUID|ENUM.*",
     re.IGNORECASE,
 )
@@ -282,6 +284,9 @@ def compared_id(column: Column, person: Column, dialect: Dialect, relation: str)
 
 # Opt-outs
 
+_BROUGHT = "connect_brought_optouts"
+_OPTOUT = {"id": Kind.text, "address": Kind.text, "channel": Kind.text, "flag": Kind.integer}
+
 
 # A row without a time is older than any other; of one instant, the graver one counts.
 _STANDS = "o.back is null or o.changed >= o.back"
@@ -294,6 +299,8 @@ class _Flags:
     dialect: Dialect
     audience: Audience
     optouts: OptOuts
+    everybody: bool = False
+    """All people's opt-outs, and not only those of a range."""
 
     @property
     def _by_id(self) -> bool:
@@ -347,11 +354,23 @@ class _Flags:
             own["connect_topic"] = self.optouts.topic
         return own
 
+    def bound_here(self) -> dict[str, object]:
+        """What the audience's own query binds of them."""
+        return {} if self.optouts.home else self.parameters()
+
+    def brought(self) -> Iterator[Brought]:
+        """The opt-outs of everybody, where another warehouse has them; written in its own dialect."""
+        home = self.optouts.home
+        if home is not None and (self._by_id or self._by_address):
+            there = _Flags(home.dialect, self.audience, self.optouts, everybody=True)
+            yield Brought(_BROUGHT, home, Query(there._latest(), there.parameters()), _OPTOUT)
+
     def ctes(self) -> list[str]:
         if not (self._by_id or self._by_address):
             return []
         once = f"as {self.dialect.materialized}".rstrip()
-        ctes = [f"connect_optouts {once} (\n{self._latest()}\n)"]
+        found = f"select t.* from {_BROUGHT} as t where {self._about()}" if self.optouts.home else self._latest()
+        ctes = [f"connect_optouts {once} (\n{found}\n)"]
         if self._by_id:
             ctes.append(f"connect_by_id as (\n{self._for_ids()}\n)")
         return ctes + [
@@ -424,6 +443,8 @@ class _Flags:
 
     def _about(self) -> str:
         """Whether a row is about these people, on whichever channel."""
+        if self.everybody:
+            return "(t.id is not null or t.address is not null)"
         about = [f"t.id in (select {self._id_of_person()} from connect_people as p)"] if self._by_id else []
         about += [f"t.address in (select {address} from connect_people as p)" for address in self._by_address.values()]
         return f"({' or '.join(about)})"

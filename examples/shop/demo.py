@@ -1,17 +1,22 @@
 """What `make demo` runs: builds the shop's warehouse, then does with the command line what a person would.
 
     python -m examples.shop.demo
+    python -m examples.shop.demo --source postgresql://user:password@host/database
+    python -m examples.shop.demo --source lab
 
-It starts over each time: the demo's warehouse, ledger and outbox are made anew.
+It starts over each time: the demo's warehouse, ledger and outbox are made anew. With `--source` the shop is in a
+warehouse of your choice, by its URL or by its name in connect.yml, and the demo's project is in `.demo/`.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import secrets
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,26 +30,55 @@ DONE, ENDED_WITH_FAILURES = 0, 1
 """Exit codes of `connect run`. The warehouse holds addresses that the outbox rejects or never answers for."""
 
 
-def main() -> int:
+def main(arguments: Sequence[str]) -> int:
     """Run the demo; 0 when every command ended as it should."""
+    parser = argparse.ArgumentParser(prog="python -m examples.shop.demo", description="Run the demo.")
+    parser.add_argument("--source", help="where the shop is to be: a URL, or the name of a source in connect.yml")
+    source = parser.parse_args(arguments).source
     say(
         "Juniper & Salt sends letters, text messages, notes to people's phones and requests for a review. "
         f"It has {PEOPLE} customers."
     )
-    start_over()
-    step("python -m examples.shop.build")
-    build(ROOT / "shop.duckdb", datetime.now(UTC))
-    connect("validate")
+    folder = built_elsewhere(source) if source else built_here()
+    connect(folder, "validate")
     for campaign in CAMPAIGNS:
-        connect("run", campaign, "--yes", expected=(DONE, ENDED_WITH_FAILURES))
-    connect("report")
+        connect(folder, "run", campaign, "--yes", expected=(DONE, ENDED_WITH_FAILURES))
+    connect(folder, "report")
+    there = f"cd {os.path.relpath(folder)} && " if folder != ROOT else ""
+    command = _executable() if there else _shown(_executable())
     say(
         "Some of it failed on purpose: the warehouse has broken rows, opt-outs, and addresses that nobody answers at.\n"
         "Nothing was sent to anyone. To look at the messages:\n\n"
-        f"  {_shown(_executable())} outbox --open\n"
-        f"  {_shown(_executable())} preview welcome_back --open"
+        f"  {there}{command} outbox --open\n"
+        f"  {there}{command} preview welcome_back --open"
     )
     return 0
+
+
+def built_here() -> Path:
+    """The shop in a file of DuckDB's, beside the demo's project."""
+    start_over()
+    step("python -m examples.shop.build")
+    build(ROOT / "shop.duckdb", datetime.now(UTC))
+    return ROOT
+
+
+def built_elsewhere(source: str) -> Path:
+    """The shop in somebody's warehouse; the folder of the project that reads it."""
+    from connect.errors import ConnectError
+    from examples.shop import elsewhere
+
+    add_secret(ROOT / ".env")
+    try:
+        folder = elsewhere.project(ROOT, source)
+        step(f"filling the tables of the shop, for the project in {os.path.relpath(folder)}")
+        with tempfile.TemporaryDirectory() as made:
+            build(Path(made) / "shop.duckdb", datetime.now(UTC))
+            elsewhere.fill(folder, Path(made) / "shop.duckdb")
+    except ConnectError as error:
+        say(str(error))
+        sys.exit(error.exit_code)
+    return folder
 
 
 def start_over() -> None:
@@ -63,10 +97,10 @@ def add_secret(file: Path) -> None:
         file.write_text(f"{text}CONNECT_SECRET={secrets.token_urlsafe(32)}\n")
 
 
-def connect(*arguments: str, expected: Sequence[int] = (DONE,)) -> None:
+def connect(folder: Path, *arguments: str, expected: Sequence[int] = (DONE,)) -> None:
     """Run the command line as a person would. Ends the demo where it answers otherwise than expected."""
     step(" ".join(("connect", *arguments)))
-    ended = subprocess.run([_executable(), *arguments], cwd=ROOT, check=False)
+    ended = subprocess.run([_executable(), *arguments], cwd=folder, check=False)
     if ended.returncode not in expected:
         say(f"`connect {' '.join(arguments)}` ended with {ended.returncode}, which was not expected")
         sys.exit(ended.returncode or 1)
@@ -91,4 +125,4 @@ def say(text: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tests.services import fakesnow
+from tests.services import bqemulator, fakesnow
 
 FOLDER = Path(__file__).parents[2] / ".services"
 
-SERVICES: Mapping[str, Callable[[Path], None]] = {"fakesnow": fakesnow.make}
+SERVICES: Mapping[str, Callable[[Path], None]] = {"bqemulator": bqemulator.make, "fakesnow": fakesnow.make}
 """Name → what makes its environment in a folder of that name."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gzip
 import io
 import json
 import logging
@@ -78,6 +79,8 @@ async def run(request: Request, asked: dict[str, Any], running: Running) -> None
     """Have the emulator execute it, and say what it says, or that it was stopped."""
     watch = asyncio.create_task(time_out(asked, running))
     try:
+        if asked.get("describeOnly") and asked.get("bindings") and is_read(asked):
+            with_types(request, asked)
         async with turn(asked, running):
             answer = await emulator.query_request(request)
         if running.stopped:
@@ -94,8 +97,19 @@ async def run(request: Request, asked: dict[str, Any], running: Running) -> None
 
 
 def turn(asked: dict[str, Any], running: Running) -> asyncio.Lock:
-    reads = asked["sqlText"].lstrip(" (\n").lower().startswith(("select", "with"))
-    return asyncio.Lock() if reads else LOCKS[running.session.database]
+    return asyncio.Lock() if is_read(asked) else LOCKS[running.session.database]
+
+
+def is_read(asked: dict[str, Any]) -> bool:
+    return str(asked["sqlText"]).lstrip(" (\n").lower().startswith(("select", "with"))
+
+
+def with_types(request: Request, asked: dict[str, Any]) -> None:
+    """Have a query with values described by running it for no rows: the emulator would take each value for a null."""
+    sql = f"select * from (\n{asked['sqlText']}\n) as described limit 0"
+    body = json.dumps({**asked, "sqlText": sql, "describeOnly": False}).encode()
+    packed = request.headers.get("Content-Encoding") == "gzip"
+    request._body = gzip.compress(body) if packed else body
 
 
 async def time_out(asked: dict[str, Any], running: Running) -> None:
@@ -192,6 +206,34 @@ def nullable(column: pyarrow.ChunkedArray) -> pyarrow.Array:
 
 
 emulator.to_ipc = put_aside
+
+
+def described(columns: list[Any], known: Any = emulator.describe_as_rowtype) -> Any:
+    """The types of columns; of arrays the emulator knows none."""
+    arrays = {column[0] for column in columns if column[1].endswith("[]")}
+    told = known([(column[0], "JSON" if column[0] in arrays else column[1], *column[2:]) for column in columns])
+    return [{**column, "type": "array"} if column["name"] in arrays else column for column in told]
+
+
+def as_sent(table: pyarrow.Table, rowtype: Any, known: Any = emulator.to_sf) -> pyarrow.Table:
+    """A table as it travels: arrays as the text of JSON, indented as Snowflake does."""
+    for place, column in enumerate(table.columns):
+        if pyarrow.types.is_list(column.type):
+            texts = [array_text(value, column.type.value_type) for value in column.to_pylist()]
+            table = table.set_column(place, table.schema.field(place).name, pyarrow.array(texts, pyarrow.string()))
+    return known(table, rowtype)
+
+
+def array_text(values: list[Any] | None, kind: pyarrow.DataType) -> str | None:
+    if values is None:
+        return None
+    json_already = getattr(kind, "extension_name", "") == "arrow.json"
+    texts = ("undefined" if v is None else v if json_already else json.dumps(v, default=float) for v in values)
+    return "[\n  " + ",\n  ".join(texts) + "\n]"
+
+
+emulator.describe_as_rowtype = described
+emulator.to_sf = as_sent
 
 
 def as_file(table: pyarrow.Table) -> bytes:

@@ -178,6 +178,13 @@ class House:
         self.said.clear()
         return found
 
+    def opt_outs_written(self) -> None:
+        """From now on to a table of Connect's, beside the one that is read already."""
+        file = self.project / "connect.yml"
+        before, text = "select id, address, status from opt_outs", file.read_text()
+        both = f"from connect_opt_outs union all by name {before}"
+        file.write_text(text.replace(f'{{sql: "{before}"}}', f'{{write: connect_opt_outs, sql: "{both}"}}'))
+
     def people(self, *extra: str) -> None:
         """One person of each role; every cell of theirs is a canary."""
         rows = [self._person(number, role) for number, role in enumerate((*ROLES, *extra), start=1)]

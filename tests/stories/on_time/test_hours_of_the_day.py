@@ -121,7 +121,7 @@ class House:
 
 
 def _doors() -> Doors:
-    return Doors(wiring.open_warehouse, wiring.open_accounts)
+    return Doors(wiring.open_audience, wiring.open_accounts)
 
 
 def _to(outgoing: Outgoing) -> str:

@@ -53,7 +53,7 @@ def queue(world: World, fire_time: datetime = NOON, *, manual: bool = False) -> 
 
 
 def works(world: World) -> Works:
-    return Works(Doors(wiring.open_warehouse, wiring.open_accounts), world.ledger, world.clock, workers=1)
+    return Works(Doors(wiring.open_audience, wiring.open_accounts), world.ledger, world.clock, workers=1)
 
 
 async def take_up(world: World, record: RunRecord, doors: Doors | None = None) -> RunState:
@@ -124,7 +124,7 @@ class _Away:
 
 async def test_a_warehouse_that_is_away_for_a_while_pauses_nothing(world: World) -> None:
     run = queue(world)
-    away = Doors(lambda project, name: _Away(wiring.open_warehouse(project, name)), wiring.open_accounts)  # type: ignore[arg-type, return-value]
+    away = Doors(lambda project, name: _Away(wiring.open_audience(project, name)), wiring.open_accounts)  # type: ignore[arg-type, return-value]
     with pytest.raises(OutsideError):
         await take_up(world, run, away)
     assert state(world, run) == (RunState.running, "waiting: the warehouse does not answer")

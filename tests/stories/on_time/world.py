@@ -22,6 +22,7 @@ import duckdb
 from connect import wiring
 from connect.channels.message import Email, Outgoing
 from connect.ledger.records import RunRecord
+from connect.project.audience import Audience
 from connect.project.campaigns import Loaded, load_campaigns
 from connect.project.project import Project
 from connect.providers import memory
@@ -188,8 +189,8 @@ class World:
         """The daemon's log."""
         return self._lines.getvalue()
 
-    def _warehouse(self, project: Project, source: str) -> Warehouse:
-        warehouse = wiring.open_warehouse(project, source)
+    def _warehouse(self, project: Project, audience: Audience) -> Warehouse:
+        warehouse = wiring.open_audience(project, audience)
         rows = warehouse.rows
 
         def counted(query: Query, timeout: timedelta) -> list[dict[str, object]]:

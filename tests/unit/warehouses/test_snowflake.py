@@ -166,24 +166,34 @@ def test_a_column_that_was_quoted_in_small_letters_is_told_with_the_alias(rig: S
     assert [column.name for column in columns] == ["email", "firstName", "1st"]
 
 
-def test_a_type_is_the_same_from_one_file_to_the_next() -> None:
-    described = [
-        SimpleNamespace(type_code=0, precision=38, scale=0),
-        SimpleNamespace(type_code=0, precision=9, scale=0),
-    ]
-    small = pyarrow.table({"a": pyarrow.array([1], pyarrow.int8()), "b": pyarrow.array([2], pyarrow.int8())})
-    wide = pyarrow.table(
-        {"a": pyarrow.array([2**70], pyarrow.decimal128(38, 0)), "b": pyarrow.array([3], pyarrow.int32())}
-    )
-    made = [snowflake_types.arranged(table, described) for table in (small, wide)]
+_WHOLE = [SimpleNamespace(name="ID", type_code=0, precision=38, scale=0)]
+
+
+def test_whole_numbers_have_one_type_from_one_file_to_the_next() -> None:
+    small, larger = (pyarrow.table({"a": pyarrow.array([1], kind)}) for kind in (pyarrow.int8(), pyarrow.int32()))
+    arrangement = snowflake_types.Arrangement()
+    assert arrangement.of(small, _WHOLE).schema == arrangement.of(larger, _WHOLE).schema
+    wide = pyarrow.table({"a": pyarrow.array([2**70], pyarrow.decimal128(38, 0))})
+    arrangement = snowflake_types.Arrangement()
+    made = [arrangement.of(table, _WHOLE) for table in (wide, small)]
     assert made[0].schema == made[1].schema
-    assert python_values(made[1].column(0).combine_chunks()) == [2**70]
+    assert [python_values(table.column(0).combine_chunks()) for table in made] == [[2**70], [1]]
+
+
+def test_a_number_that_does_not_fit_any_more_is_told_with_the_cast() -> None:
+    wide = pyarrow.table({"a": pyarrow.array([2**70], pyarrow.decimal128(38, 0))})
+    arrangement = snowflake_types.Arrangement()
+    arrangement.of(pyarrow.table({"a": [1]}), _WHOLE)
+    problem = _problem(lambda: arrangement.of(wide, _WHOLE))
+    assert problem.code == "query-failed"
+    assert "cast(ID as varchar)" in problem.hint
 
 
 def test_nulls_of_sql_inside_an_array_are_none() -> None:
     texts = ["[\n  1,\n  undefined\n]", '["undefined", "a \\" undefined", undefined]', None, '{"a": null}']
     described = [SimpleNamespace(type_code=10, precision=None, scale=None)]
-    table = snowflake_types.arranged(pyarrow.table({"a": pyarrow.array(texts, pyarrow.string())}), described)
+    given = pyarrow.table({"a": pyarrow.array(texts, pyarrow.string())})
+    table = snowflake_types.Arrangement().of(given, described)
     found = python_values(table.column(0).combine_chunks())
     assert found == [[1, None], ["undefined", 'a " undefined', None], None, {"a": None}]
 
