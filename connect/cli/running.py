@@ -38,6 +38,7 @@ from connect.pipeline.job import LEASE, Job, Progress, Stopped, Tools
 from connect.pipeline.plan import Plan, plan_run, safe_recipients
 from connect.pipeline.reporting import run_report
 from connect.pipeline.run import execute
+from connect.pipeline.snapshot import table_of
 from connect.project.load import templates
 from connect.vocabulary import Mode, Outcome, Reason, RunState
 
@@ -127,6 +128,8 @@ def announce(plan: Plan, accounts: Accounts) -> None:
     lines.append(("audience", _audience(plan)))
     if campaign.audience.segments is not None:
         lines.append(("in", escape(f"{campaign.audience.segments.words}")))
+    if plan.campaign.audience.snapshot:
+        lines.append(("snapshot", escape(_snapshot(plan))))
     ways = routes.in_words(project, campaign)
     lines += [("" if number else "sends by", escape(way)) for number, way in enumerate(ways)]
     if campaign.message.transactional:
@@ -165,6 +168,12 @@ def _audience(plan: Plan) -> str:
     limit = plan.campaign.audience.limits.max
     text += f" (at most {limit:,})" if limit is not None else ""
     return text + (f", {plan.rows_without_key:,} of them without a key" if plan.rows_without_key else "")
+
+
+def _snapshot(plan: Plan) -> str:
+    run_id = plan.resumes.id if plan.resumes else "<run>"
+    table = table_of(plan.project, plan.campaign.audience, run_id)
+    return f"the audience is copied to {table} of `{plan.campaign.audience.source}`, and dropped when the run ends"
 
 
 def ask(plan: Plan, accounts: Accounts, yes: bool) -> None:

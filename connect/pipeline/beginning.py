@@ -18,12 +18,13 @@ from connect.pipeline.accounts import Accounts, reaches_people, route_problems
 from connect.pipeline.audience import Sweep
 from connect.pipeline.bundle import Bundle
 from connect.pipeline.deliveries import RunFacts
-from connect.pipeline.job import Job
+from connect.pipeline.job import Copied, Job
 from connect.pipeline.kit import Kit
 from connect.pipeline.moment import Moment
 from connect.pipeline.places import places_of
 from connect.pipeline.plan import SALT, SECRET, Plan, open_seals, safe_recipients
 from connect.pipeline.rates import limits_of
+from connect.pipeline.snapshot import Snapshot
 from connect.pipeline.waves import Timing
 from connect.project.campaign import Campaign
 from connect.project.message import HttpContent
@@ -81,11 +82,12 @@ def begin(plan: Plan, ledger: Ledger, clock: Clock, random: RandomBytes, account
     record = plan.resumes or _begun(plan, timing, ledger, clock, random)
     salt, secret = open_seals(project, record)
     wrapping = replace(plan.wrapping, salt=salt)
+    snapshot = Snapshot.of(project, campaign, plan.warehouse, record.id)
 
     def sweep(slice: Slice) -> Sweep:
         return Sweep(
             plan.warehouse,
-            wrapping,
+            snapshot.over(wrapping) if snapshot else wrapping,
             rows=plan.rows,
             after=slice.cursor or slice.low or None,
             upto=slice.high,
@@ -96,7 +98,9 @@ def begin(plan: Plan, ledger: Ledger, clock: Clock, random: RandomBytes, account
     facts = RunFacts(record.id, campaign.name, project.target, record.mode, record.fire_time, secret)
     rates = {name: project.providers[name].rate for name in accounts}
     buckets = limits_of(accounts, rates, campaign, project.mode)
-    return Job(record, sweep, _kit(plan, facts, accounts), accounts, timing, partial(_places, plan, timing), buckets)
+    places = partial(_places, plan, timing, snapshot)
+    copied = Copied(snapshot, wrapping.audience) if snapshot else None
+    return Job(record, sweep, _kit(plan, facts, accounts), accounts, timing, places, buckets, copied)
 
 
 def _begun(plan: Plan, timing: Timing, ledger: Ledger, clock: Clock, random: RandomBytes) -> RunRecord:
@@ -132,8 +136,9 @@ def _slices(plan: Plan, timing: Timing, now: datetime) -> tuple[NewSlice, ...]:
     return timing.slices(_places(plan, timing) if timing.waits else (), now)
 
 
-def _places(plan: Plan, timing: Timing) -> set[Place]:
-    return places_of(plan.warehouse, plan.wrapping, timing.phone, plan.campaign.audience.timeout)
+def _places(plan: Plan, timing: Timing, snapshot: Snapshot | None = None) -> set[Place]:
+    wrapping = snapshot.over(plan.wrapping) if snapshot else plan.wrapping
+    return places_of(plan.warehouse, wrapping, timing.phone, plan.campaign.audience.timeout)
 
 
 def _kit(plan: Plan, facts: RunFacts, accounts: Accounts) -> Kit:

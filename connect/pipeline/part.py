@@ -135,6 +135,7 @@ class Part:
 
     async def _sweep(self) -> None:
         """Every row behind the cursor, in order, to a worker that has room."""
+        await self._copy()
         number, width = itertools.count(), len(self._channels)
         async with aclosing(_read_ahead(self._job.sweep(self._claimed), self._crew.flush)) as batches:
             async for rows in batches:
@@ -149,6 +150,22 @@ class Part:
                     self._show()
                 await self._outcomes.flush()
         await self._crew.drain()
+
+    async def _copy(self) -> None:
+        """The copy of the audience is there, where the run reads one."""
+        copied = self._job.copied
+        if copied is None:
+            return
+        self._tools.watch(Progress(waiting=f"copying the audience to {copied.snapshot.table}"))
+        making = asyncio.ensure_future(asyncio.to_thread(copied.make, self._slices))
+        try:
+            await asyncio.shield(making)
+        except asyncio.CancelledError:
+            while not making.done():  # also where the query has not begun yet
+                copied.snapshot.stop()
+                await asyncio.wait((making,), timeout=0.05)
+            making.exception()
+            raise
 
     async def _unless_stopped(self, work: Coroutine[Any, Any, None]) -> None:
         """Do this, wherever it waits, until somebody asks to stop."""

@@ -10,7 +10,6 @@ KEYS: Final[dict[str, frozenset[str]]] = {
     "connect": frozenset({"destination", "feeds"}),
     "serve": frozenset({"listen", "keys"}),
     "campaign": frozenset({"experiment"}),
-    "audience": frozenset({"snapshot"}),
     "email": frozenset({"mjml", "inline_css", "track", "utm"}),
     "policy": frozenset({"frequency_cap", "once", "approval"}),
 }

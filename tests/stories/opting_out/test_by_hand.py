@@ -118,6 +118,13 @@ def test_bounces_and_complaints_are_taken_back_only_when_it_is_said(listing: Any
     assert skipped(listing) == {}
 
 
+def test_of_several_addresses_the_channels_own_is_taken(listing: Any) -> None:
+    who = ("anna00001@mail.example", "+61410000001")
+    assert listing.connect("subscriptions", "unsubscribe", *who, "--channel", "sms").code == 0
+    assert listing.sql("select address, channel from connect_opt_outs") == [("+61410000001", "sms")]
+    assert skipped(listing) == {("sms", "unsubscribed"): 1}
+
+
 @pytest.mark.parametrize("mode", ["test", "offline"])
 def test_opt_outs_are_real_in_every_mode(listing: Any, mode: str) -> None:
     listing.configure(mode=mode, more="subscriptions: {write: connect_opt_outs}\n")

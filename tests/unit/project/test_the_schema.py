@@ -206,7 +206,7 @@ CONTENT = "{content: [{channel: email, from: a@example.com, subject: Hi, text: H
         ("audience", "{}"),
         ("audience", "{sql: ~}"),
         ("audience", "{sql: a, sql_file: b}"),
-        ("audience", "{sql: a, snapshot: true}"),
+        ("audience", "{sql: a, snapshot: maybe}"),
         ("audience", "{segments: lapsed}"),
         ("audience", "{sql: a, segments: {}}"),
         ("audience", "{sql: a, segments: {some: [lapsed]}}"),
