@@ -9,7 +9,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from connect.project.audience import Audience
+from connect.project.audience import KINDS, Audience
 from connect.project.campaign import Campaign
 from connect.project.countries import COUNTRIES
 from connect.project.message import CONTENTS, Attachment, CampaignMessage
@@ -94,7 +94,7 @@ def _shape(defs: dict[str, Schema]) -> None:
     sql_file = {**WORD_SCHEMA, "description": "a file in audiences/"}
     for model in (Audience, Subscriptions, Everyone, Profile):
         defs[model.__name__]["properties"]["sql_file"] = sql_file
-    defs[Audience.__name__].update(_one_or_default("sql", "sql_file", "people", default="segments"))
+    defs[Audience.__name__].update(_one_or_default(*KINDS, default="segments"))
     defs[Segments.__name__]["minProperties"] = 1
     subscriptions = defs[Subscriptions.__name__]
     subscriptions.pop("required")
