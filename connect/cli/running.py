@@ -34,6 +34,7 @@ from connect.ledger.store import Ledger
 from connect.liquid.library import Library
 from connect.pipeline.accounts import Accounts, providers_of, reaches_people
 from connect.pipeline.beginning import begin
+from connect.pipeline.history import open_destination
 from connect.pipeline.job import LEASE, Job, Progress, Stopped, Tools
 from connect.pipeline.plan import Plan, plan_run, safe_recipients
 from connect.pipeline.reporting import run_report
@@ -192,7 +193,8 @@ def ask(plan: Plan, accounts: Accounts, yes: bool) -> None:
 def _run(
     plan: Plan, ledger: Ledger, accounts: Accounts, json: bool, goes_on: str, lease: timedelta, workers: int
 ) -> int:
-    job = begin(plan, ledger, SystemClock(), system_random, accounts)
+    destination = open_destination(plan.project, wiring.open_warehouse)
+    job = begin(plan, ledger, SystemClock(), system_random, accounts, destination)
     failure: ConnectError | None = None
     began = time.monotonic()
     with _watching(plan) as watch, loops.long_running():

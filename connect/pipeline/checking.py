@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from connect.errors import Problem, Severity, UserError
 from connect.liquid.library import Library
 from connect.pipeline import deliverability, firing, lint, safety, snapshot, subscriptions
+from connect.pipeline.history import history_of, must_be_there
 from connect.pipeline.mistakes import placed_in
 from connect.pipeline.moment import Moment
 from connect.pipeline.segments import in_segments
@@ -20,6 +21,7 @@ from connect.project.project import Project
 from connect.project.trigger import Event
 from connect.vocabulary import Channel, Mode
 from connect.warehouses import query
+from connect.warehouses.history import once_columns
 from connect.warehouses.interface import AUDIENCE, Column, Query, TakesRows, Warehouse
 from connect.warehouses.looking import nulls_query
 from connect.warehouses.wrapping import DEFAULT_KEY, Audience, OptOuts, Wrapping, find
@@ -156,8 +158,13 @@ def wrap(
         with placed_in(campaign.audience.written, campaign.file, warehouse.dialect):
             audience = in_segments(audience, campaign.audience, warehouse, values)
     optouts = _optouts(project, campaign, warehouse, values)
+    history = history_of(project, campaign, moment.fire_time)
+    if history is not None and history.asks and project.destination is not None:
+        must_be_there(warehouse, project.destination)
     with placed_in(campaign.audience.written, campaign.file, warehouse.dialect):
-        return Wrapping(warehouse.dialect, audience, optouts, salt)
+        if history is not None:
+            once_columns(audience, history)
+        return Wrapping(warehouse.dialect, audience, optouts, salt, history)
 
 
 def _must_have_a_header(campaign: Campaign, columns: Sequence[Column]) -> None:

@@ -24,6 +24,7 @@ from connect.pipeline.lease import Lease
 from connect.pipeline.rates import Limit
 from connect.pipeline.snapshot import Snapshot
 from connect.pipeline.waves import Timing
+from connect.pipeline.writeback import Diary
 from connect.project.campaign import Campaign
 from connect.vocabulary import Channel, Outcome
 from connect.warehouses.wrapping import Audience
@@ -60,6 +61,8 @@ class Job:
     """Account → what its messages are counted against."""
     copied: Copied | None = None
     """The copy of the audience that it reads instead of the audience itself."""
+    diary: Diary | None = None
+    """Where its deliveries are written; None where they are not."""
 
     @property
     def campaign(self) -> Campaign:

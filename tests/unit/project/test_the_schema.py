@@ -59,6 +59,11 @@ def test_defaults_stand_in_it_as_people_write_them():
 CAMPAIGNS = [
     """
     trigger: {type: immediate}
+    audience: {csv: lists/*.csv}
+    message: {content: [{channel: sms, body: Hi}]}
+    """,
+    """
+    trigger: {type: immediate}
     audience: {people: [{id: 1, anything: [1, {a: ~}]}], params: {a: 1}}
     message: {content: [{channel: sms, body: Hi}]}
     """,
