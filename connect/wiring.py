@@ -88,9 +88,20 @@ def _files(project: Project, audience: Audience) -> Warehouse:
 
     name = audience.file
     assert name is not None
+    if audience.sheet is not None:
+        return _sheet(project, audience.sheet.source)
     kind: Literal["csv", "parquet"] = "csv" if audience.csv else "parquet"
     settings = FilesSettings(kind=kind, name=name.source, folders=project.audience_folders)
     return cast("Warehouse", Files(Source(name.source, settings, project.root)))
+
+
+def _sheet(project: Project, address: str) -> Warehouse:
+    from connect.warehouses.interface import Source
+    from connect.warehouses.sheet import Sheet, SheetSettings
+
+    account, endpoint = project.sheets.service_account, project.sheets.endpoint_url
+    settings = SheetSettings(sheet=address, service_account=account, endpoint_url=endpoint)
+    return cast("Warehouse", Sheet(Source("the sheet", settings, project.root)))
 
 
 def _beside_others(project: Project, warehouse: Warehouse) -> Warehouse:

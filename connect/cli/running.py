@@ -35,11 +35,13 @@ from connect.liquid.library import Library
 from connect.pipeline import reads
 from connect.pipeline.accounts import Accounts, providers_of, reaches_people
 from connect.pipeline.beginning import begin
+from connect.pipeline.history import open_destination
 from connect.pipeline.job import LEASE, Job, Progress, Stopped, Tools
 from connect.pipeline.plan import Plan, plan_run, safe_recipients
 from connect.pipeline.reads import Bill
 from connect.pipeline.reporting import run_report
 from connect.pipeline.run import execute
+from connect.pipeline.snapshot import table_of
 from connect.project.load import templates
 from connect.vocabulary import Mode, Outcome, Reason, RunState
 
@@ -131,6 +133,8 @@ def announce(plan: Plan, accounts: Accounts) -> None:
         lines.append(("billed", _billed(plan.bill)))
     if campaign.audience.segments is not None:
         lines.append(("in", escape(f"{campaign.audience.segments.words}")))
+    if plan.campaign.audience.snapshot:
+        lines.append(("snapshot", escape(_snapshot(plan))))
     ways = routes.in_words(project, campaign)
     lines += [("" if number else "sends by", escape(way)) for number, way in enumerate(ways)]
     if campaign.message.transactional:
@@ -179,6 +183,12 @@ def _billed(bill: Bill) -> str:
     return f"{reads.in_words(bill.total)}: about {bill.reads:,} reads of {size}{more}"
 
 
+def _snapshot(plan: Plan) -> str:
+    run_id = plan.resumes.id if plan.resumes else "<run>"
+    table = table_of(plan.project, plan.campaign.audience, run_id)
+    return f"the audience is copied to {table} of `{plan.campaign.audience.source}`, and dropped when the run ends"
+
+
 def ask(plan: Plan, accounts: Accounts, yes: bool) -> None:
     if yes:
         return
@@ -195,7 +205,8 @@ def ask(plan: Plan, accounts: Accounts, yes: bool) -> None:
 def _run(
     plan: Plan, ledger: Ledger, accounts: Accounts, json: bool, goes_on: str, lease: timedelta, workers: int
 ) -> int:
-    job = begin(plan, ledger, SystemClock(), system_random, accounts)
+    destination = open_destination(plan.project, wiring.open_warehouse)
+    job = begin(plan, ledger, SystemClock(), system_random, accounts, destination)
     failure: ConnectError | None = None
     began = time.monotonic()
     with _watching(plan) as watch, loops.long_running():

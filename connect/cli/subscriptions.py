@@ -308,7 +308,8 @@ def _write(opened: _Opened, file: OptOutFile, rows: int) -> None:
     def wrote(count: int) -> None:
         nonlocal written
         written = count
-        err.print(f"{count:,} of {plural(rows, 'row')}", markup=False)
+        passing = err.is_terminal and count < rows
+        err.print(f"{count:,} of {plural(rows, 'row')}", markup=False, end="\r" if passing else "\n")
 
     try:
         record(opened.warehouse, opened.subscriptions, file.changes(), wrote)

@@ -48,6 +48,8 @@ def bill(project: Project, campaign: Campaign, warehouse: Warehouse, size: int |
     """None where the warehouse does not tell what a read costs."""
     if size is None:
         return None
+    if campaign.audience.snapshot:  # the warehouse reads it once, to copy it
+        return Bill(size, 1)
     parts = campaign.policy.batches.count if campaign.policy.batches else 1
     accounts = (project.providers.get(name) for name in providers_of(campaign))
     rates = [campaign.policy.rate, *(account.rate for account in accounts if account)]

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from connect.errors import UserError
 from connect.pipeline.gates import opted_out
-from connect.pipeline.subscriptions import TIMEOUT, Change, asking, compared
+from connect.pipeline.subscriptions import TIMEOUT, Change, asking, compared, unheard
 from connect.project.project import Project, Subscriptions
 from connect.vocabulary import Channel, Reason, SubscriptionStatus
 from connect.warehouses import query
@@ -210,9 +210,13 @@ def _verdicts(warehouse: Warehouse, wrapping: Wrapping, topic: str | None) -> It
 
 
 def leaving(who: Person, channel: Channel | None, topic: str | None, at: datetime, reason: str | None) -> list[Change]:
-    """What is written for somebody who wants to hear no more; an address and an id in one row belong together."""
+    """What is written for somebody who wants to hear no more; an address and an id in one row belong together.
+
+    Of several addresses, those are left out that the channel does not use.
+    """
     made = Change(SubscriptionStatus.unsubscribed, at, "command", who.id, None, channel, topic, reason)
-    return [replace(made, address=address) for address in who.addresses or (None,)]
+    changes = [replace(made, address=address) for address in who.addresses or (None,)]
+    return [change for change in changes if not unheard(change)] or changes
 
 
 def coming_back(entries: Sequence[Entry], at: datetime, reason: str | None) -> list[Change]:

@@ -99,11 +99,18 @@ def record(
     """
     into, count, coming = table(subscriptions), 0, iter(changes)
     while batch := list(islice(coming, warehouse.capabilities.most_added)):
-        rows = {key_of(change): change for change in (_checked(normal(change)) for change in batch)}
-        warehouse.add(into, _arrow(rows, subscriptions), timeout)
+        warehouse.add(into, _arrow(_by_key(batch), subscriptions), timeout)
         count += len(batch)
         wrote(count)
     return count
+
+
+def _by_key(batch: Sequence[Change]) -> dict[str, Change]:
+    """Each change once: of several alike the first, as it is where they come one after the other."""
+    rows: dict[str, Change] = {}
+    for change in map(normal, batch):
+        rows.setdefault(key_of(change), _checked(change))
+    return rows
 
 
 def _arrow(rows: dict[str, Change], subscriptions: Subscriptions) -> pyarrow.Table:

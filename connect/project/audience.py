@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Annotated, Any, ClassVar
 
@@ -9,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, Wit
 
 from connect.project import suggest
 from connect.project.content import Sql, text_of
-from connect.project.nodes import Block, Node, Scalar, SqlFile
+from connect.project.nodes import Block, Node, Scalar, SqlFile, scalar
 from connect.project.reading import Reading, Written, reading, refuse
 from connect.project.segments import Segments
 from connect.project.text import Text
@@ -57,6 +58,19 @@ def _place(value: object) -> object:
 PlaceName = Annotated[Text, BeforeValidator(_place), WithJsonSchema(WORD_SCHEMA)]
 
 
+_SHEET = re.compile(r"https://docs\.google\.com/spreadsheets/(u/\d+/)?d/[A-Za-z0-9_-]{10,}")
+
+
+def _sheet(value: object) -> object:
+    if isinstance(value, Scalar) and not _SHEET.match(value):
+        hint = "copy it from the browser: https://docs.google.com/spreadsheets/d/…/edit#gid=0"
+        raise refuse("bad-url", "this is not the address of a Google Sheet", hint)
+    return _place(value)
+
+
+SheetAddress = Annotated[Text, BeforeValidator(_sheet), WithJsonSchema(WORD_SCHEMA)]
+
+
 class Limits(Written):
     """A run outside them does not start."""
 
@@ -76,9 +90,9 @@ def _number(node: Node | None) -> int:
     return int(node) if isinstance(node, Scalar) and node.isascii() and node.isdigit() else -1
 
 
-KINDS = ("sql", "sql_file", "csv", "parquet", "people")
+KINDS = ("sql", "sql_file", "csv", "parquet", "sheet", "people")
 """The keys that say where the people are, of which an audience has one."""
-FILES = ("csv", "parquet")
+FILES = ("csv", "parquet", "sheet")
 
 
 class Audience(Written):
@@ -91,6 +105,7 @@ class Audience(Written):
         None, description="a CSV file, or several: `lists/*.csv`; its first line is the header"
     )
     parquet: PlaceName | None = Field(None, description="a Parquet file, or several")
+    sheet: SheetAddress | None = Field(None, repr=False, description="the address of a Google Sheet, from the browser")
     people: Annotated[tuple[Values, ...], BeforeValidator(_rows)] | None = Field(
         None, repr=False, description="a literal list of people, for trying things out"
     )
@@ -98,6 +113,9 @@ class Audience(Written):
     params: Values = Field({}, description="values that the query binds by name")
     key: Annotated[Words, AfterValidator(_key)] = Field(("id",), description="the columns that tell people apart")
     timeout: Duration = Field(timedelta(minutes=10), description="how long the query may take")
+    snapshot: bool = Field(
+        False, description="copy it into a table of the warehouse first, and read that while the run lasts"
+    )
     limits: Limits = Limits()
     clock_warehouse: Annotated[bool, BeforeValidator(_clock), WithJsonSchema({"const": "warehouse"})] = Field(
         False, alias="clock", description="`warehouse`: now() and its like in the query are meant"
@@ -111,7 +129,7 @@ class Audience(Written):
     @property
     def file(self) -> Text | None:
         """The file that the people are in, where they are in no warehouse."""
-        return self.csv or self.parquet
+        return self.csv or self.parquet or self.sheet
 
     @property
     def goes_anywhere(self) -> bool:
@@ -128,6 +146,8 @@ class Audience(Written):
             said = f"both `{given[0]}` and `{given[1]}`" if given else none
             place = tree.key_places.get(given[1]) if given else None
             reading.report("one-audience", f"the audience has {said}", "give exactly one", node=tree, place=place)
+        if "people" in tree and scalar(wish := tree.get("snapshot")) == "true":
+            reading.report("bad-value", "`snapshot` is for a query, and `people` is a list", "leave it out", node=wish)
         if "segments" in tree and given and given[0] in FILES:
             said = f"segments are in a warehouse, and can not be looked up for the people of `{given[0]}`"
             hint = "load the file into the warehouse, and write `sql`"

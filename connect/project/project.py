@@ -14,17 +14,19 @@ from connect.identity import KeyRing
 from connect.project import endpoint
 from connect.project.audience import SourceName, with_sql_file
 from connect.project.content import Liquid, Sql
+from connect.project.destination import Destination
 from connect.project.message import Wording
 from connect.project.nodes import Block, Items, Node, Scalar, Spot, scalar
 from connect.project.policy import Policy
 from connect.project.profile import Everyone, EveryoneField, Profile, ProfileField
 from connect.project.reading import Reading, Written, refuse
 from connect.project.route import AccountsField, Route, RouteField
+from connect.project.secrets import report_literal
 from connect.project.settings import ProviderEntry, SourceEntry
 from connect.project.text import Text
 from connect.project.types import Name, TableName, Word, Words, Zone
 from connect.project.vault import Vault
-from connect.redact import Redactor
+from connect.redact import Redactor, Secret
 from connect.vocabulary import Channel, Mode, Platform, SubscriptionStatus
 
 
@@ -113,6 +115,22 @@ def _with_everything(tree: Block) -> Block:
         query.spot = Spot(line, column, 0, marks, (table.place.text,))
     made.put("sql", query, tree.key_places.get("write"))
     return made
+
+
+class Sheets(Written):
+    """As whom Google Sheets are read."""
+
+    section: ClassVar[str] = "sheets"
+
+    service_account: Secret | None = Field(None, description="the text of its JSON file: ${file:google.json}")
+    endpoint_url: Word | None = Field(None, description="instead of Google, for tests and proxies")
+
+    @classmethod
+    def shaped(cls, tree: Block, reading: Reading) -> Block:
+        account = scalar(tree.get("service_account"))
+        if account is not None and not (account.secret or account.unresolved):
+            report_literal(account, "the service account", reading)
+        return tree
 
 
 class Unsubscribe(Written):
@@ -216,6 +234,8 @@ class ProjectFile(Written):
     providers: Entries = Field({}, description="named provider accounts")
     channels: Channels = Channels()
     subscriptions: Subscriptions | None = Field(None, description="where opt-outs are read and written")
+    destination: Destination | None = Field(None, description="where deliveries and events are written")
+    sheets: Sheets = Sheets()
     audience_folders: Words = Field((), description="folders outside the project that audiences' files may be in")
     unsubscribe: Unsubscribe | None = None
     everyone: EveryoneField | None = Field(None, description="a query: whom audiences of segments alone are taken from")
@@ -243,6 +263,8 @@ class Project:
     providers: Mapping[str, ProviderEntry] = field(repr=False)
     channels: Mapping[Channel, Route]
     subscriptions: Subscriptions | None
+    destination: Destination | None
+    sheets: Sheets
     audience_folders: tuple[str, ...]
     """Where the files of audiences may be, beside the project's folder."""
     unsubscribe: Unsubscribe | None = field(repr=False)

@@ -240,8 +240,9 @@ class WritingContract:
 
     def test_what_takes_too_long_is_stopped_and_undone(self, rig: WarehouseRig, written: Warehouse) -> None:
         endless = Query(written.dialect.copied("never", rig.endless), {})
+        before = [_insert(written, "r", "a")] if rig.undoes_tables else []
         with pytest.raises(OutsideError) as raised:
-            written.write([_insert(written, "r", "a"), endless], timedelta(seconds=0.5))
+            written.write([*before, endless], timedelta(seconds=0.5))
         assert raised.value.problems[0].code == "query-timeout"
         assert _many(written) == 0
         written.add(LETTERS, _letters("r", ["a"]), T)

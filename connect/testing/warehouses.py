@@ -28,12 +28,16 @@ import sqlglot
 from connect.clock import SystemClock
 from connect.errors import OutsideError, UserError
 from connect.identity import key_text, position
+from connect.pipeline.asking import tables
 from connect.pipeline.audience import Sweep
+from connect.pipeline.subscriptions import Change, check_table, create, record
+from connect.project.project import Subscriptions
 from connect.project.text import Text
 from connect.testing.warehouse_writing import WritingContract
-from connect.vocabulary import Channel
+from connect.vocabulary import Channel, SubscriptionStatus
 from connect.warehouses import query
 from connect.warehouses.interface import Access, Query, Warehouse
+from connect.warehouses.looking import named
 from connect.warehouses.membership import Members, Membership, counted, members, narrowed
 from connect.warehouses.wrapping import Audience, OptOuts, Wrapping
 
@@ -76,6 +80,10 @@ class WarehouseRig(Protocol):
     """How a date is counted on by three days."""
     keeps_zones: bool
     """Whether an instant that is bound comes back as one; else without its zone, in UTC."""
+    undoes_tables: bool
+    """Whether a statement that makes a table can be undone, with what was done before it."""
+    tells_tables: bool
+    """Whether what stands in for the engine has an information_schema."""
     faulty: str
     """What fails at an address in the column `email`."""
     plenty: str
@@ -110,6 +118,8 @@ class StandardRig:
 
     days_later = "{} + 3"
     keeps_zones = True
+    undoes_tables = True
+    tells_tables = True
     faulty = "cast(email as integer)"
     plenty = ""
 
@@ -205,6 +215,14 @@ class WarehouseContract(WritingContract):
     def test_columns_are_told_without_running_the_query(self, rig: WarehouseRig) -> None:
         (column,) = rig.warehouse.columns(Query(rig.endless, {}), timedelta(seconds=20))
         assert column.type
+
+    def test_its_tables_are_told_with_their_columns(self, rig: WarehouseRig) -> None:
+        if not rig.tells_tables:
+            pytest.skip("what stands in for this engine has no information_schema")
+        rig.execute(*_table("people", "id integer, first_name varchar(10)", [(1, "a")]))
+        (found,) = named(tables(rig.warehouse, "contract"), "people")
+        assert [column.name.lower() for column in found.columns] == ["id", "first_name"]
+        assert all(column.type for column in found.columns)
 
     def test_types_arrive_as_liquid_expects(self, rig: WarehouseRig) -> None:
         found, again = {}, {}
@@ -429,6 +447,52 @@ class WarehouseContract(WritingContract):
             ["4", None, None, None, "bounced", None],
         ]
         assert self._flags(rig, listed) == {1: (3, 3), 2: (2, 2), 3: (1, 1), 4: (0, 0), 5: (0, 0)}
+
+    def test_what_is_on_record_about_somebody(self, rig: WarehouseRig) -> None:
+        listed = [
+            ["1", None, None, None, "no", "2026-01-01"],
+            ["1", None, None, None, "active", "2026-02-01"],
+            [None, " ann@x.EXAMPLE", "EMAIL", "news", "bounced", "2026-03-01"],
+            ["2", None, None, None, "no", "2026-01-01"],
+        ]
+        self._flags(rig, listed)
+        optouts = {
+            "sql": "select * from listed",
+            "columns": tuple(rig.warehouse.columns(Query("select * from listed", {}), T)),
+            "addresses": {Channel.email: "email"},
+            "subscribed_values": ("active",),
+        }
+        asked = _wrapped(rig, "select 1 as id, 'Ann@x.example' as email", **optouts).optouts_query()
+        assert asked is not None
+        names = ("id", "address", "channel", "topic", "flag", "stands")
+        assert [tuple(row[name] for name in names) for row in rig.warehouse.rows(asked, T)] == [
+            (None, "ann@x.example", "email", "news", 2, 1),
+            ("1", None, None, None, 0, 0),
+            ("1", None, None, None, 1, 0),
+        ]
+
+    def test_opt_outs_that_are_written_are_read(self, rig: WarehouseRig) -> None:
+        if not rig.warehouse.capabilities.writes:
+            pytest.skip("it is not written to")
+        subscriptions = Subscriptions(sql=Text(source="select * from connect_opt_outs"), write="connect_opt_outs")
+        create(rig.warehouse, subscriptions)
+        left, back = (datetime(2026, month, 1, tzinfo=UTC) for month in (1, 2))
+        changes = [
+            Change(SubscriptionStatus.unsubscribed, left, "test", id="1"),
+            Change(SubscriptionStatus.unsubscribed, left, "test", id="2"),
+            Change(SubscriptionStatus.subscribed, back, "test", id="2"),
+            Change(SubscriptionStatus.complained, left, "test", address="+61 400 000 003", channel=Channel.sms),
+        ]
+        for _ in range(2):
+            record(rig.warehouse, subscriptions, changes)
+        check_table(rig.warehouse, subscriptions)
+        people = "\nunion all ".join(f"select {n} as id, '+6140000000{n}' as phone" for n in (1, 2, 3))
+        columns = tuple(rig.warehouse.columns(Query(subscriptions.sql.source, {}), T))
+        wrapping = _wrapped(
+            rig, people, sql=subscriptions.sql.source, columns=columns, addresses={Channel.sms: "phone"}
+        )
+        assert {row["id"]: row["connect_optout_sms"] for row in _swept(rig, wrapping)} == {1: 1, 2: 0, 3: 3}
+        assert _count(rig.warehouse, subscriptions.sql.source) == len(changes)
 
     def test_topics_and_transactional_messages(self, rig: WarehouseRig) -> None:
         listed = [["1", None, None, "news", "no", None], ["2", None, None, "news", "complained", None]]

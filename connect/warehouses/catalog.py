@@ -14,11 +14,15 @@ from connect.warehouses.interface import Warehouse
 ADAPTERS = {
     "bigquery": "connect.warehouses.bigquery:BigQuery",
     "duckdb": "connect.warehouses.duckdb:DuckDB",
+    "mysql": "connect.warehouses.mysql:MySQL",
     "postgresql": "connect.warehouses.postgresql:PostgreSQL",
     "redshift": "connect.warehouses.redshift:Redshift",
     "snowflake": "connect.warehouses.snowflake:Snowflake",
 }
 """Connect's own adapters. Others come from packages, through the entry point group below."""
+
+ALIASES = {"mariadb": "mysql"}
+"""Other names of an adapter."""
 
 GROUP = "connect.warehouses"
 
@@ -30,11 +34,12 @@ def _installed() -> dict[str, EntryPoint]:
 
 def names() -> list[str]:
     """Every type that `sources:` may name here, sorted."""
-    return sorted({*ADAPTERS, *_installed()})
+    return sorted({*ADAPTERS, *ALIASES, *_installed()})
 
 
 def load(name: str) -> type[Warehouse]:
     """The adapter of this name. Raises UserError when there is none."""
+    name = ALIASES.get(name, name)
     if name in ADAPTERS:
         module, _, attribute = ADAPTERS[name].partition(":")
         return cast(type[Warehouse], getattr(import_module(module), attribute))

@@ -79,7 +79,7 @@ def form_of(name: str, path: Path) -> Form:
     text = _decoded(name, start, codec)
     delimiter = max(_DELIMITERS, key=lambda one: len(_first(name, text, one)))
     columns = tuple(cell.strip() for cell in _first(name, text, delimiter))
-    _check(name, columns)
+    check_header(name, columns)
     return Form(encoding, codec, delimiter, columns)
 
 
@@ -110,7 +110,7 @@ def _first(name: str, text: str, delimiter: str) -> list[str]:
 _NO_NAME = re.compile(r".*@.*|[\d+().,:/ -]*", re.DOTALL).fullmatch
 
 
-def _check(name: str, columns: Sequence[str]) -> None:
+def check_header(name: str, columns: Sequence[str]) -> None:
     """The first line names columns. It is never quoted: where it is none, it is a person."""
     hint = "the first line must name the columns, such as `id,email,first_name`"
     if not any(columns):

@@ -13,7 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from connect.errors import OutsideError, UserError
 
@@ -126,6 +126,9 @@ class SourceSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    scratch: str | None = Field(None, pattern=r'^[\w.$"`\[\]-]+$')
+    """The schema that copies of audiences go into, as SQL writes it; else the one that the user's statements use."""
+
     places: ClassVar[tuple[str, ...]] = ("path", "host", "port", "account", "project", "dataset", "database")
     """The fields that say where it is, those that there are."""
 
@@ -159,6 +162,8 @@ class Dialect(Protocol):
     text_type: str
     integer_type: str
     """What a user writes in a cast to text, and to a whole number."""
+    catalog: str
+    """The schema in which the engine tells of tables and their columns."""
 
     def parameter(self, name: str) -> str: ...
     def quote(self, identifier: str) -> str: ...
@@ -200,6 +205,7 @@ class Standard:
 
     materialized = ""
     text_type, integer_type = "varchar", "bigint"
+    catalog = "INFORMATION_SCHEMA"
 
     def quote(self, identifier: str) -> str:
         return '"' + identifier.replace('"', '""') + '"'

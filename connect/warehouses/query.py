@@ -15,7 +15,7 @@ from sqlglot.tokenizer_core import Token, TokenType
 
 from connect.errors import Location, Problem, Severity
 from connect.project.text import Text
-from connect.warehouses import window
+from connect.warehouses import traps, window
 from connect.warehouses.interface import Dialect, Query
 
 # It logs what it only understands in part, with the SQL; that it is no SELECT is said by `check`.
@@ -72,6 +72,7 @@ def check(
     problems = list(_shape(sql, tokens, statements))
     if not problems:
         problems = [] if parameters is None else list(_parameters(sql, tokens, parameters, events))
+        problems += traps.problems(sql, tokens, statements[0], _places(sql.source, tokens), dialect)
         if events and not any(problem.code == "unknown-parameter" for problem in problems):
             problems += window.problems(sql, statements[0], _places(sql.source, tokens), dialect)
         if not clock_warehouse:

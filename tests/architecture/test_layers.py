@@ -38,17 +38,18 @@ AT_HOME = {
     "duckdb_sqlalchemy": ("warehouses/duckdb.py",),
     "boto3": ("providers/aws", "providers/ses", "providers/sns"),
     "botocore": ("providers/aws", "providers/ses", "providers/sns", "testing/"),
-    "google": ("providers/fcm", "warehouses/bigquery", "testing/warehouse_rigs/bigquery.py"),
+    "google": ("providers/fcm", "warehouses/bigquery", "warehouses/sheet", "testing/warehouse_rigs/bigquery.py"),
     "googleapiclient": ("testing/",),
     "jwt": ("providers/vonage", "testing/"),
     "granian": ("testing/",),
     "dns": ("pipeline/domains.py",),
-    "pyreqwest": ("providers/http",),
+    "pyreqwest": ("providers/http", "warehouses/sheet"),
     "aiosmtpd": ("testing/smtp.py",),
     "typer": ("cli/",),
     "rich": ("cli/",),
     "alembic": ("ledger/",),
     "psycopg": ("ledger/postgresql.py", "warehouses/postgresql", "testing/postgres.py"),
+    "pymysql": ("warehouses/mysql", "testing/mariadb.py"),
     "snowflake": ("warehouses/snowflake",),
     "keyring": ("project/",),
     "ruamel": ("project/",),
@@ -104,14 +105,13 @@ def test_imports_only_from_above(file: Path) -> None:
             assert layer_of(name) <= layer_of(module), f"{module} imports {name}, which is below it"
 
 
-SHARED = ("api", "aws", "events", "replays", "signatures", "postgresql", "duckdb", "tables")
+SHARED = ("api", "aws", "events", "replays", "signatures", "postgresql", "duckdb", "files", "tables")
 """What adapters have in common beside their interface: the way to an API, AWS's sign-in, reported events; rows for
-tables of ours; Redshift speaks like PostgreSQL, and files are read through DuckDB."""
+tables of ours; Redshift speaks like PostgreSQL, and files and sheets are read through DuckDB."""
 
 
 SEAM = {"__init__", "interface", "catalog", "query", "window", "wrapping", "looking", "membership"} | {
-    "mentions",
-    "tables",
+    *("mentions", "tables", "traps", "audience", "destination", "history"),
 }
 """What is beside the adapters, and no adapter."""
 

@@ -140,7 +140,7 @@ class Job:
     ) -> None:
         self.context, self.project, self.name, self.config = context, project, name, config
         self.query = config["query"]
-        self.sql = routes._apply_default_dataset(self.query["query"], self.query, request_project_id=project)
+        self.sql = with_dataset(self.query, project)
         self.session = session_of(context, self.query)
         self.account = account
         self.error: dict[str, Any] | None = None
@@ -295,6 +295,13 @@ async def translated(
 executor.rewrite_and_translate_statement = translated
 
 
+def with_dataset(query: dict[str, Any], project: str) -> str:
+    """A statement whose tables all name their dataset; BigQuery's own schema has to be named with one as it is."""
+    if "INFORMATION_SCHEMA" in query["query"]:
+        return str(query["query"])
+    return routes._apply_default_dataset(query["query"], query, request_project_id=project)
+
+
 def failure(reason: str, message: str) -> DomainError:
     error = DomainError(message)
     error.bq_reason = reason  # type: ignore[misc]
@@ -392,7 +399,7 @@ def dry_run(context: AppContext, project: str, config: dict[str, Any], caller: C
     """What a query would return and cost. The emulator runs it to tell; here it runs without rows."""
     CURSOR.set(new_cursor(context))
     query = config["query"]
-    sql = routes._apply_default_dataset(query["query"], query, request_project_id=project)
+    sql = with_dataset(query, project)
     kind, parameters = kind_of(sql), query.get("queryParameters")
     fields: list[dict[str, Any]] = []
     if kind in ("SELECT", *LOOKED_AT):

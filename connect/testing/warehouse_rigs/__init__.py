@@ -16,6 +16,7 @@ from connect.testing.warehouses import WarehouseRig
 _RIGS = {
     "bigquery": "connect.testing.warehouse_rigs.bigquery:bigquery",
     "duckdb": "connect.testing.warehouse_rigs.duckdb:duckdb",
+    "mysql": "connect.testing.warehouse_rigs.mysql:mysql",
     "postgresql": "connect.testing.warehouse_rigs.postgresql:postgresql",
     "redshift": "connect.testing.warehouse_rigs.postgresql:redshift",
     "snowflake": "connect.testing.warehouse_rigs.snowflake:snowflake",

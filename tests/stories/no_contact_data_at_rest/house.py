@@ -118,9 +118,16 @@ class House:
         return cls(root, project, {"SMTP_PASSWORD": server.password})
 
     def campaign(
-        self, name: str, provider: str = "memory", sql: str = SQL, in_doubt: str = "skip", push: bool = False
+        self,
+        name: str,
+        provider: str = "memory",
+        sql: str = SQL,
+        in_doubt: str = "skip",
+        push: bool = False,
+        snapshot: bool = False,
     ) -> None:
-        """A letter; with `push`, on every channel to everybody."""
+        """A letter; with `push`, on every channel to everybody; with `snapshot`, to a copy of the audience."""
+        sql += "\n  snapshot: true" if snapshot else ""
         more = (SMS if provider == "memory" else "") + (PUSH if push else "")
         reach = "all" if push else "first"
         self.write(name, LETTER.format(provider=provider, sql=sql, more=more, reach=reach, in_doubt=in_doubt))
@@ -189,6 +196,13 @@ class House:
             found |= self.canaries.search(place, data)
         self.said.clear()
         return found
+
+    def opt_outs_written(self) -> None:
+        """From now on to a table of Connect's, beside the one that is read already."""
+        file = self.project / "connect.yml"
+        before, text = "select id, address, status from opt_outs", file.read_text()
+        both = f"from connect_opt_outs union all by name {before}"
+        file.write_text(text.replace(f'{{sql: "{before}"}}', f'{{write: connect_opt_outs, sql: "{both}"}}'))
 
     def people(self, *extra: str) -> None:
         """One person of each role; every cell of theirs is a canary."""

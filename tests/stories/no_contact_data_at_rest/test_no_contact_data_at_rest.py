@@ -17,6 +17,7 @@ from decimal import Decimal
 from pathlib import Path
 from urllib.parse import quote
 
+import duckdb
 import pytest
 
 from connect.testing.smtp import DROP, HANG, At, SmtpServer
@@ -89,6 +90,43 @@ def test_every_command(house):
     for command in commands:
         done = house.run(*command)
         assert b"Traceback (most recent call last)" not in done.stderr
+    assert house.found() == set()
+
+
+def test_opt_outs_by_hand_and_from_a_file(house, tmp_path):
+    """Who is meant stands on the command line, in the user's file and in the user's warehouse, and nowhere else."""
+    house.people()
+    house.campaign("letter")
+    house.opt_outs_written()
+    with duckdb.connect(str(house.project / "shop.duckdb"), read_only=True) as shop:
+        people = shop.execute("select id, email, phone_number from people where role = 'sent'").fetchall()
+    (one, his, number), (two, hers, _), (three, *_) = people
+    good, bad = tmp_path / "good.csv", tmp_path / "bad.csv"
+    good.write_text(f"id,address,status,at\n{three},,unsubscribed,2026-01-01\n,{hers},bounced,2026-01-01\n")
+    bad.write_text(f"{one},{his}\n")
+    worse = tmp_path / "worse.csv"
+    worse.write_text(f'id,address,channel,at\n,{number} {one},{two},{hers}\n,"{his}\n')
+    commands = {
+        ("init", "--yes"): 0,
+        ("unsubscribe", one, his): 0,
+        ("unsubscribe", number.replace(" ", ""), "--reason", "by phone"): 0,
+        ("unsubscribe", two, "--channel", "email", "--json"): 0,
+        ("unsubscribe", hers, "--channel", "sms"): 2,
+        ("unsubscribe", one, two): 2,
+        ("import", str(bad), "--yes"): 2,
+        ("import", str(worse), "--yes"): 2,
+        ("import", str(good)): 2,
+        ("import", str(good), "--yes"): 0,
+        ("show", one, his): 0,
+        ("show", two, hers, "--json"): 0,
+        ("resubscribe", hers): 2,
+        ("resubscribe", two): 0,
+    }
+    for arguments, code in commands.items():
+        done = house.run("subscriptions", *arguments)
+        assert (arguments[0], done.returncode) == (arguments[0], code), done.stderr.decode()
+    assert house.run("doctor", "--grants").returncode == 0
+    assert house.reasons("letter")["skipped unsubscribed"] >= 2
     assert house.found() == set()
 
 

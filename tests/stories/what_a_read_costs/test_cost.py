@@ -98,3 +98,14 @@ def test_a_key_that_nobody_knows_lets_nobody_in(billed: Any) -> None:
     assert (ended.code, ended.error.code) == (3, "warehouse-unreachable")
     billed.write("key.json", "no key at all")
     assert billed.run().error.code == "bad-credentials"
+
+
+def test_a_snapshot_is_billed_once(billed: Any) -> None:
+    campaign = (billed.root / "campaigns/hello.yml").read_text()
+    more = "policy: {batches: {count: 8, every: 1s}}\n"
+    billed.campaign(campaign.replace("  limits:", "  snapshot: true\n  limits:") + more)
+    ended = billed.run("hello", "--json")
+    assert ended.code == 0, ended.err
+    assert "10.5 MB for one read" in ended.err
+    assert "many-billed-reads" not in ended.err
+    assert billed.addresses() == ["anna00001@mail.example", "anna00003@mail.example"]
