@@ -9,8 +9,7 @@ What the emulator lacks is added here:
 - jobs that run beside each other, can be cancelled, have a time-out, and are waited for (the emulator runs each
   within the request that begins it); results that are read while they come, so that large ones need no memory;
 - dry runs that run nothing, tell bytes (eight for each cell of a table) and keep to `maximumBytesBilled`;
-- transactions over the jobs of a session; writers one after the other; accounts that may only read;
-- results of queries that the Storage Read API gives.
+- transactions over the jobs of a session; writers one after the other; accounts that may only read.
 
 `/control/…` is for tests: who may sign in, how much is running, and to lose every job.
 """
@@ -170,12 +169,6 @@ class Job:
             self.table, self.start = self.table.slice(forgotten), self.start + forgotten
             rows = arrow_table_to_bq_rows(self.table, offset=offset - self.start, limit=count)
             return rows, offset + count < self.start + self.table.num_rows
-
-    def whole(self) -> pyarrow.Table:
-        with self._lock:
-            while self.stream and self.stream.open:
-                self.table = pyarrow.concat_tables([self.table, self.stream.more()])
-            return self.table
 
     def resource(self) -> dict[str, Any]:
         status: dict[str, Any] = {"state": "DONE" if self.done.is_set() else "RUNNING"}
@@ -487,7 +480,7 @@ async def register(request: Request) -> Any:
 
 @router.get("/control/state")
 def state() -> Any:
-    return {"busy": sum(not job.done.is_set() for job in JOBS.values()), "grpc": SERVERS[0].grpc_port}
+    return {"busy": sum(not job.done.is_set() for job in JOBS.values())}
 
 
 @router.post("/control/cut")
@@ -530,12 +523,8 @@ emulator.create_app = application
 # Running
 
 
-SERVERS: list[emulator.EmulatorServer] = []
-
-
 async def main() -> None:
     server = emulator.EmulatorServer(Settings(rest_port=0, grpc_port=0, log_level="critical"))
-    SERVERS.append(server)
     await server.start()
     print(server.rest_port, flush=True)  # noqa: T201
     await asyncio.to_thread(sys.stdin.read)  # until whoever started it ends, however that is
