@@ -61,7 +61,7 @@ def _writing(project: Project, campaigns: Iterable[Campaign], source: str) -> Ac
     """Whatever else is written to a warehouse belongs here too."""
     into = project.subscriptions
     history = project.destination
-    tables = (into.write,) if into and into.write and into.source == source else ()
+    tables: tuple[str, ...] = (into.write,) if into and into.write and into.source == source else ()
     tables += (history.deliveries, history.events) if history and history.source == source else ()
     copies = any(campaign.audience.snapshot and campaign.audience.source == source for campaign in campaigns)
     return Access(
