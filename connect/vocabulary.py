@@ -39,6 +39,21 @@ class Reach(StrEnum):
     first = "first"
 
 
+class Personal(StrEnum):
+    """What may be written of people into the user's own `destination`."""
+
+    id = "id"
+    address = "address"
+
+
+class Across(StrEnum):
+    """Whose messages a frequency cap counts."""
+
+    campaign = "campaign"
+    topic = "topic"
+    all = "all"
+
+
 class InDoubt(StrEnum):
     """What to do, after a crash or a time-out, with a delivery whose fate is unknown."""
 
@@ -108,6 +123,8 @@ class Reason(StrEnum):
     duplicate = "duplicate"
     mode = "mode"
     quiet_hours = "quiet_hours"
+    already_sent = "already_sent"
+    capped = "capped"
     expired = "expired"
     # refused
     invalid_email = "invalid_email"

@@ -32,8 +32,10 @@ def show_rows(names: Sequence[str], rows: Sequence[Row], console: Console) -> No
     wide = table.__rich_measure__(console, console.options.update(max_width=_ANY)).maximum
     if console.is_terminal and wide > console.width:
         show_records(names, rows, console)
-    else:
-        console.print(table, width=max(wide, 1))
+    elif console.is_terminal:
+        console.print(table)
+    else:  # as wide as it is: rich would cut it at 80 columns
+        Console(file=console.file, width=max(wide, 1), highlight=False).print(table)
 
 
 _ANY = 1_000_000

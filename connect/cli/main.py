@@ -11,6 +11,7 @@ import typer
 from connect.cli import (
     control,
     daemon,
+    destination,
     doctor,
     init,
     launch,
@@ -56,6 +57,7 @@ app.add_typer(runs.app, name="runs")
 app.command("report")(report.report)
 app.command("profile")(profile.profile)
 app.add_typer(sources.app, name="sources")
+app.add_typer(destination.app, name="destination")
 app.add_typer(subscriptions.app, name="subscriptions")
 app.command("doctor")(doctor.doctor)
 app.command("schema")(schema.schema)

@@ -107,7 +107,7 @@ async def _on_duty(duty: Duty, house: House, watch: Watch, ledger: Ledger, log: 
 def _works(duty: Duty, ledger: Ledger) -> Works:
     from connect.schedule.work import Doors, Works
 
-    doors = Doors(wiring.open_audience, wiring.open_accounts)
+    doors = Doors(wiring.open_audience, wiring.open_accounts, wiring.open_warehouse)
     return Works(doors, ledger, ledger.clock, lease=duty.lease, workers=duty.workers)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -125,7 +126,7 @@ def _show_history(found: Profile, project: Project) -> None:
             continue
         _heading(f"{what}, last 30 days")
         if answer.rows:
-            show_rows([column.name for column in answer.columns], answer.rows, out)
+            show_rows(*_brief(answer), out)
         else:
             out.print("[dim]none[/]")
         if answer.more:
@@ -133,6 +134,16 @@ def _show_history(found: Profile, project: Project) -> None:
     if history_tables(project) is None:
         _heading("deliveries")
         out.print("[dim]connect.yml has no `destination`, where they would be[/]")
+
+
+def _brief(answer: Answer) -> tuple[list[str], list[list[Any]]]:
+    """The rows without columns that say nothing, and without fractions of seconds."""
+    from connect.cli.tables import instant
+
+    columns = [list(cells) for cells in zip(*answer.rows, strict=True)]
+    told = {column.name: cells for column, cells in zip(answer.columns, columns, strict=True) if any(cells)}
+    shown = {name: [instant(cell) if isinstance(cell, datetime) else cell for cell in told[name]] for name in told}
+    return list(shown), [list(row) for row in zip(*shown.values(), strict=True)]
 
 
 def _heading(text: str) -> None:

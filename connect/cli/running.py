@@ -34,10 +34,12 @@ from connect.ledger.store import Ledger
 from connect.liquid.library import Library
 from connect.pipeline.accounts import Accounts, providers_of, reaches_people
 from connect.pipeline.beginning import begin
+from connect.pipeline.history import open_destination
 from connect.pipeline.job import LEASE, Job, Progress, Stopped, Tools
 from connect.pipeline.plan import Plan, plan_run, safe_recipients
 from connect.pipeline.reporting import run_report
 from connect.pipeline.run import execute
+from connect.pipeline.snapshot import table_of
 from connect.project.load import templates
 from connect.vocabulary import Mode, Outcome, Reason, RunState
 
@@ -127,6 +129,8 @@ def announce(plan: Plan, accounts: Accounts) -> None:
     lines.append(("audience", _audience(plan)))
     if campaign.audience.segments is not None:
         lines.append(("in", escape(f"{campaign.audience.segments.words}")))
+    if plan.campaign.audience.snapshot:
+        lines.append(("snapshot", escape(_snapshot(plan))))
     ways = routes.in_words(project, campaign)
     lines += [("" if number else "sends by", escape(way)) for number, way in enumerate(ways)]
     if campaign.message.transactional:
@@ -167,6 +171,12 @@ def _audience(plan: Plan) -> str:
     return text + (f", {plan.rows_without_key:,} of them without a key" if plan.rows_without_key else "")
 
 
+def _snapshot(plan: Plan) -> str:
+    run_id = plan.resumes.id if plan.resumes else "<run>"
+    table = table_of(plan.project, plan.campaign.audience, run_id)
+    return f"the audience is copied to {table} of `{plan.campaign.audience.source}`, and dropped when the run ends"
+
+
 def ask(plan: Plan, accounts: Accounts, yes: bool) -> None:
     if yes:
         return
@@ -183,7 +193,8 @@ def ask(plan: Plan, accounts: Accounts, yes: bool) -> None:
 def _run(
     plan: Plan, ledger: Ledger, accounts: Accounts, json: bool, goes_on: str, lease: timedelta, workers: int
 ) -> int:
-    job = begin(plan, ledger, SystemClock(), system_random, accounts)
+    destination = open_destination(plan.project, wiring.open_warehouse)
+    job = begin(plan, ledger, SystemClock(), system_random, accounts, destination)
     failure: ConnectError | None = None
     began = time.monotonic()
     with _watching(plan) as watch, loops.long_running():

@@ -22,6 +22,9 @@ app = typer.Typer(
 )
 
 
+_ALL = 1_000_000
+
+
 def _found(ledger: Ledger, run: str) -> RunRecord:
     from connect.errors import UserError
 
@@ -142,17 +145,21 @@ def cancel_run(
     from connect.cli.opening import ledger_of, open_project
     from connect.cli.tables import show_report
     from connect.pipeline.reporting import run_report
+    from connect.pipeline.snapshot import drop_of
     from connect.vocabulary import RunState
+    from connect.wiring import open_warehouse
 
-    with ledger_of(open_project(project, target)) as ledger:
+    opened = open_project(project, target)
+    with ledger_of(opened) as ledger:
         record = _found(ledger, run)
         ledger.finish(record.id, RunState.cancelled, "cancelled by hand")
         report = run_report(ledger, _found(ledger, record.id))
     if json:
         print_json(report.as_json())
-        return
-    out.print(f"cancelled run {record.id}\n")
-    show_report(report, out)
+    else:
+        out.print(f"cancelled run {record.id}\n")
+        show_report(report, out)
+    drop_of(opened, record, open_warehouse)
 
 
 @app.command("pause")
@@ -215,11 +222,17 @@ def prune_runs(
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Forget old runs and their counts, except the newest of each campaign, which says that it has run."""
-    from connect.cli.opening import ledger_of, open_project
+    """Forget old runs and their counts, except the newest of each campaign, which says that it has run.
 
-    age = _age(older_than)
-    with ledger_of(open_project(project, target)) as ledger:
+    Copies of audiences that runs have left behind are dropped, of whatever age: those of runs that have ended.
+    """
+    from connect.cli.opening import ledger_of, open_project
+    from connect.pipeline.snapshot import drop_all
+    from connect.wiring import open_warehouse
+
+    age, opened = _age(older_than), open_project(project, target)
+    with ledger_of(opened) as ledger:
+        drop_all(opened, ledger.runs(limit=_ALL), open_warehouse)
         removed = ledger.prune(age)
     if json:
         print_json({"removed": removed})

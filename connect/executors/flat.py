@@ -16,7 +16,7 @@ _OF_CALL = attrgetter("number", "channel", "account", "keys", "sequences")
 _OF_INTENT = attrgetter(
     "key", "sequence", "channel", "account", "call", "outcome", "reason", "released_at", "call_size"
 )
-_OF_COMPOSED = attrgetter("batch", "start", "pending", "ended", "known", "met")
+_OF_COMPOSED = attrgetter("batch", "start", "pending", "ended", "met")
 
 
 def settlements(settled: Iterable[Settlement]) -> Columns:
@@ -48,5 +48,5 @@ def composed(one: Composed) -> tuple[Any, ...]:
 
 
 def to_composed(parts: Sequence[Any]) -> Composed:
-    batch, start, pending, ended, known, met, problems, more, elsewhere = parts
-    return Composed(batch, start, pending, ended, known, met, Counter(problems), more, elsewhere)
+    batch, start, pending, ended, met, problems, more, elsewhere = parts
+    return Composed(batch, start, pending, ended, met, Counter(problems), more, elsewhere)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from connect.pipeline.snapshot import scratch_of
 from connect.project.audience import Audience
 from connect.project.campaign import Campaign
 from connect.project.project import Project
@@ -25,9 +26,10 @@ def accesses(
     project: Project, campaigns: Iterable[Campaign], warehouses: Mapping[str, Warehouse]
 ) -> dict[str, Accesses]:
     """Source → what is done there, by what its queries name."""
+    campaigns = list(campaigns)
     texts = _texts(project, campaigns)
     return {
-        name: Accesses(_reading(texts.get(name, []), warehouse.dialect.sqlglot), _writing(project, name))
+        name: Accesses(_reading(texts.get(name, []), warehouse.dialect.sqlglot), _writing(project, campaigns, name))
         for name, warehouse in warehouses.items()
     }
 
@@ -55,7 +57,11 @@ def _reading(texts: Iterable[Text], dialect: str) -> Access:
     return Access(reads=tuple(dict.fromkeys(table for text in texts for table in mentions.tables(text, dialect))))
 
 
-def _writing(project: Project, source: str) -> Access:
+def _writing(project: Project, campaigns: Iterable[Campaign], source: str) -> Access:
     """Whatever else is written to a warehouse belongs here too."""
     into = project.subscriptions
-    return Access(adds=(into.write,) if into and into.write and into.source == source else ())
+    copies = any(campaign.audience.snapshot and campaign.audience.source == source for campaign in campaigns)
+    return Access(
+        adds=(into.write,) if into and into.write and into.source == source else (),
+        makes=(scratch_of(project, source) or "",) if copies else (),
+    )

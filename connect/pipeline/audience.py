@@ -21,6 +21,7 @@ from connect.clock import Clock
 from connect.errors import OutsideError
 from connect.pipeline.held import Held
 from connect.vocabulary import Channel
+from connect.warehouses.history import HISTORY, ONCE, PERSON
 from connect.warehouses.interface import Warehouse, WarehouseLost, python_values
 from connect.warehouses.wrapping import DUPLICATES, KEY, POSITION, Wrapping, optout_column
 
@@ -89,6 +90,19 @@ def _arrived(schema: bytes, batch: bytes) -> Columns:
 
 
 @dataclass(frozen=True, slots=True)
+class History:
+    """Who the rows are about, as the destination names them, and whether they have heard before."""
+
+    people: list[str | None]
+    once: list[str | None]
+    """The key text of the columns that `policy.once` lists."""
+    flags: list[int]
+
+    def piece(self, start: int, stop: int) -> History:
+        return History(self.people[start:stop], self.once[start:stop], self.flags[start:stop])
+
+
+@dataclass(frozen=True, slots=True)
 class Rows:
     """A batch of people, as columns: ascending positions, every key once."""
 
@@ -102,6 +116,8 @@ class Rows:
     """0 none, 1 unsubscribed, 2 bounced, 3 complained."""
     read_at: float
     """`clock.monotonic()` when the read of these rows began."""
+    history: History | None = None
+    """Where deliveries are written."""
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -115,6 +131,7 @@ class Rows:
             self.columns.piece(start, stop),
             {channel: flags[start:stop] for channel, flags in self.optouts.items()},
             self.read_at,
+            self.history.piece(start, stop) if self.history else None,
         )
 
 
@@ -225,6 +242,7 @@ class Sweep:
                 channel: batch.column(optout_column(channel)).to_pylist() for channel in self._wrapping.optouts.channels
             },
             read_at=read_at,
+            history=_history(batch) if self._wrapping.history else None,
         )
 
     # In the background
@@ -314,6 +332,11 @@ class Sweep:
             if size > budget or self._clock.monotonic() > until or self._stopped.is_set():
                 return True
         return False
+
+
+def _history(batch: pyarrow.RecordBatch) -> History:
+    people, once, flags = (batch.column(name).to_pylist() for name in (PERSON, ONCE, HISTORY))
+    return History(people, once, flags)
 
 
 def _joined(batches: deque[pyarrow.RecordBatch], rows: int) -> deque[pyarrow.RecordBatch]:

@@ -18,19 +18,23 @@ from connect.pipeline.accounts import Accounts, reaches_people, route_problems
 from connect.pipeline.audience import Sweep
 from connect.pipeline.bundle import Bundle
 from connect.pipeline.deliveries import RunFacts
-from connect.pipeline.job import Job
+from connect.pipeline.history import destination_of, must_be_there
+from connect.pipeline.job import Copied, Job
 from connect.pipeline.kit import Kit
 from connect.pipeline.moment import Moment
 from connect.pipeline.places import places_of
 from connect.pipeline.plan import SALT, SECRET, Plan, open_seals, safe_recipients
 from connect.pipeline.rates import limits_of
+from connect.pipeline.snapshot import Snapshot
 from connect.pipeline.waves import Timing
+from connect.pipeline.writeback import Diary
 from connect.project.campaign import Campaign
 from connect.project.message import HttpContent
 from connect.project.project import Project
 from connect.project.trigger import Immediate, Recurring, Scheduled
 from connect.redact import Secret
 from connect.vocabulary import Mode, RunState
+from connect.warehouses.interface import Warehouse
 
 
 def new_run(
@@ -70,22 +74,37 @@ def _lasts(campaign: Campaign) -> bool:
     return isinstance(trigger, Scheduled | Recurring) and trigger.local_time
 
 
-def begin(plan: Plan, ledger: Ledger, clock: Clock, random: RandomBytes, accounts: Accounts) -> Job:
+def begin(
+    plan: Plan,
+    ledger: Ledger,
+    clock: Clock,
+    random: RandomBytes,
+    accounts: Accounts,
+    destination: Warehouse | None = None,
+) -> Job:
     """Give the plan its row in the ledger (or take up the one that it has), and everything that it runs with.
 
-    Raises UserError where its accounts can not carry its contents.
+    `destination` is where its deliveries are written, opened apart from where the audience is read: see
+    `destination_of`. Raises UserError where its accounts can not carry its contents, or the destination has no table.
     """
     campaign, project = plan.campaign, plan.project
     raise_errors(route_problems(campaign, accounts))
+    written = destination_of(project)
+    if written is not None:
+        if destination is None:
+            raise RuntimeError("this run writes back, and was given no destination")
+        must_be_there(destination, written)
     timing = _timing(plan, accounts)
     record = plan.resumes or _begun(plan, timing, ledger, clock, random)
     salt, secret = open_seals(project, record)
-    wrapping = replace(plan.wrapping, salt=salt)
+    history = replace(plan.wrapping.history, run=record.id) if plan.wrapping.history else None
+    wrapping = replace(plan.wrapping, salt=salt, history=history)
+    snapshot = Snapshot.of(project, campaign, plan.warehouse, record.id)
 
     def sweep(slice: Slice) -> Sweep:
         return Sweep(
             plan.warehouse,
-            wrapping,
+            snapshot.over(wrapping) if snapshot else wrapping,
             rows=plan.rows,
             after=slice.cursor or slice.low or None,
             upto=slice.high,
@@ -96,7 +115,13 @@ def begin(plan: Plan, ledger: Ledger, clock: Clock, random: RandomBytes, account
     facts = RunFacts(record.id, campaign.name, project.target, record.mode, record.fire_time, secret)
     rates = {name: project.providers[name].rate for name in accounts}
     buckets = limits_of(accounts, rates, campaign, project.mode)
-    return Job(record, sweep, _kit(plan, facts, accounts), accounts, timing, partial(_places, plan, timing), buckets)
+    diary = None
+    if destination is not None and written is not None:
+        topic = campaign.message.topic
+        diary = Diary.of(destination, written.source, written.deliveries, facts, topic, written.include)
+    places = partial(_places, plan, timing, snapshot)
+    copied = Copied(snapshot, wrapping.audience) if snapshot else None
+    return Job(record, sweep, _kit(plan, facts, accounts), accounts, timing, places, buckets, copied, diary)
 
 
 def _begun(plan: Plan, timing: Timing, ledger: Ledger, clock: Clock, random: RandomBytes) -> RunRecord:
@@ -132,8 +157,9 @@ def _slices(plan: Plan, timing: Timing, now: datetime) -> tuple[NewSlice, ...]:
     return timing.slices(_places(plan, timing) if timing.waits else (), now)
 
 
-def _places(plan: Plan, timing: Timing) -> set[Place]:
-    return places_of(plan.warehouse, plan.wrapping, timing.phone, plan.campaign.audience.timeout)
+def _places(plan: Plan, timing: Timing, snapshot: Snapshot | None = None) -> set[Place]:
+    wrapping = snapshot.over(plan.wrapping) if snapshot else plan.wrapping
+    return places_of(plan.warehouse, wrapping, timing.phone, plan.campaign.audience.timeout)
 
 
 def _kit(plan: Plan, facts: RunFacts, accounts: Accounts) -> Kit:

@@ -22,6 +22,15 @@ class Settlement(NamedTuple):
     key: bytes
     outcome: Outcome
     reason: str
+    account: str = ""
+    address: str = ""
+
+
+End = tuple[int, Channel, Ended, int, bytes | None, str]
+"""(row, channel, how, how many times, message key, account) of deliveries that ended at a gate, or before a crash.
+
+Only those that have an intent in the ledger, from before a crash, have a key and an account.
+"""
 
 
 @dataclass(slots=True)
@@ -33,10 +42,7 @@ class Composed:
     """The first of these rows, by its place in the batch."""
     pending: list[int] = field(default_factory=list)
     """For each of the rows, how many deliveries are on their way."""
-    ended: list[tuple[int, Channel, Ended, int]] = field(default_factory=list)
-    """(row, channel, how, how many times) of deliveries that ended at a gate, or before a crash."""
-    known: list[tuple[int, bytes]] = field(default_factory=list)
-    """(row, message key) of those that have an intent in the ledger from before a crash."""
+    ended: list[End] = field(default_factory=list)
     met: list[bytes] = field(default_factory=list)
     """Message keys of the intents from before a crash whose people were met again."""
     problems: Counter[str] = field(default_factory=Counter)

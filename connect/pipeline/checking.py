@@ -10,7 +10,8 @@ from zoneinfo import ZoneInfo
 
 from connect.errors import Problem, Severity, UserError
 from connect.liquid.library import Library
-from connect.pipeline import deliverability, firing, lint, safety, subscriptions
+from connect.pipeline import deliverability, firing, lint, safety, snapshot, subscriptions
+from connect.pipeline.history import history_of, must_be_there
 from connect.pipeline.mistakes import placed_in
 from connect.pipeline.moment import Moment
 from connect.pipeline.segments import in_segments
@@ -20,6 +21,7 @@ from connect.project.project import Project
 from connect.project.trigger import Event
 from connect.vocabulary import Channel, Mode
 from connect.warehouses import query
+from connect.warehouses.history import once_columns
 from connect.warehouses.interface import AUDIENCE, Column, Query, TakesRows, Warehouse
 from connect.warehouses.looking import nulls_query
 from connect.warehouses.wrapping import DEFAULT_KEY, Audience, OptOuts, Wrapping, find
@@ -98,7 +100,8 @@ def _warehouse_problems(
     except UserError as error:
         return list(error.problems)
     columns = [column.name for column in wrapping.audience.columns]
-    problems = lint.campaign_problems(campaign, library, columns)
+    problems = snapshot.problems(campaign, warehouse)
+    problems += lint.campaign_problems(campaign, library, columns)
     if project.subscriptions is not None:
         problems += subscriptions.partly_read(project.subscriptions, wrapping.optouts.columns)
     if goes_live and project.mode is Mode.live:
@@ -129,23 +132,39 @@ def _null_warnings(campaign: Campaign, library: Library, wrapping: Wrapping, war
     ]
 
 
-def wrap(project: Project, campaign: Campaign, warehouse: Warehouse, moment: Moment, salt: str = "") -> Wrapping:
-    """The queries of a run. Raises UserError when the SQL or its columns do not do, or a window is needed."""
+def wrap(
+    project: Project,
+    campaign: Campaign,
+    warehouse: Warehouse,
+    moment: Moment,
+    salt: str = "",
+    copied: Query | None = None,
+) -> Wrapping:
+    """The queries of a run. Raises UserError when the SQL or its columns do not do, or a window is needed.
+
+    copied: reads the copy of the audience that the run has made.
+    """
     if isinstance(campaign.trigger, Event) and (moment.since is None or moment.until is None):
         said = f"{campaign.name} answers to events, and nothing says to which"
         raise UserError.of("window-needed", said, "`connect run` takes `--since` and `--until`")
     timeout = campaign.audience.timeout
     values = _values(campaign, moment)
-    asked = _audience_query(campaign, warehouse, {**values, **_window(moment)})
+    asked = copied or _audience_query(campaign, warehouse, {**values, **_window(moment)})
     with placed_in(campaign.audience.written, campaign.file, warehouse.dialect):
         columns = tuple(warehouse.columns(asked, timeout))
         _must_have_a_header(campaign, columns)
     audience = Audience(asked.sql, asked.parameters, campaign.audience.key, columns)
-    with placed_in(campaign.audience.written, campaign.file, warehouse.dialect):
-        audience = in_segments(audience, campaign.audience, warehouse, values)
+    if copied is None:  # in the copy are those who were in the segments when it was made
+        with placed_in(campaign.audience.written, campaign.file, warehouse.dialect):
+            audience = in_segments(audience, campaign.audience, warehouse, values)
     optouts = _optouts(project, campaign, warehouse, values)
+    history = history_of(project, campaign, moment.fire_time)
+    if history is not None and history.asks and project.destination is not None:
+        must_be_there(warehouse, project.destination)
     with placed_in(campaign.audience.written, campaign.file, warehouse.dialect):
-        return Wrapping(warehouse.dialect, audience, optouts, salt)
+        if history is not None:
+            once_columns(audience, history)
+        return Wrapping(warehouse.dialect, audience, optouts, salt, history)
 
 
 def _must_have_a_header(campaign: Campaign, columns: Sequence[Column]) -> None:

@@ -97,12 +97,13 @@ class Composer:
         columns: Columns,
         optouts: Mapping[Channel, Sequence[int]],
         now: Callable[[], datetime] | None = None,
+        heard: Sequence[int] | None = None,
     ) -> Composing:
-        """Bound to a batch of rows: their key texts, the user's columns, and who opted out of what.
+        """Bound to a batch of rows: their key texts, the user's columns, who opted out of what, who has heard before.
 
         `now` tells the time, by which deliveries expire; without it they do not.
         """
-        return Composing(self, keys, columns, optouts, now)
+        return Composing(self, keys, columns, optouts, now, heard)
 
     def deliveries(self, person: Person, now: Callable[[], datetime] | None = None) -> list[Delivery]:
         """As of a batch of one."""
@@ -125,8 +126,10 @@ class Composing:
         columns: Columns,
         optouts: Mapping[Channel, Sequence[int]],
         now: Callable[[], datetime] | None,
+        heard: Sequence[int] | None,
     ) -> None:
         self._composer, self._facts = composer, composer.facts
+        self._heard = heard
         self._keys, self._optouts = keys, optouts
         self._locales = columns.get("locale")
         self._ids = columns.get("id")
@@ -187,7 +190,7 @@ class Composing:
         self._composer.problems.update(problems)
         settled = [
             one._replace(
-                address=self._opted_out(one.channel, row) or (window if isinstance(window, Ended) else one.address)
+                address=self._held_back(one.channel, row) or (window if isinstance(window, Ended) else one.address)
             )
             for one, window in zip(addressed, timely, strict=True)
         ]
@@ -196,13 +199,15 @@ class Composing:
         return [self._delivery(one, row, end) if one in chosen else _unchosen(one) for one in settled]
 
     def _address(self, channel: Channel, contents: Mapping[str | None, Bound], row: int) -> Sequence[_Addressed]:
-        if (optout := self._opted_out(channel, row)) is not None:
+        if (optout := self._held_back(channel, row)) is not None:
             return (_Addressed(channel, self._content(contents, row), optout),)
         return self._addressed(channel, contents, row)
 
-    def _opted_out(self, channel: Channel, row: int) -> Ended | None:
+    def _held_back(self, channel: Channel, row: int) -> Ended | None:
+        """Who has opted out, or has heard before."""
         flags = self._optouts.get(channel)
-        return gates.opted_out(flags[row]) if flags is not None else None
+        optout = gates.opted_out(flags[row]) if flags is not None else None
+        return optout or (gates.heard_before(self._heard[row]) if self._heard is not None else None)
 
     def _addressed(self, channel: Channel, contents: Mapping[str | None, Bound], row: int) -> Sequence[_Addressed]:
         """Whoever has opted out."""

@@ -162,6 +162,7 @@ class Lane:
 
     def add(self, ticket: Ticket) -> None:
         """Take a delivery. Whoever adds many asks for `room` now and then."""
+        ticket.account = self._account.name
         if self._gathering:
             for number in self._gathering.scattered(ticket.sequence):
                 self._disperse(number)

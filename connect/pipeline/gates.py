@@ -16,6 +16,12 @@ _OPTED_OUT = {
     2: Ended(Outcome.skipped, Reason.bounced),
     3: Ended(Outcome.skipped, Reason.complained),
 }
+# Likewise, of a person's history (connect.warehouses.history).
+_HEARD_BEFORE = {
+    1: Ended(Outcome.skipped, Reason.already_sent),
+    2: Ended(Outcome.skipped, Reason.capped),
+    3: Ended(Outcome.skipped, Reason.already_sent),
+}
 NO_ADDRESS = Ended(Outcome.skipped, Reason.no_address)
 REACHED_ELSEWHERE = Ended(Outcome.skipped, Reason.reached_elsewhere)
 DUPLICATE = Ended(Outcome.skipped, Reason.duplicate)
@@ -28,6 +34,11 @@ NOT_IN_THIS_MODE = Ended(Outcome.skipped, Reason.mode)
 def opted_out(flag: int) -> Ended | None:
     """Whether the person opted out of this channel, bounced for good, or complained."""
     return _OPTED_OUT.get(flag)
+
+
+def heard_before(flag: int) -> Ended | None:
+    """Whether the person has had this message, or as many as they may have."""
+    return _HEARD_BEFORE.get(flag)
 
 
 def address(channel: Channel, rendered: str) -> Mailbox | str | Ended:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -22,11 +22,26 @@ from connect.pipeline.crew import Crew, Orders, alone
 from connect.pipeline.kit import Kit
 from connect.pipeline.lease import Lease
 from connect.pipeline.rates import Limit
+from connect.pipeline.snapshot import Snapshot
 from connect.pipeline.waves import Timing
+from connect.pipeline.writeback import Diary
 from connect.project.campaign import Campaign
 from connect.vocabulary import Channel, Outcome
+from connect.warehouses.wrapping import Audience
 
 LEASE = timedelta(seconds=30)
+
+
+@dataclass(frozen=True)
+class Copied:
+    """The copy of an audience, and of which one."""
+
+    snapshot: Snapshot
+    audience: Audience
+
+    def make(self, slices: Sequence[Slice]) -> None:
+        """Before anybody is read."""
+        self.snapshot.make(self.audience, slices)
 
 
 @dataclass(frozen=True)
@@ -44,6 +59,10 @@ class Job:
     """Where the people of its audience are: asked of the warehouse, now."""
     buckets: Mapping[str, tuple[Limit, ...]] = field(default_factory=dict)
     """Account → what its messages are counted against."""
+    copied: Copied | None = None
+    """The copy of the audience that it reads instead of the audience itself."""
+    diary: Diary | None = None
+    """Where its deliveries are written; None where they are not."""
 
     @property
     def campaign(self) -> Campaign:

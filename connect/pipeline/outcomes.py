@@ -9,8 +9,10 @@ from datetime import timedelta
 
 from connect.ledger.commits import Commits
 from connect.ledger.records import Bucket, Call, Intent, Slots
-from connect.pipeline.books import Composed, Settlement
+from connect.pipeline.audience import Rows
+from connect.pipeline.books import Composed, End, Settlement
 from connect.pipeline.deliveries import Ended
+from connect.pipeline.writeback import Line, People, Writeback
 from connect.vocabulary import Channel, Outcome
 
 TallyKey = tuple[Channel, str, Outcome, str]
@@ -33,7 +35,10 @@ def _no_slots(buckets: Sequence[Bucket], count: int) -> Slots:
 class _Batch:
     """Neighbouring rows of the sweep, some of them passed by the cursor already."""
 
-    __slots__ = ("ends", "keys", "number", "passed", "pending", "positions", "released")
+    __slots__ = (
+        *("ends", "keys", "kept", "lines", "number", "passed", "pending", "people", "positions", "released"),
+        "written",
+    )
 
     def __init__(self, number: int, positions: Sequence[str]) -> None:
         self.number = number
@@ -45,14 +50,30 @@ class _Batch:
         self.ends: dict[int, list[tuple[TallyKey, int]]] = {}
         self.keys: dict[int, list[bytes]] = {}
         """Message keys that have an intent in the ledger, deleted as the cursor passes their row."""
+        self.lines: dict[int, list[Line]] = {}
+        """How the deliveries of a row ended, where that is to be written."""
+        self.people: People | None = None
         self.passed = 0
+        """How many rows the cursor has passed…"""
+        self.kept = 0
+        """…how many are settled, and kept to be written…"""
+        self.written = 0
+        """…and how many of those are."""
 
 
 class Outcomes:
     """The run's books: keeps rows in order, counts how deliveries ended, moves the cursor over the settled prefix."""
 
-    def __init__(self, commits: Commits, take_slots: TakeSlots = _no_slots) -> None:
-        self._commits = commits
+    def __init__(self, commits: Commits, take_slots: TakeSlots = _no_slots, writeback: Writeback | None = None) -> None:
+        """With a `writeback` the cursor passes only what that has written."""
+        self._commits, self._writeback = commits, writeback
+        self._to_keep: deque[_Batch] = deque()
+        self._writing: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._lost: Exception | None = None
+        """Why deliveries can not be written."""
+        self.halt: Callable[[BaseException], None] = self.troubled
+        """Told of what keeps deliveries from being written."""
         self._take_slots = take_slots
         self._batches: deque[_Batch] = deque()
         self._open: dict[int, _Batch] = {}
@@ -73,20 +94,26 @@ class Outcomes:
         self.problems: Counter[str] = Counter()
         """What was wrong with templates for some people, without a word about them."""
 
-    def begin(self, number: int, positions: Sequence[str]) -> None:
-        """The next batch of the sweep, about to be composed. `number` is larger than those before."""
+    def begin(self, number: int, positions: Sequence[str], rows: Rows | None = None) -> None:
+        """The next batch of the sweep, about to be composed. `number` is larger than those before.
+
+        `rows` are its people; None for those whom nobody knows any more.
+        """
         self._batches.append(batch := _Batch(number, positions))
         self._open[number] = batch
+        if self._writeback is not None:
+            self._to_keep.append(batch)
+            batch.people = self._writeback.people(rows) if rows is not None else None
 
     def composed(self, composed: Composed) -> None:
         batch, start = self._open[composed.batch], composed.start
         for row, pending in enumerate(composed.pending, start):
             batch.pending[row] = batch.released[row] = pending
             self._ahead += pending
-        for row, key in composed.known:
-            batch.keys.setdefault(row, []).append(key)
-        for row, channel, end, times in composed.ended:
-            self._count(batch, row, (channel, _NO_ARM, end.outcome, end.reason), times)
+        for row, channel, end, times, key, account in composed.ended:
+            if key is not None:
+                batch.keys.setdefault(row, []).append(key)
+            self._count(batch, row, (channel, _NO_ARM, end.outcome, end.reason), times, key, account, "")
         self.more += composed.more
         self.elsewhere += composed.elsewhere
         self.met.update(composed.met)
@@ -96,21 +123,27 @@ class Outcomes:
         """Deliveries from before a crash whose people are met no more. `position` is behind every row."""
         number = max(self._open, default=0) + 1
         self.begin(number, [position])
-        ended = [(0, intent.channel, end, 1) for intent, end in intents]
-        self.composed(Composed(number, 0, [0], ended, [(0, intent.key) for intent, _ in intents]))
+        ended: list[End] = [(0, intent.channel, end, 1, intent.key, intent.account) for intent, end in intents]
+        self.composed(Composed(number, 0, [0], ended))
 
-    def _count(self, batch: _Batch, row: int, tally: TallyKey, times: int) -> None:
+    def _count(
+        self, batch: _Batch, row: int, tally: TallyKey, times: int, key: bytes | None, account: str, address: str
+    ) -> None:
         batch.ends.setdefault(row, []).append((tally, times))
         self.totals[tally] += times
+        if self._writeback is not None:
+            line = Line(tally[0], tally[2], tally[3], times, key, account, address)
+            batch.lines.setdefault(row, []).append(line)
 
     @property
     def is_full(self) -> bool:
         """Too many deliveries are ahead of the cursor."""
-        return self._ahead >= FARTHEST_AHEAD
+        return self._ahead + (len(self._writeback) if self._writeback else 0) >= FARTHEST_AHEAD
 
     async def room(self) -> None:
         """Wait until few enough deliveries are ahead of the cursor."""
         if self.is_full and not self._over:
+            self._start_writing()
             self._room.clear()
         await self._room.wait()
 
@@ -122,9 +155,9 @@ class Outcomes:
     async def write(
         self, settled: Sequence[Settlement], withdrawn: Sequence[bytes] = (), released: Sequence[Call] = ()
     ) -> None:
-        for number, row, channel, key, outcome, reason in settled:
+        for number, row, channel, key, outcome, reason, account, address in settled:
             batch = self._open[number]
-            self._count(batch, row, (channel, _NO_ARM, outcome, reason), 1)
+            self._count(batch, row, (channel, _NO_ARM, outcome, reason), 1, key, account, address)
             batch.keys.setdefault(row, []).append(key)
             batch.pending[row] -= 1
         await self._commit(settled, withdrawn, released)
@@ -147,6 +180,8 @@ class Outcomes:
         self, settled: Sequence[Settlement], withdrawn: Sequence[bytes], released: Sequence[Call]
     ) -> None:
         """One write: the prefix that the cursor passes, outcomes that must wait ahead of it, and what is to leave."""
+        if self._writeback is not None:
+            self._keep(self._writeback)
         tallies: Counter[TallyKey] = Counter()
         keys: list[bytes] = []
         cursor = self._pass_prefix(tallies, keys)
@@ -175,7 +210,7 @@ class Outcomes:
 
     def _pass_rows(self, batch: _Batch, tallies: Counter[TallyKey], keys: list[bytes]) -> str | None:
         """The position of the last row of the batch that is passed now."""
-        first, end = batch.passed, len(batch.positions)
+        first, end = batch.passed, len(batch.positions) if self._writeback is None else batch.written
         row = first
         pending = batch.pending
         while row < end and not pending[row]:
@@ -188,6 +223,55 @@ class Outcomes:
         self._ahead -= sum(batch.released[first:row])
         batch.passed = row
         return batch.positions[row - 1]
+
+    # The user's own warehouse
+
+    def _keep(self, writeback: Writeback) -> None:
+        """Keep what is settled, in order, and see that it is written."""
+        while self._to_keep:
+            batch = self._to_keep[0]
+            row, end = batch.kept, len(batch.positions)
+            while row < end and not batch.pending[row]:
+                writeback.keep(batch.people, row, batch.lines.pop(row, ()))
+                row += 1
+            batch.kept = row
+            if row < end:
+                break
+            self._to_keep.popleft()
+        if writeback.is_full:
+            self._start_writing()
+        elif writeback and self._timer is None and self._writing is None:
+            self._timer = asyncio.get_running_loop().call_later(writeback.patience, self._start_writing)
+
+    def _start_writing(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._writing is None and self._writeback and self._lost is None:
+            self._writing = asyncio.create_task(self._write_on(self._writeback))
+
+    async def _write_on(self, writeback: Writeback) -> None:
+        """Write what is kept, and let the cursor pass it."""
+        marks = [(batch, batch.kept) for batch in self._batches if batch.kept > batch.written]
+        try:
+            await writeback.write(writeback.take())
+            for batch, row in marks:
+                batch.written = row
+            self._writing = None
+            await self.flush()
+        except Exception as problem:  # noqa: BLE001 - raised to whoever deals rows next
+            self._lost, self._writing = problem, None
+            self.halt(problem)
+
+    async def written(self) -> None:
+        """Wait until everything that is settled is written, and the cursor has passed it. Raises what is in the way."""
+        await self.flush()
+        while self._lost is None and (self._writing is not None or self._writeback):
+            self._start_writing()
+            if self._writing is not None:
+                await asyncio.shield(self._writing)
+        if self._lost is not None:
+            raise self._lost
 
     @property
     def ahead(self) -> int:

@@ -27,6 +27,7 @@ from connect.pipeline.outcomes import Outcomes
 from connect.pipeline.recovery import Recovered
 from connect.pipeline.waves import Turn
 from connect.pipeline.worker import Dealt, Sending, split
+from connect.pipeline.writeback import Line, Writeback
 from connect.vocabulary import Channel, Mode, Outcome, Reason, RunState
 
 DRAIN = timedelta(seconds=45)
@@ -49,7 +50,8 @@ class Part:
     def __init__(self, job: Job, tools: Tools, lease: Lease, commits: Commits) -> None:
         self._job, self._tools, self._lease = job, tools, lease
         self._claimed = lease.slice
-        self._outcomes = Outcomes(commits, tools.ledger.take_slots)
+        self._writeback = Writeback(job.diary, tools.clock, self._note) if job.diary else None
+        self._outcomes = Outcomes(commits, tools.ledger.take_slots, self._writeback)
         self._channels = job.campaign.message.channels
         self._rows = self._gone = 0
 
@@ -65,6 +67,8 @@ class Part:
         async with AsyncExitStack() as stack:
             crew = self._tools.crew(self._orders(counted), self._outcomes, self._lease)
             self._crew = await stack.enter_async_context(crew)
+            self._outcomes.halt = self._crew.halt
+            self._write_those_without_key(counted)
             stack.enter_context(_cancelling(asyncio.create_task(self._keep_lease())))
             self._look_at_doubt(counted)
             try:
@@ -135,6 +139,7 @@ class Part:
 
     async def _sweep(self) -> None:
         """Every row behind the cursor, in order, to a worker that has room."""
+        await self._copy()
         number, width = itertools.count(), len(self._channels)
         async with aclosing(_read_ahead(self._job.sweep(self._claimed), self._crew.flush)) as batches:
             async for rows in batches:
@@ -142,13 +147,29 @@ class Part:
                     if self._outcomes.is_full:
                         self._crew.flush()  # what the cursor waits for may be waiting for its call to be full
                     await self._outcomes.room()
-                    self._outcomes.begin(batch := next(number), piece.positions)
+                    self._outcomes.begin(batch := next(number), piece.positions, piece)
                     first = self._rows * width
                     self._count(len(piece) + sum(piece.duplicates))
                     await self._crew.deal(Dealt(batch, first, piece))
                     self._show()
                 await self._outcomes.flush()
         await self._crew.drain()
+
+    async def _copy(self) -> None:
+        """The copy of the audience is there, where the run reads one."""
+        copied = self._job.copied
+        if copied is None:
+            return
+        self._tools.watch(Progress(waiting=f"copying the audience to {copied.snapshot.table}"))
+        making = asyncio.ensure_future(asyncio.to_thread(copied.make, self._slices))
+        try:
+            await asyncio.shield(making)
+        except asyncio.CancelledError:
+            while not making.done():  # also where the query has not begun yet
+                copied.snapshot.stop()
+                await asyncio.wait((making,), timeout=0.05)
+            making.exception()
+            raise
 
     async def _unless_stopped(self, work: Coroutine[Any, Any, None]) -> None:
         """Do this, wherever it waits, until somebody asks to stop."""
@@ -180,6 +201,8 @@ class Part:
     async def _let_go(self) -> None:
         """Finish what is in the air, within a bound, settle it, start nothing new."""
         self._outcomes.give_up()
+        if self._writeback is not None:
+            self._writeback.gives_up = True
         try:
             async with asyncio.timeout(DRAIN.total_seconds()):
                 await self._crew.stop()
@@ -187,6 +210,7 @@ class Part:
             self._crew.abandon()
         with suppress(ConnectError):
             await self._outcomes.flush()
+            await self._outcomes.written()
 
     async def _settle_the_rest(self) -> None:
         """Count those who were near the air before a crash and have left the audience since."""
@@ -196,6 +220,19 @@ class Part:
         if gone:
             self._outcomes.gone(_END, gone)
         await self._outcomes.flush()
+        if self._writeback is not None:
+            await self._unless_stopped(self._outcomes.written())
+
+    def _write_those_without_key(self, counted: Sequence[Tally]) -> None:
+        """They were counted when the run began; here they are written, once for the run."""
+        missing = [tally for tally in counted if tally.reason == Reason.missing_key]
+        if self._writeback is not None and missing:
+            lines = [Line(one.channel, one.outcome, one.reason, one.count, None, "", "") for one in missing]
+            self._writeback.keep(None, 0, lines)
+
+    def _note(self, words: str) -> None:
+        """Why the run waits, for people who ask the ledger."""
+        self._noting = asyncio.create_task(asyncio.to_thread(self._tools.ledger.note, self._claimed.run_id, words))
 
     def _must_add_up(self) -> None:
         outcomes = self._outcomes
@@ -210,7 +247,7 @@ class Part:
             Progress(
                 self._rows,
                 self._share.at(outcomes.position),
-                self._crew.waiting,
+                self._crew.waiting or (self._writeback.waiting if self._writeback else ""),
                 outcomes.totals,
                 outcomes.problems,
             )

@@ -19,13 +19,14 @@ from connect.pipeline.bundle import Bundle
 from connect.pipeline.checking import check_campaign, wrap
 from connect.pipeline.lint import contents
 from connect.pipeline.moment import Moment
+from connect.pipeline.snapshot import Snapshot
 from connect.project.campaign import Campaign, digest
 from connect.project.campaigns import Loaded
 from connect.project.project import Project
 from connect.project.text import Text, TextKind
 from connect.schedule.due import latest_due
 from connect.vocabulary import Channel, Mode
-from connect.warehouses.interface import Warehouse
+from connect.warehouses.interface import Query, Warehouse
 from connect.warehouses.wrapping import Wrapping
 
 SALT, SECRET = "run salt", "run secret"
@@ -134,7 +135,9 @@ def plan_resumed(project: Project, loaded: Loaded, warehouse: Warehouse, run: Ru
     changed = loaded.campaign is None or loaded.campaign.digest != digest(bundle.campaign)
     warnings = [_changed(run)] if changed else ()
     counted = None if run.audience_rows is None else Sizes(run.audience_rows, run.audience_rows, 0)
-    plan = _sized(project, bundle, warehouse, _moment_of(run), run.manual, warnings, counted)
+    snapshot = Snapshot.of(project, bundle.campaign, warehouse, run.id)
+    copied = snapshot.query if snapshot and snapshot.exists() else None
+    plan = _sized(project, bundle, warehouse, _moment_of(run), run.manual, warnings, counted, copied)
     return replace(plan, resumes=run)
 
 
@@ -190,10 +193,14 @@ def _sized(
     manual: bool,
     warnings: Sequence[Problem],
     counted: Sizes | None = None,
+    copied: Query | None = None,
 ) -> Plan:
-    """`counted`: what it was when the run began. A run of many waves would else count its audience before each."""
+    """`counted`: what it was when the run began. A run of many waves would else count its audience before each.
+
+    copied: reads the copy of the audience, where there is one.
+    """
     campaign = bundle.campaign
-    wrapping = wrap(project, campaign, warehouse, moment)
+    wrapping = wrap(project, campaign, warehouse, moment, copied=copied)
     size = counted or sizes(warehouse, wrapping, campaign.audience.timeout)
     return Plan(
         project=project,

@@ -23,9 +23,9 @@ from connect.project.profile import Profile as Described
 from connect.project.project import Project
 from connect.project.segments import load_segment, segment_names
 from connect.warehouses import query
+from connect.warehouses.audience import compared_id, find
 from connect.warehouses.interface import Column, Query, Warehouse
 from connect.warehouses.membership import counted
-from connect.warehouses.wrapping import compared_id, find
 
 OpenWarehouse = Callable[[str], Warehouse]
 

@@ -1,11 +1,12 @@
 """One campaign, the whole way. Read this first.
 
     claim      the run has its row in the ledger, and this process the lease of one of its slices
+    copy       with `snapshot`: the audience, into a table of the warehouse, before anybody is read
     sweep      the slice's rows come from the warehouse in the order of the hash space
     compose    each person's deliveries end at a gate, or are rendered
     dispatch   intents, provider, receipts
     settle     outcomes and tallies; the cursor moves over what is settled
-    finish     with the last slice: the run's secrets are erased, and the numbers must add up
+    finish     with the last slice: the run's secrets are erased, the copy is dropped, and the numbers must add up
 
 Most runs are one slice. Parts that are spaced out (`batches`) and zones that open at their own time (`waves`) are
 slices of their own, each open from some instant on; `connect.pipeline.part` works on one.
@@ -38,7 +39,27 @@ async def execute(job: Job, tools: Tools) -> RunState:
     """Run, or go on with a run, until it has ended or paused. Returns its state; raises what paused it.
 
     A run whose next slice opens later is waited for, or left `running` for whoever takes it up then: see `Tools.waits`.
+    Raises OutsideError also where it has ended, and the copy of its audience could not be dropped.
     """
+    try:
+        state = await _through(job, tools)
+    except BaseException:
+        with suppress(ConnectError):  # what has stopped the run says more
+            await asyncio.to_thread(_clear_up, job, tools)
+        raise
+    await asyncio.to_thread(_clear_up, job, tools)
+    return state
+
+
+def _clear_up(job: Job, tools: Tools) -> None:
+    """Nobody reads the audience of a run that has ended, by whomever."""
+    if job.copied is not None:
+        now = tools.ledger.run(job.record.id)
+        if now is not None and now.state.ended:
+            job.copied.snapshot.drop()
+
+
+async def _through(job: Job, tools: Tools) -> RunState:
     first = True
     parked: dict[datetime, str] = {}
     while True:

@@ -81,6 +81,8 @@ class Ticket:
     """An earlier call may have taken it, whatever a later one says."""
     stays: bool = False
     """It was in doubt with this account: no other one may have it, also where its provider said what became of it."""
+    account: str = ""
+    """The lane that it is in."""
     attempts: int = 0
     left: float = RETRY_FOR.total_seconds()
     """Seconds for which it may still be tried…"""
@@ -91,7 +93,10 @@ class Ticket:
         outgoing, reason = self.outgoing, end.reason
         if not reason and isinstance(outgoing.message, Sms):
             reason = segments_reason(outgoing.message.segments)
-        return Settlement(self.batch, self.row, outgoing.channel, outgoing.key, end.outcome, reason)
+        address = outgoing.message.address
+        return Settlement(
+            self.batch, self.row, outgoing.channel, outgoing.key, end.outcome, reason, self.account, address
+        )
 
 
 class Verdicts:

@@ -128,7 +128,8 @@ class Worker:
     async def deliver(self, dealt: Dealt) -> None:
         """Compose these rows and hand them to their lanes; waits where a lane has no room. Raises what stopped it."""
         rows = dealt.rows
-        composing = self._composer.over(rows.keys, rows.columns, rows.optouts, self._clock.now)
+        heard = rows.history.flags if rows.history else None
+        composing = self._composer.over(rows.keys, rows.columns, rows.optouts, self._clock.now, heard)
         for start in range(0, len(rows), _TOGETHER):
             for lane, ticket in self._compose(dealt, composing, range(start, min(start + _TOGETHER, len(rows)))):
                 lane.add(ticket)
@@ -196,7 +197,7 @@ class Worker:
                 composed.more += len(settled) - len(channels)
                 composed.elsewhere += (width - len(channels)) * (1 + others)
                 if others:
-                    composed.ended += [(row, channel, gates.DUPLICATE, others) for channel in channels]
+                    composed.ended += [(row, channel, gates.DUPLICATE, others, None, "") for channel in channels]
         self._sequence = sequence
         composed.problems, self._composer.problems = self._composer.problems, Counter()
         self._books.composed(composed)
@@ -210,6 +211,7 @@ class Worker:
         """The delivery's place in its lane; None for what ended at a gate or before a crash, which is counted."""
         result = delivery.result
         self._watch_content(result)
+        key, account = None, ""
         before = self._before(composed, mine, delivery) if self._recovered else None
         if before is None:
             if not isinstance(result, Ended) and delivery.channel not in mine.strayed:
@@ -220,9 +222,8 @@ class Worker:
             if found is None:
                 assert not isinstance(result, Ended)
                 return Ticket(result, mine.batch, mine.row, sequence, delivery.route, before, in_doubt=True)
-            end = found
-            composed.known.append((mine.row, before.key))
-        composed.ended.append((mine.row, delivery.channel, end, 1))
+            end, key, account = found, before.key, before.account
+        composed.ended.append((mine.row, delivery.channel, end, 1, key, account))
         return None
 
     def _watch_content(self, result: object) -> None:

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, Wit
 
 from connect.project import suggest
 from connect.project.content import Sql, text_of
-from connect.project.nodes import Block, Node, Scalar, SqlFile
+from connect.project.nodes import Block, Node, Scalar, SqlFile, scalar
 from connect.project.reading import Reading, Written, reading, refuse
 from connect.project.segments import Segments
 from connect.project.text import Text
@@ -113,6 +113,9 @@ class Audience(Written):
     params: Values = Field({}, description="values that the query binds by name")
     key: Annotated[Words, AfterValidator(_key)] = Field(("id",), description="the columns that tell people apart")
     timeout: Duration = Field(timedelta(minutes=10), description="how long the query may take")
+    snapshot: bool = Field(
+        False, description="copy it into a table of the warehouse first, and read that while the run lasts"
+    )
     limits: Limits = Limits()
     clock_warehouse: Annotated[bool, BeforeValidator(_clock), WithJsonSchema({"const": "warehouse"})] = Field(
         False, alias="clock", description="`warehouse`: now() and its like in the query are meant"
@@ -143,6 +146,8 @@ class Audience(Written):
             said = f"both `{given[0]}` and `{given[1]}`" if given else none
             place = tree.key_places.get(given[1]) if given else None
             reading.report("one-audience", f"the audience has {said}", "give exactly one", node=tree, place=place)
+        if "people" in tree and scalar(wish := tree.get("snapshot")) == "true":
+            reading.report("bad-value", "`snapshot` is for a query, and `people` is a list", "leave it out", node=wish)
         if "segments" in tree and given and given[0] in FILES:
             said = f"segments are in a warehouse, and can not be looked up for the people of `{given[0]}`"
             hint = "load the file into the warehouse, and write `sql`"

@@ -7,12 +7,11 @@ from typing import Final
 from connect.errors import Location, Problem
 
 KEYS: Final[dict[str, frozenset[str]]] = {
-    "connect": frozenset({"destination", "feeds"}),
+    "connect": frozenset({"feeds"}),
     "serve": frozenset({"listen", "keys"}),
     "campaign": frozenset({"experiment"}),
-    "audience": frozenset({"snapshot"}),
     "email": frozenset({"mjml", "inline_css", "track", "utm"}),
-    "policy": frozenset({"frequency_cap", "once", "approval"}),
+    "policy": frozenset({"approval"}),
 }
 """Section → its keys."""
 

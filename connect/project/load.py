@@ -120,6 +120,7 @@ def _project(
         providers=providers,
         channels={Channel(name): provider for name, provider in file.channels if provider},
         subscriptions=file.subscriptions,
+        destination=file.destination,
         sheets=file.sheets,
         audience_folders=file.audience_folders,
         unsubscribe=file.unsubscribe,
@@ -150,13 +151,13 @@ def _names(tree: Block, key: str) -> list[str]:
 
 
 def _with_sources(put_in: Block, tree: Block) -> Block:
-    """The file with what only the rest of it tells: the default source of its queries, and `defaults`."""
+    """The file with what only the rest of it tells: the default source of what names one, and `defaults`."""
     made = put_in.without()
     if "defaults" in tree:
         made.put("defaults", tree["defaults"], tree.key_places.get("defaults"))
     first = next(iter(_names(tree, "sources")), None)
-    for key in ("subscriptions", "everyone", "profile"):
-        asked = spelled_out(made.get(key)) if key != "subscriptions" else made.get(key)
+    for key in ("subscriptions", "destination", "everyone", "profile"):
+        asked = spelled_out(made.get(key)) if key in ("everyone", "profile") else made.get(key)
         if isinstance(asked, Block) and first is not None:
             filled = inherit.filled(asked, "source", Scalar(first, block(tree["sources"]).key_places.get(first)))
             made.put(key, filled, made.key_places.get(key))

@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from connect.project.countries import COUNTRIES, OFTEN_MEANT
 from connect.project.nodes import Block, Items, Scalar
 from connect.project.reading import Reading, Written, refuse
-from connect.project.types import Count, Duration, RateField, TimeOfDay, between
-from connect.vocabulary import Channel, InDoubt, QuietAction, QuietZone, Reach
+from connect.project.types import Count, Duration, Natural, RateField, TimeOfDay, between
+from connect.vocabulary import Across, Channel, InDoubt, QuietAction, QuietZone, Reach
 
 
 class Hours(Written):
@@ -93,12 +93,54 @@ def _at_least(least: int, value: int) -> int:
     return value
 
 
+class FrequencyCap(Written):
+    """At most so many messages for each person, over some time."""
+
+    section: ClassVar[str] = "frequency_cap"
+
+    max: Natural = Field(description="at most so many messages")
+    per: Annotated[Duration, between(timedelta(minutes=1), timedelta(days=366))] = Field(
+        description="over the time before the run, such as 7d"
+    )
+    across: Across = Field(Across.campaign, description="which messages count: this campaign's, its topic's, or all")
+
+
+def _once(value: Any) -> Any:
+    """`true`, or the columns that tell people apart."""
+    if isinstance(value, Block):
+        raise refuse("wrong-type", "this must be `true`, or a list of columns")
+    if isinstance(value, Scalar):
+        if value not in ("true", "false"):
+            said = f"`{value.written}` is neither `true` nor a list of columns"
+            raise refuse("wrong-type", said, "such as `once: true` or `once: [email]`")
+        return value == "true"
+    if not isinstance(value, Items):
+        return value
+    if not value:
+        raise refuse("bad-value", "this list is empty", "`true` means the audience's key")
+    if any(not isinstance(node, Scalar) or node.is_null for node in value):
+        raise refuse("wrong-type", "every item of this list must be the name of a column")
+    return tuple(str(node) for node in value)
+
+
+_ONCE_SCHEMA = {
+    "anyOf": [
+        {"type": "boolean"},
+        {"enum": ["true", "false"]},
+        {"type": "array", "items": {"type": "string"}, "minItems": 1},
+    ]
+}
+Once = Annotated[bool | tuple[str, ...], BeforeValidator(_once), WithJsonSchema(_ONCE_SCHEMA)]
+
+
 class Policy(Written):
     section: ClassVar[str] = "policy"
 
     reach: Reach = Field(Reach.all, description="every channel, or the first on which the person has an address")
     in_doubt: InDoubt = Field(InDoubt.skip, description="after a crash, for deliveries whose fate is unknown")
     rate: RateField | None = Field(None, description="at most so many messages, whatever the provider account allows")
+    frequency_cap: FrequencyCap | None = Field(None, description="at most so many messages for each person")
+    once: Once = Field(False, description="`true` (the audience's key) or columns: nobody hears twice, ever")
     batches: Batches | None = Field(None, description="the audience in equal parts, spaced out")
     quiet_hours: QuietHours | None = Field(None, description="when nobody is written to")
     expires_after: Annotated[Duration, between(timedelta(seconds=1), timedelta(days=366))] | None = Field(

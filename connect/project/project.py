@@ -14,6 +14,7 @@ from connect.identity import KeyRing
 from connect.project import endpoint
 from connect.project.audience import SourceName, with_sql_file
 from connect.project.content import Liquid, Sql
+from connect.project.destination import Destination
 from connect.project.message import Wording
 from connect.project.nodes import Block, Items, Node, Scalar, Spot, scalar
 from connect.project.policy import Policy
@@ -233,6 +234,7 @@ class ProjectFile(Written):
     providers: Entries = Field({}, description="named provider accounts")
     channels: Channels = Channels()
     subscriptions: Subscriptions | None = Field(None, description="where opt-outs are read and written")
+    destination: Destination | None = Field(None, description="where deliveries and events are written")
     sheets: Sheets = Sheets()
     audience_folders: Words = Field((), description="folders outside the project that audiences' files may be in")
     unsubscribe: Unsubscribe | None = None
@@ -261,6 +263,7 @@ class Project:
     providers: Mapping[str, ProviderEntry] = field(repr=False)
     channels: Mapping[Channel, Route]
     subscriptions: Subscriptions | None
+    destination: Destination | None
     sheets: Sheets
     audience_folders: tuple[str, ...]
     """Where the files of audiences may be, beside the project's folder."""

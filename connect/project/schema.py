@@ -9,11 +9,11 @@ from typing import Any, Final
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from connect.project.audience import Audience
+from connect.project.audience import KINDS, Audience
 from connect.project.campaign import Campaign
 from connect.project.countries import COUNTRIES
 from connect.project.message import CONTENTS, Attachment, CampaignMessage
-from connect.project.policy import Batches, Hours, QuietHours
+from connect.project.policy import Batches, FrequencyCap, Hours, QuietHours
 from connect.project.profile import Everyone, Profile
 from connect.project.project import ProjectFile, Subscriptions
 from connect.project.reading import Written
@@ -94,7 +94,7 @@ def _shape(defs: dict[str, Schema]) -> None:
     sql_file = {**WORD_SCHEMA, "description": "a file in audiences/"}
     for model in (Audience, Subscriptions, Everyone, Profile):
         defs[model.__name__]["properties"]["sql_file"] = sql_file
-    defs[Audience.__name__].update(_one_or_default("sql", "sql_file", "people", default="segments"))
+    defs[Audience.__name__].update(_one_or_default(*KINDS, default="segments"))
     defs[Segments.__name__]["minProperties"] = 1
     subscriptions = defs[Subscriptions.__name__]
     subscriptions.pop("required")
@@ -113,7 +113,7 @@ def _shape(defs: dict[str, Schema]) -> None:
 
 
 def _shape_policy(defs: dict[str, Schema]) -> None:
-    for model in (Hours, Batches):
+    for model in (Hours, Batches, FrequencyCap):
         defs[model.__name__].pop("required")  # a part of them may come from the project's defaults
     quiet = defs[QuietHours.__name__]["properties"]
     quiet["channels"]["anyOf"][0]["minItems"] = 1

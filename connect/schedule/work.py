@@ -19,6 +19,7 @@ from connect.liquid.library import Library
 from connect.pipeline.accounts import Accounts, providers_of, reaches_people
 from connect.pipeline.beginning import begin, new_run
 from connect.pipeline.bundle import Bundle
+from connect.pipeline.history import open_destination
 from connect.pipeline.job import LEASE, Job, Stopped, Tools
 from connect.pipeline.moment import Moment
 from connect.pipeline.plan import plan_queued, plan_resumed
@@ -36,12 +37,18 @@ from connect.vocabulary import CampaignStatus, RunState
 from connect.warehouses.interface import Warehouse
 
 
+def _unknown(project: Project, source: str) -> Warehouse:
+    raise RuntimeError(f"nothing here opens {source}")
+
+
 @dataclass(frozen=True)
 class Doors:
     """How what is outside is opened: given by `connect.wiring`."""
 
     warehouse: Callable[[Project, Audience], Warehouse]
     accounts: Callable[[Project, Iterable[str]], Accounts]
+    source: Callable[[Project, str], Warehouse] = _unknown
+    """A warehouse by its name, for what is written."""
 
 
 def make_run(
@@ -158,13 +165,15 @@ class Works:
         self, record: RunRecord, project: Project, loaded: Loaded, warehouse: Warehouse, accounts: Accounts
     ) -> Job:
         ledger, clock = self.ledger, self.clock
+        destination = open_destination(project, self.doors.source)
         if record.state is not RunState.queued:
-            return begin(plan_resumed(project, loaded, warehouse, record), ledger, clock, self.seeds, accounts)
+            plan = plan_resumed(project, loaded, warehouse, record)
+            return begin(plan, ledger, clock, self.seeds, accounts, destination)
         try:
             plan = plan_queued(
                 project, loaded, warehouse, ledger, clock, record, reaches_people=reaches_people(accounts)
             )
-            return begin(plan, ledger, clock, self.seeds, accounts)
+            return begin(plan, ledger, clock, self.seeds, accounts, destination)
         except RunExists as other:  # others were faster, with this run or with another one of its campaign
             if other.record.state.ended and other.record.id != record.id:
                 self._skip(record, f"it has run already: run {other.record.id}")

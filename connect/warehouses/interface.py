@@ -13,7 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from connect.errors import OutsideError, UserError
 from connect.warehouses.values import restored
@@ -128,6 +128,9 @@ class SourceSettings(BaseModel):
     """Fields of one `sources:` entry beside `type`; unknown fields are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    scratch: str | None = Field(None, pattern=r'^[\w.$"`\[\]-]+$')
+    """The schema that copies of audiences go into, as SQL writes it; else the one that the user's statements use."""
 
     places: ClassVar[tuple[str, ...]] = ("path", "host", "port", "account", "project", "dataset", "database")
     """The fields that say where it is, those that there are."""

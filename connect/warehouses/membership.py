@@ -9,8 +9,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from connect.errors import Problem, UserError, raise_errors
+from connect.warehouses.audience import Audience, compared_id, find, person_column
 from connect.warehouses.interface import Column, Dialect, Query
-from connect.warehouses.wrapping import Audience, compared_id, find, id_problems, person_column
+from connect.warehouses.wrapping import id_problems
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,13 +9,24 @@ the user's query        as it was written, in a subquery: an engine refuses data
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
 from connect.errors import Problem, UserError, raise_errors
 from connect.vocabulary import Channel
+from connect.warehouses.audience import (
+    DEFAULT_KEY,
+    KEY_TYPE,
+    Audience,
+    castable,
+    find,
+    key_columns,
+    key_text,
+    person_column,
+    person_text,
+)
+from connect.warehouses.history import History, HistoryFlags
 from connect.warehouses.interface import Brought, Column, Dialect, Kind, Query, Warehouse
 
 POSITION, KEY, DUPLICATES = "connect_position", "connect_key", "connect_duplicates"
@@ -25,22 +36,10 @@ RESERVED = "connect_"
 UNSUBSCRIBED, BOUNCED, COMPLAINED = 1, 2, 3
 """The flags of an opt-out; 0 is none."""
 
-DEFAULT_KEY = ("id",)
-
 
 def optout_column(channel: Channel) -> str:
     """The output column that holds this channel's opt-out flag."""
     return f"connect_optout_{channel.value}"
-
-
-@dataclass(frozen=True, slots=True)
-class Audience:
-    """The audience's query, already bound, and the columns that it returns."""
-
-    sql: str
-    parameters: Mapping[str, object]
-    key: tuple[str, ...]
-    columns: tuple[Column, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +72,8 @@ class Wrapping:
     audience: Audience
     optouts: OptOuts
     salt: str = ""
+    history: History | None = None
+    """Where deliveries are written; None where they are not."""
 
     def __post_init__(self) -> None:
         raise_errors(check(self.audience, self.optouts, self.dialect))
@@ -90,14 +91,22 @@ from (
         """Rows with `after < position <= upto`, one of each key, by position; None is no bound."""
         parameters = {"connect_salt": self.salt, "connect_after": after, "connect_upto": upto}
         parameters = {name: value for name, value in parameters.items() if value is not None}
-        flags = _Flags(self.dialect, self.audience, self.optouts)
+        flags, heard = _Flags(self.dialect, self.audience, self.optouts), self._heard
         once = f"as {self.dialect.materialized}".rstrip()
         ctes = [f"connect_people {once} (\n{self._people(after, upto)}\n)", *flags.ctes()]
+        ctes += heard.ctes(KEY) if heard else []
         names = [self.dialect.quote(column.name) for column in self.audience.columns]
         selected = [f"p.{POSITION}", f"p.{KEY}", f"p.{DUPLICATES}", *flags.columns(), *(f"p.{name}" for name in names)]
+        selected += heard.columns() if heard else []
         parts = ["with " + ",\n".join(ctes), "select " + ", ".join(selected), "from connect_people as p"]
-        sql = "\n".join([*parts, *flags.joins(), f"order by p.{POSITION}"])
-        return Query(sql, {**self.audience.parameters, **flags.bound_here(), **parameters}, tuple(flags.brought()))
+        joins = [*flags.joins(), *(heard.joins(KEY) if heard else [])]
+        sql = "\n".join([*parts, *joins, f"order by p.{POSITION}"])
+        asked = {**flags.bound_here(), **(heard.parameters() if heard else {}), **parameters}
+        return Query(sql, {**self.audience.parameters, **asked}, tuple(flags.brought()))
+
+    @property
+    def _heard(self) -> HistoryFlags | None:
+        return HistoryFlags(self.dialect, self.audience, self.history) if self.history else None
 
     def optouts_query(self) -> Query | None:
         """Every row of the subscriptions query about these people, whatever its topic, the latest first.
@@ -133,69 +142,26 @@ from (
 
     def _keyed(self) -> str:
         """The user's rows with their key text: null where a part of the key is null or blank."""
-        return f"select {_key_text(self.audience, self.dialect)} as {KEY}, u.*\nfrom (\n{self.audience.sql}\n) as u"
+        own = self._heard.keyed() if self._heard else ""
+        key = key_text(self.dialect, key_columns(self.audience))
+        return f"select {key} as {KEY}, {own}u.*\nfrom (\n{self.audience.sql}\n) as u"
 
     def _people(self, after: str | None, upto: str | None) -> str:
         bind = self.dialect.parameter
         position = self.dialect.md5(self.dialect.joined(bind("connect_salt"), f"k.{KEY}"))
-        positioned = f"select {position} as {POSITION}, k.*\nfrom (\n{self._keyed()}\n) as k\nwhere k.{KEY} is not null"
+        own = self._heard.numbered(KEY) if self._heard else ""
+        positioned = (
+            f"select {position} as {POSITION}, {own}k.*\nfrom (\n{self._keyed()}\n) as k\nwhere k.{KEY} is not null"
+        )
         bounds = [f"r.{POSITION} > {bind('connect_after')}"] if after is not None else []
         bounds += [f"r.{POSITION} <= {bind('connect_upto')}"] if upto is not None else []
         ranged = f"select r.*\nfrom (\n{positioned}\n) as r" + ("\nwhere " + " and ".join(bounds) if bounds else "")
-        columns = [KEY, *(column.name for column in self.audience.columns)]
+        columns = [
+            KEY,
+            *(self._heard.own_columns if self._heard else ()),
+            *(column.name for column in self.audience.columns),
+        ]
         return self.dialect.one_of_each(ranged, POSITION, columns, DUPLICATES)
-
-
-# Keys
-
-
-def key_columns(audience: Audience) -> tuple[Column, ...]:
-    """The columns of the key; for the default key, `email` serves where there is no `id`. Missing ones are left out."""
-    found = [column for name in audience.key if (column := find(audience.columns, name))]
-    if not found and tuple(audience.key) == DEFAULT_KEY:
-        found = [column for column in [find(audience.columns, "email")] if column]
-    return tuple(found)
-
-
-def find(columns: Sequence[Column], name: str) -> Column | None:
-    """The column of this name: as it is written, else in another case."""
-    exact = [column for column in columns if column.name == name]
-    folded = [column for column in columns if column.name.casefold() == name.casefold()]
-    return next(iter(exact or folded), None)
-
-
-def _key_text(audience: Audience, dialect: Dialect) -> str:
-    """`length:value` of each part, put together: what `connect.identity.key_text` gives."""
-    parts = _key_parts(audience, dialect)
-    texts = [cell for part in parts.values() for cell in (dialect.text(dialect.length(part)), "':'", part)]
-    # A null part makes the whole text null; a blank one has to be asked for, which only text can be.
-    present = [f"({dialect.trimmed(part)}) <> ''" for column, part in parts.items() if not _NEVER_BLANK(column.type)]
-    joined = dialect.joined(*texts)
-    return f"case when {' and '.join(present)} then {joined} end" if present else joined
-
-
-def _key_parts(audience: Audience, dialect: Dialect) -> dict[Column, str]:
-    """Each key column and its text."""
-    columns = key_columns(audience)
-    texts = {column: dialect.text(f"u.{dialect.quote(column.name)}") for column in columns}
-    if len(columns) == 1 and columns[0].name.casefold() == "email":
-        return {columns[0]: f"lower({dialect.trimmed(texts[columns[0]])})"}
-    return texts
-
-
-_NEVER_BLANK = re.compile(r"U?[A-Z]*INT(EGER)?([248]|64)?( UNSIGNED)?|UUID", re.IGNORECASE).fullmatch
-_KEY_TYPE = re.compile(
-    r"(TINY|SMALL|MEDIUM|BIG|HUGE|U|UTINY|USMALL|UBIG|UHUGE)?INT(EGER)?([248]|64)?( UNSIGNED)?|"
-    r"N?VARCHAR2?.*|CHARACTER VARYING.*|TEXT|CITEXT|STRING|NAME|UUID|ENUM.*",
-    re.IGNORECASE,
-)
-# Of char(n) one engine keeps the blanks at the end and another drops them.
-_AS_TEXT = ("BOOL", "DATE", "TIME", "CHAR", "BPCHAR")
-
-
-def _castable(column: Column, dialect: Dialect) -> str:
-    kind = dialect.text_type if column.type.upper().startswith(_AS_TEXT) else dialect.integer_type
-    return f"write `cast({column.name} as {kind}) as {column.name}` in the query"
 
 
 # What can be wrong with the columns
@@ -230,9 +196,9 @@ def _key_problems(audience: Audience, dialect: Dialect) -> Iterator[Problem]:
             if find(audience.columns, name) is None:
                 yield missing_column(name, audience.columns, "the audience's key")
     for column in columns:
-        if not _KEY_TYPE.fullmatch(column.type):
+        if not KEY_TYPE.fullmatch(column.type):
             message = f"the key `{column.name}` is {column.type}; a key must be an integer, text or a UUID"
-            yield Problem("key-type", message, _castable(column, dialect))
+            yield Problem("key-type", message, castable(column, dialect))
 
 
 def missing_column(name: str, columns: Sequence[Column], what: str) -> Problem:
@@ -265,21 +231,9 @@ def _optout_problems(audience: Audience, optouts: OptOuts, dialect: Dialect) -> 
 
 def id_problems(column: Column, whose: str, dialect: Dialect) -> Iterator[Problem]:
     """Why a column can not be compared with the ids of another query."""
-    if not _KEY_TYPE.fullmatch(column.type):
+    if not KEY_TYPE.fullmatch(column.type):
         message = f"{whose}'s `{column.name}` is {column.type} and can not be compared as an id"
-        yield Problem("key-type", message, _castable(column, dialect))
-
-
-def person_column(audience: Audience) -> Column | None:
-    """By what people are found in other queries: the audience's `id`, else its key when that is one column."""
-    keys = key_columns(audience)
-    return find(audience.columns, "id") or (keys[0] if len(keys) == 1 else None)
-
-
-def compared_id(column: Column, person: Column, dialect: Dialect, relation: str) -> str:
-    """A column as ids are compared: as text, null where it is blank; without case where the person's is an address."""
-    text = dialect.trimmed(dialect.text(f"{relation}.{dialect.quote(column.name)}"))
-    return f"nullif({f'lower({text})' if person.name.casefold() == 'email' else text}, '')"
+        yield Problem("key-type", message, castable(column, dialect))
 
 
 # Opt-outs
@@ -340,10 +294,6 @@ class _Flags:
         phone = self.dialect.phone_digits(text)
         return f"case when {text} like '%@%' then lower({text}) else coalesce({phone}, lower({text})) end"
 
-    def _id_of_person(self) -> str:
-        column = person_column(self.audience)
-        return compared_id(column, column, self.dialect, "p") if column else self.dialect.text("null")
-
     def parameters(self) -> dict[str, object]:
         if not (self._by_id or self._by_address):
             return {}
@@ -383,7 +333,7 @@ class _Flags:
     def joins(self) -> list[str]:
         joins = []
         if self._by_id:
-            joins.append(f"left join connect_by_id as i on i.matched = {self._id_of_person()}")
+            joins.append(f"left join connect_by_id as i on i.matched = {person_text(self.audience, self.dialect)}")
         for channel, address in self._by_address.items():
             name = channel.value
             joins.append(f"left join connect_by_{name} as by_{name} on by_{name}.matched = {address}")
@@ -445,7 +395,8 @@ class _Flags:
         """Whether a row is about these people, on whichever channel."""
         if self.everybody:
             return "(t.id is not null or t.address is not null)"
-        about = [f"t.id in (select {self._id_of_person()} from connect_people as p)"] if self._by_id else []
+        person = person_text(self.audience, self.dialect)
+        about = [f"t.id in (select {person} from connect_people as p)"] if self._by_id else []
         about += [f"t.address in (select {address} from connect_people as p)" for address in self._by_address.values()]
         return f"({' or '.join(about)})"
 
@@ -491,4 +442,14 @@ class _Flags:
         return f"{flags} group by o.address"
 
 
-__all__ = ["Audience", "OptOuts", "UserError", "Wrapping", "check", "find", "key_columns", "optout_column"]
+__all__ = [
+    "DEFAULT_KEY",
+    "Audience",
+    "OptOuts",
+    "UserError",
+    "Wrapping",
+    "check",
+    "find",
+    "key_columns",
+    "optout_column",
+]

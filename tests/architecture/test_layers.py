@@ -111,9 +111,7 @@ tables of ours; Redshift speaks like PostgreSQL, and files and sheets are read t
 
 
 SEAM = {"__init__", "interface", "catalog", "query", "window", "wrapping", "looking", "membership"} | {
-    "mentions",
-    "tables",
-    "traps",
+    *("mentions", "tables", "traps", "audience", "destination", "history"),
 }
 """What is beside the adapters, and no adapter."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from connect.cli.main import app
 from connect.project import later
 from connect.project.audience import Audience, Limits
 from connect.project.campaign import Campaign
+from connect.project.destination import Destination
 from connect.project.message import (
     Attachment,
     CampaignMessage,
@@ -23,7 +24,7 @@ from connect.project.message import (
     PushContent,
     SmsContent,
 )
-from connect.project.policy import Batches, Hours, Policy, QuietHours
+from connect.project.policy import Batches, FrequencyCap, Hours, Policy, QuietHours
 from connect.project.profile import Everyone, Profile
 from connect.project.project import (
     Channels,
@@ -40,6 +41,7 @@ from connect.project.segments import Segments
 from connect.project.trigger import Api, Event, Immediate, Recurring, Scheduled
 from connect.vocabulary import Outcome, Reason, RunState, segments_reason
 from connect.warehouses import catalog as warehouses
+from connect.warehouses.destination import DELIVERIES, EVENTS, Described
 from docs import markdown
 
 REFERENCE = markdown.ROOT / "docs" / "reference"
@@ -61,6 +63,7 @@ KEYS: list[tuple[Path, str, Collection[str]]] = [
     (CAMPAIGN, "push", PushContent.keys()),
     (CAMPAIGN, "http", HttpContent.keys()),
     (CAMPAIGN, "policy", Policy.keys()),
+    (CAMPAIGN, "frequency_cap", FrequencyCap.keys()),
     (CAMPAIGN, "batches", Batches.keys()),
     (CAMPAIGN, "quiet_hours", QuietHours.keys()),
     (CAMPAIGN, "countries", Hours.keys()),
@@ -69,6 +72,7 @@ KEYS: list[tuple[Path, str, Collection[str]]] = [
     (CONNECT, "providers", {"type", "rate", "concurrency", "timeout"}),
     (CONNECT, "channels", Channels.keys()),
     (CONNECT, "subscriptions", Subscriptions.keys()),
+    (CONNECT, "destination", Destination.keys()),
     (CONNECT, "sheets", Sheets.keys()),
     (CONNECT, "unsubscribe", Unsubscribe.keys()),
     (CONNECT, "everyone", Everyone.keys()),
@@ -196,3 +200,10 @@ def test_a_command_that_is_not_there_would_be_seen() -> None:
         ["connect serve"],
         ["--hard"],
     ]
+
+
+@pytest.mark.parametrize(("heading", "columns"), [("connect_deliveries", DELIVERIES), ("connect_events", EVENTS)])
+def test_every_column_of_the_destination_is_explained(heading: str, columns: Mapping[str, Described]) -> None:
+    page = markdown.section(markdown.ROOT / "docs" / "history.md", heading)
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) \|", page, re.MULTILINE)
+    assert rows == [(name, described.kind.value) for name, described in columns.items()]

@@ -118,6 +118,11 @@ def test_cells_can_not_steer_the_terminal() -> None:
     assert cells.printable("a\x1b[31mb\u202ec\nd👩‍🚀é") == "a\\x1b[31mb\\u202ec\\nd👩‍🚀é"
 
 
+def test_what_is_piped_is_not_cut(people: Any) -> None:
+    long = "x" * 300
+    assert long in people.connect("sources", "query", f"select '{long}' as a, 1 as b").out
+
+
 def test_parameters_and_json_say_what_is_wrong_with_them(people: Any) -> None:
     assert people.connect("sources", "query", "select 1 as a", "--param", "plan").error.code == "bad-parameter"
     twice = people.connect("sources", "query", "select 1 as a, 2 as a", "--json")

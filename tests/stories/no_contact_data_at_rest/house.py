@@ -118,9 +118,16 @@ class House:
         return cls(root, project, {"SMTP_PASSWORD": server.password})
 
     def campaign(
-        self, name: str, provider: str = "memory", sql: str = SQL, in_doubt: str = "skip", push: bool = False
+        self,
+        name: str,
+        provider: str = "memory",
+        sql: str = SQL,
+        in_doubt: str = "skip",
+        push: bool = False,
+        snapshot: bool = False,
     ) -> None:
-        """A letter; with `push`, on every channel to everybody."""
+        """A letter; with `push`, on every channel to everybody; with `snapshot`, to a copy of the audience."""
+        sql += "\n  snapshot: true" if snapshot else ""
         more = (SMS if provider == "memory" else "") + (PUSH if push else "")
         reach = "all" if push else "first"
         self.write(name, LETTER.format(provider=provider, sql=sql, more=more, reach=reach, in_doubt=in_doubt))

@@ -15,6 +15,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from connect.testing.canaries import Canaries
@@ -116,7 +117,7 @@ def house(tmp_path: Path, ledger: Ledger) -> Iterator[House]:
         project = house.project / "connect.yml"
         project.write_text(project.read_text() + f"state: {ledger.url}\n")
         house.people()
-        house.campaign("letter", sql=f"select * from people where role in {FEW}", push=True)
+        house.campaign("letter", sql=f"select * from people where role in {FEW}", push=True, snapshot=True)
         yield house
 
 
@@ -149,6 +150,7 @@ def test_nothing_of_anybody_is_left(house: House, ledger: Ledger, stage: str) ->
     assert (state, bool(salt), bool(secret)) == ("running", True, True)
     ((near,),) = ledger.ask("select count(*) from intents")
     assert NEAR_THE_AIR[stage] in (None, near > 0)
+    assert copies(house) == (stage != "claimed")  # of the audience, in the user's own warehouse
 
     # It goes on, and when it has ended there is nothing that says who it was about, not even under a key.
     reasons = house.reasons("letter")
@@ -157,6 +159,13 @@ def test_nothing_of_anybody_is_left(house: House, ledger: Ledger, stage: str) ->
     assert ledger.found(house.canaries) == set()
     assert ledger.ask("select salt, secret from runs") == [(None, None)]
     assert ledger.ask("select count(*) from intents") == [(0,)]
+    assert copies(house) == 0
+
+
+def copies(house: House) -> int:
+    with duckdb.connect(str(house.project / "shop.duckdb"), read_only=True) as warehouse:
+        counted = "select count(*) from information_schema.tables where table_name like 'connect_audience_%'"
+        return int(warehouse.execute(counted).fetchall()[0][0])
 
 
 def test_of_the_last_killed_nothing_under_a_key_is_left_in_the_tables(house: House, ledger: Ledger) -> None:

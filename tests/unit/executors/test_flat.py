@@ -16,7 +16,7 @@ from connect.pipeline.deliveries import Ended
 from connect.vocabulary import Channel, Outcome
 
 SETTLED = [
-    Settlement(3, 7, Channel.email, b"k" * 16, Outcome.sent, ""),
+    Settlement(3, 7, Channel.email, b"k" * 16, Outcome.sent, "", "mail", "ann@x.example"),
     Settlement(4, 0, Channel.sms, b"l" * 16, Outcome.failed, "mailbox_full"),
 ]
 CALLS = [Call(1, Channel.email, "mail", [b"k", b"l"], [5, 6]), Call(3, Channel.sms, "text", [b"m"], [9])]
@@ -42,8 +42,8 @@ def test_lists(there, back, values):
 
 
 def test_what_was_composed():
-    ended = [(1, Channel.email, Ended(Outcome.skipped, "unsubscribed"), 2)]
-    one = Composed(3, 50, [1, 0], ended, [(1, b"k")], [b"m"], Counter({"null_value": 2}), more=4, elsewhere=5)
+    ended = [(1, Channel.email, Ended(Outcome.skipped, "unsubscribed"), 2, b"k", "mail")]
+    one = Composed(3, 50, [1, 0], ended, [b"m"], Counter({"null_value": 2}), more=4, elsewhere=5)
     assert all(getattr(one, each.name) for each in fields(one)), "a field that this test does not tell from nothing"
     back = flat.to_composed(pickle.loads(pickle.dumps(flat.composed(one))))
     assert back == one

@@ -59,6 +59,11 @@ def test_defaults_stand_in_it_as_people_write_them():
 CAMPAIGNS = [
     """
     trigger: {type: immediate}
+    audience: {csv: lists/*.csv}
+    message: {content: [{channel: sms, body: Hi}]}
+    """,
+    """
+    trigger: {type: immediate}
     audience: {people: [{id: 1, anything: [1, {a: ~}]}], params: {a: 1}}
     message: {content: [{channel: sms, body: Hi}]}
     """,
@@ -206,7 +211,7 @@ CONTENT = "{content: [{channel: email, from: a@example.com, subject: Hi, text: H
         ("audience", "{}"),
         ("audience", "{sql: ~}"),
         ("audience", "{sql: a, sql_file: b}"),
-        ("audience", "{sql: a, snapshot: true}"),
+        ("audience", "{sql: a, snapshot: maybe}"),
         ("audience", "{segments: lapsed}"),
         ("audience", "{sql: a, segments: {}}"),
         ("audience", "{sql: a, segments: {some: [lapsed]}}"),

@@ -236,12 +236,6 @@ def test_a_bad_policy(folder, campaign_text, text, code, where, hint):
     assert hint in found.hint
 
 
-@pytest.mark.parametrize("key", ["snapshot"])
-def test_audiences_that_come_later(folder, campaign_text, key):
-    found = folder.campaign(campaign_text(audience=f"audience: {{sql: select 1, {key}: x}}")).problems
-    assert [problem.code for problem in found] == ["not-yet-supported"]
-
-
 @pytest.mark.parametrize("key", ["mjml", "inline_css", "track", "utm"])
 def test_content_that_comes_later(folder, campaign_text, key):
     found = folder.problem(campaign_text(body=f"      text: x\n      {key}: x"))

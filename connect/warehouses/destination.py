@@ -1,0 +1,86 @@
+"""The tables of the destination, column by column: what was sent to whom, and what became of it.
+
+They are the user's: anything may read them, and what is older than any policy looks back may be deleted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from connect.errors import Problem
+from connect.warehouses.interface import Column, Kind, Table
+
+VERSION = 1
+"""Of the columns below. A later one only adds to them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A column of ours, in words."""
+
+    kind: Kind
+    meaning: str
+
+
+_RUN = Described(Kind.text, "the run, as `connect runs` names it")
+_KEY = Described(Kind.text, "the delivery's pseudonym in its run: 32 hexadecimal digits")
+
+DELIVERIES: Mapping[str, Described] = {
+    "run": _RUN,
+    "message_key": _KEY,
+    "target": Described(Kind.text, "the target that it was sent from"),
+    "campaign": Described(Kind.text, "the campaign's name"),
+    "topic": Described(Kind.text, "the message's subscription topic; null where it has none"),
+    "fire_time": Described(Kind.instant, "the run's fire time"),
+    "id": Described(Kind.text, "the person's id; null unless `include` has it, and for who left the audience"),
+    "audience_key": Described(Kind.text, "the key of the row, each part behind its length; null where `id` is"),
+    "once_key": Described(Kind.text, "likewise, of the columns that `policy.once` lists; null where it lists none"),
+    "channel": Described(Kind.text, "email, sms, push or http"),
+    "address": Described(Kind.text, "where it went; null unless `include` has it, and for what was not sent"),
+    "provider": Described(Kind.text, "the account that it was given to; null for what was given to none"),
+    "outcome": Described(Kind.text, "sent, skipped, refused, failed or unknown"),
+    "reason": Described(Kind.text, "why; null where there is nothing to say"),
+    "arm": Described(Kind.text, "the arm of an experiment; null where there is none"),
+    "deliveries": Described(Kind.integer, "how many deliveries this row stands for: 1, more for rows of one key"),
+    "written_at": Described(Kind.instant, "when it was known and written"),
+}
+"""One row for each delivery; what the run was alone with (rows without a key, duplicates) is counted in one row."""
+
+EVENTS: Mapping[str, Described] = {
+    "event_key": Described(Kind.text, "tells events apart, and one that is reported twice from two"),
+    "run": _RUN,
+    "message_key": Described(Kind.text, "the delivery that it is about, as in the table of deliveries"),
+    "provider": Described(Kind.text, "the account that reported it"),
+    "type": Described(Kind.text, "delivered, opened, clicked, bounced, complained, unsubscribed and so on"),
+    "bounce": Described(Kind.text, "hard or soft, of a bounce; null else"),
+    "reason": Described(Kind.text, "what the provider gave as the reason; null where it gave none"),
+    "link": Described(Kind.text, "the link that was clicked; null else"),
+    "machine": Described(Kind.boolean, "an opening or a click by a program, as far as can be told"),
+    "happened_at": Described(Kind.instant, "when it happened, as the provider says"),
+    "written_at": Described(Kind.instant, "when it was written"),
+}
+"""One row for each event that a provider reported."""
+
+
+def deliveries_table(name: str) -> Table:
+    return Table(name, _kinds(DELIVERIES), ("run", "message_key"))
+
+
+def events_table(name: str) -> Table:
+    return Table(name, _kinds(EVENTS), ("event_key",))
+
+
+def _kinds(described: Mapping[str, Described]) -> dict[str, Kind]:
+    return {name: column.kind for name, column in described.items()}
+
+
+def lacking(table: Table, found: Iterable[Column]) -> Problem | None:
+    """What is wrong with a table that is there: columns of ours that it does not have."""
+    names = {column.name.casefold() for column in found}
+    missing = [name for name in table.columns if name not in names]
+    if not missing:
+        return None
+    listed = ", ".join(f"`{name}`" for name in missing)
+    hint = "`connect destination init` shows the table as it should be: add what is missing, or give it another name"
+    return Problem("destination-columns", f"the table {table.name} has no column {listed}", hint)
