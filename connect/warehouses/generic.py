@@ -122,8 +122,8 @@ class Generic:
     def check(self) -> str:
         self._proved = False
         self._prove(_LOOKING)
-        promises = "; but ".join(("positions are those of every engine", "; ".join(self.capabilities.reservations)))
-        return f"{self._engine} through SQLAlchemy: {promises}"
+        not_promised = "; ".join(self.capabilities.reservations)
+        return f"{self._engine} through SQLAlchemy, positions are those of Python. Know that {not_promised}"
 
     def close(self) -> None:
         with self._guard:
