@@ -59,6 +59,17 @@ def _cap(cap: FrequencyCap, campaign: Campaign, fire_time: datetime) -> Cap:
     return Cap(cap.max, fire_time - cap.per, cap.across, campaign.message.topic)
 
 
+def cap_of(project: Project, campaign: Campaign) -> str:
+    """Whose deliveries decide about this campaign's people, as the ledger names it; blank for nobody's."""
+    cap = campaign.policy.frequency_cap
+    if project.mode is not Mode.live or project.destination is None:
+        return ""
+    if cap is None or campaign.message.transactional:
+        return f"campaign:{campaign.name}" if campaign.policy.once else ""
+    named = {Across.all: "all", Across.topic: f"topic:{campaign.message.topic}"}
+    return named.get(cap.across, f"campaign:{campaign.name}")
+
+
 def _has_waves(campaign: Campaign) -> bool:
     trigger = campaign.trigger
     return campaign.policy.quiet_hours is not None or (
