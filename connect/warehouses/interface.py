@@ -165,6 +165,8 @@ class Dialect(Protocol):
     text_type: str
     integer_type: str
     """What a user writes in a cast to text, and to a whole number."""
+    catalog: str
+    """The schema in which the engine tells of tables and their columns."""
 
     def parameter(self, name: str) -> str: ...
     def quote(self, identifier: str) -> str: ...
@@ -206,6 +208,7 @@ class Standard:
 
     materialized = ""
     text_type, integer_type = "varchar", "bigint"
+    catalog = "INFORMATION_SCHEMA"
 
     def quote(self, identifier: str) -> str:
         return '"' + identifier.replace('"', '""') + '"'
