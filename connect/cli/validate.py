@@ -44,7 +44,7 @@ def validate(
                 "campaigns": [_as_json(one) for one in checked],
                 "errors": errors,
                 "warnings": len(problems) - errors,
-                **({"notes": notes} if dns else {}),
+                **({"notes": notes} if dns or notes else {}),
             }
         )
     else:
