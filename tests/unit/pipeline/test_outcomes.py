@@ -62,10 +62,10 @@ def outcomes(writes):
     return Outcomes(writes)
 
 
-def add(outcomes, number, ended, pending):
+def add(outcomes, number, ended, pending, known=None):
     """Batch `number`: one row, with these ended deliveries and so many on their way."""
     outcomes.begin(number, [place(number)])
-    outcomes.composed(Composed(number, 0, [pending], [(0, channel, end, 1, None, "") for channel, end in ended]))
+    outcomes.composed(Composed(number, 0, [pending], [(0, channel, end, 1, known, "") for channel, end in ended]))
     return number
 
 
@@ -139,8 +139,8 @@ async def test_flushing_nothing_writes_nothing(outcomes, writes):
 
 
 async def test_keys_from_before_a_crash_are_forgotten_as_their_row_is_passed(outcomes, writes):
-    add(outcomes, 1, [(EMAIL, Ended(Outcome.unknown, Reason.in_doubt))], 0, [key(7)])
-    add(outcomes, 2, [(EMAIL, SENT)], 0, [key(8)])
+    add(outcomes, 1, [(EMAIL, Ended(Outcome.unknown, Reason.in_doubt))], 0, key(7))
+    add(outcomes, 2, [(EMAIL, SENT)], 0, key(8))
     await outcomes.flush()
     assert writes.forgotten == [key(7), key(8)]
 
