@@ -112,10 +112,10 @@ class Outcomes:
         for row, pending in enumerate(composed.pending, start):
             batch.pending[row] = batch.released[row] = pending
             self._ahead += pending
-        for row, channel, end, times, key, account in composed.ended:
+        for row, channel, end, times, key, account, address in composed.ended:
             if key is not None:
                 batch.keys.setdefault(row, []).append(key)
-            self._count(batch, row, (channel, _NO_ARM, end.outcome, end.reason), times, key, account, "")
+            self._count(batch, row, (channel, _NO_ARM, end.outcome, end.reason), times, key, account, address)
         self.more += composed.more
         self.elsewhere += composed.elsewhere
         self.met.update(composed.met)
@@ -125,7 +125,7 @@ class Outcomes:
         """Deliveries from before a crash whose people are met no more. `position` is behind every row."""
         number = max(self._open, default=0) + 1
         self.begin(number, [position])
-        ended: list[End] = [(0, intent.channel, end, 1, intent.key, intent.account) for intent, end in intents]
+        ended: list[End] = [(0, intent.channel, end, 1, intent.key, intent.account, "") for intent, end in intents]
         self.composed(Composed(number, 0, [0], ended))
 
     def _count(

@@ -192,7 +192,7 @@ async def test_a_refusal_pauses_the_run_and_tells_whoever_sends(outcomes, commit
 
 async def test_nothing_is_written_before_the_ledger_has_it(outcomes, writeback, commits):
     begin(outcomes)
-    begin(outcomes, ended=[(0, EMAIL, UNSUBSCRIBED, 1, None, "")], number=1)
+    begin(outcomes, ended=[(0, EMAIL, UNSUBSCRIBED, 1, None, "", "")], number=1)
     commits.slow = True
     settling = [asyncio.ensure_future(outcomes.write([one])) for one in (sent(0), sent(1))]
     await asyncio.sleep(0)
@@ -215,7 +215,7 @@ async def test_what_is_ahead_of_a_row_that_is_pending_waits_for_it(outcomes, wri
 
 
 async def test_what_has_no_message_key_has_one_of_its_own_that_stays(warehouse, told, commits):
-    ended = [(0, EMAIL, UNSUBSCRIBED, 1, None, ""), (0, EMAIL, DUPLICATE, 4, None, "")]
+    ended = [(0, EMAIL, UNSUBSCRIBED, 1, None, "", ""), (0, EMAIL, DUPLICATE, 4, None, "", "")]
     for _ in range(2):  # as after a crash before the cursor moved
         outcomes = Outcomes(commits, writeback=written_by(warehouse, told, {Personal.id}))
         begin(outcomes, 1, ended)
@@ -227,7 +227,7 @@ async def test_what_has_no_message_key_has_one_of_its_own_that_stays(warehouse, 
 
 async def test_who_left_the_audience_is_nobody(outcomes, warehouse):
     outcomes.begin(0, ["g"])
-    outcomes.composed(Composed(0, 0, [0], [(0, EMAIL, Ended(Outcome.unknown, Reason.gone), 1, b"k" * 16, "mail")]))
+    outcomes.composed(Composed(0, 0, [0], [(0, EMAIL, Ended(Outcome.unknown, Reason.gone), 1, b"k" * 16, "mail", "")]))
     await outcomes.written()
     (row,) = warehouse.rows("id, audience_key, message_key, outcome")
     assert row == {"id": None, "audience_key": None, "message_key": (b"k" * 16).hex(), "outcome": "unknown"}
