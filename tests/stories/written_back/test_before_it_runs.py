@@ -9,13 +9,12 @@ import pytest
 CAP = {"max": 3, "per": "7d", "across": "topic"}
 CASES = {
     "history-without-destination": ("", {"once": True}),
-    "history-elsewhere": ("sources: {}", {"once": True}),
     "history-without-ids": ("destination: {include: [address]}", {"once": True}),
     "cap-without-topic": ("destination: {}", {"frequency_cap": CAP}),
 }
 
 
-@pytest.mark.parametrize("code", ["history-without-destination", "history-without-ids", "cap-without-topic"])
+@pytest.mark.parametrize("code", CASES)
 def test_what_a_policy_lacks(file: Any, contents: Any, code: str) -> None:
     destination, policy = CASES[code]
     file.configure(destination)

@@ -60,12 +60,3 @@ def test_a_cap_across_campaigns(home: Any, contents: Any) -> None:
     assert home.shop.run("first").code == 0
     home.change("delete from opt_outs where id = 'id-00001'")
     assert home.shop.run("second", "--json").counts == {SENT: 1, CAPPED: 2}
-
-
-def test_a_wave_in_the_morning_reaches_who_was_reached_on_another_channel(home: Any, contents: Any) -> None:
-    """Quiet hours hold a text message back that an e-mail to the same person has gone ahead of."""
-    home.crowd(3)
-    home.init()
-    home.campaign(contents["email"], contents["sms"], quiet_hours={"from": "00:00", "to": "23:59", "channels": ["sms"]})
-    told = home.shop.connect("validate")
-    assert told.code == 0, told.err
