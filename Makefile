@@ -1,24 +1,29 @@
 # Every target starts from nothing: it makes .venv and installs into it what it needs.
 PYTHON ?= python3
 BIN := .venv/bin
+# Files in the order of their names: what starts processes and waits for them comes first, what is quick at the end.
+SPREAD := -n auto --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench chaos docs clean
+.PHONY: help demo test test-services check bench chaos docs clean
 
 help: ## List what can be made
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 demo: .venv/.runs ## Build a small shop's warehouse, send four campaigns to the outbox, show the reports
 	@$(BIN)/python -m examples.shop.demo
 
 test: .venv/.develops ## Run the tests (ARGS="-k name" for some of them)
-	@$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest $(SPREAD) $(ARGS)
+
+test-services: .venv/.develops ## Make what stands in for warehouses in the cloud; without it their tests are skipped
+	@$(BIN)/python -m tests.services
 
 check: .venv/.develops ## Format, lint, types, architecture and docs
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
-	@$(BIN)/python -m pytest tests/architecture tests/docs
+	@$(BIN)/python -m pytest $(SPREAD) tests/architecture tests/docs
 
 bench: .venv/.develops ## Measure speed and memory (ONLY=name for one row, JSON=file to keep them)
 	@$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(JSON),--json $(JSON))
@@ -30,7 +35,7 @@ docs: .venv/.develops ## Write the generated pages of docs/ again
 	@$(BIN)/python -m docs.generate
 
 clean: ## Remove everything that was made
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .connect .demo outbox shop.duckdb dist
+	rm -rf .venv .services .mypy_cache .ruff_cache .pytest_cache .hypothesis .connect .demo outbox shop.duckdb dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/.runs: pyproject.toml

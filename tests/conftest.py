@@ -25,3 +25,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def _roomy(folder: Path) -> bool:
     return os.access(folder, os.W_OK) and shutil.disk_usage(folder).free > _ROOM
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """With `-n auto`, half as many again as there are cores: much of what tests do is to wait."""
+    return (os.cpu_count() or 1) * 3 // 2

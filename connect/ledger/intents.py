@@ -113,5 +113,10 @@ def erase(connection: Connection, slice_ids: Sequence[int]) -> None:
         connection.execute(delete(INTENTS).where(_of_slice(slice_id)))
 
 
+def are_there(connection: Connection, slice_id: int) -> bool:
+    """Whether a slice has deliveries that its cursor has not passed."""
+    return connection.execute(select(INTENTS.c.id).where(_of_slice(slice_id)).limit(1)).first() is not None
+
+
 def _of_slice(slice_id: int) -> ColumnElement[bool]:
     return INTENTS.c.id.between(first_id(slice_id), first_id(slice_id + 1) - 1)

@@ -11,10 +11,10 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
-from connect.ledger import intents, runs, schedules, slices, tallies
+from connect.ledger import caps, intents, runs, schedules, slices, tallies
 from connect.ledger.owner import Owner
 from connect.ledger.records import NewRun, NewSlice, RunRecord, Schedule, Slice, Tally
-from connect.ledger.refusals import RunExists
+from connect.ledger.refusals import CapHeld, RunExists
 from connect.ledger.scope import Scope
 from connect.vocabulary import RunState
 
@@ -122,13 +122,23 @@ def is_finished(connection: Connection, run_id: str, state: RunState, reason: st
 
 
 def claim(connection: Connection, scope: Scope, run_id: str, owner: Owner, lease: timedelta) -> Slice:
-    """Raises SliceHeld or SlicesClosed."""
+    """Raises SliceHeld, SlicesClosed or CapHeld."""
+    _must_have_its_cap(connection, scope, run_id)
     slices.hold(connection, run_id)
     runs.must_have_begun(connection, run_id)
     claimed, taken_over = slices.claim(connection, run_id, owner, scope.now(connection), lease)
     if taken_over:
         runs.tell_recoveries(connection, run_id)
     return claimed
+
+
+def _must_have_its_cap(connection: Connection, scope: Scope, run_id: str) -> None:
+    """Of two that are claimed at once, one must see the other."""
+    run = runs.get(connection, run_id)
+    if run.cap:
+        scope.one_at_a_time(connection)
+        if holder := caps.holder(connection, run, scope.now(connection)):
+            raise CapHeld(run_id, holder)
 
 
 def park(

@@ -70,6 +70,9 @@ class NewRun:
     slices: tuple[NewSlice, ...] = WHOLE
     beside: bool = False
     """It lasts longer than from one fire time to the next: it waits for no run of its campaign, and none for it."""
+    cap: str = ""
+    """Whose deliveries decide who may be written to: `all`, `topic:news`, `campaign:weekly`; blank for nobody's. Runs
+    that share it are taken one after the other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +102,8 @@ class RunRecord:
     until: datetime | None = None
     beside: bool = False
     """It runs beside others of its campaign."""
+    cap: str = ""
+    """What it shares with runs that it is not taken at the same time as."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ RunExists     this fire time has its run, or the campaign one that is still goin
 RunEnded      there is nothing left to do for it
 RunPaused     somebody has paused it since it was looked at: leave it alone
 SliceHeld     another worker that is alive holds the slice, until then
+CapHeld       a run that shares its cap works, or has deliveries that are not written yet
 SlicesClosed  nothing of the run is open now: come back at `opens_at`
 LeaseLost     another worker took the slice over: stop, commit nothing, finish nothing
 Unaccounted   the caller and the ledger do not agree about a delivery: a bug, which says so
@@ -71,6 +72,20 @@ class SliceHeld(OutsideError):
         )
         self.owner = owner
         self.until = until
+
+
+class CapHeld(OutsideError):
+    """A run whose deliveries decide about the same people goes first. Nothing is wrong."""
+
+    def __init__(self, run_id: str, holder: RunRecord) -> None:
+        super().__init__(
+            Problem(
+                "cap-held",
+                f"run {run_id} waits: its cap is held by {holder.campaign}",
+                f"`connect runs show {holder.id}` tells how far that is; it lets go when its deliveries are written",
+            )
+        )
+        self.holder = holder
 
 
 class SlicesClosed(ConnectError):

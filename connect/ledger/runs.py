@@ -74,6 +74,7 @@ def _row(target: str, run: NewRun, now: datetime) -> dict[str, object]:
         "since": run.since,
         "until": run.until,
         "beside": run.beside,
+        "cap": run.cap,
     }
 
 

@@ -78,14 +78,15 @@ def _turn(slice: Slice) -> tuple[datetime, int]:
 
 def may_be_claimed(slice: Slice, now: datetime) -> bool:
     """Not ended, open and free."""
-    return not slice.ended and _is_open(slice, now) and _is_free(slice, now)
+    return not slice.ended and _is_open(slice, now) and is_free(slice, now)
 
 
 def _is_open(slice: Slice, now: datetime) -> bool:
     return slice.opens_at is None or slice.opens_at <= now
 
 
-def _is_free(slice: Slice, now: datetime) -> bool:
+def is_free(slice: Slice, now: datetime) -> bool:
+    """Nobody's, or nobody's any more."""
     return slice.owner == _NOBODY or slice.lease_until <= now or Owner.read(slice.owner).is_gone()
 
 

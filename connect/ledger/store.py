@@ -257,7 +257,8 @@ class Ledger:
         It is the first that is not ended, open and free, of those that have been open for longest. A slice is free
         when its worker's lease is over, or the worker is a process of this machine that no longer exists.
 
-        Raises SliceHeld if others work on all that is open, SlicesClosed if all that is left opens later. Raises
+        Raises SliceHeld if others work on all that is open, SlicesClosed if all that is left opens later, CapHeld if a
+        run that shares its cap goes first. Raises
         UserError `run-ended`, `run-queued` or `unknown-run`.
         """
         return self.transact(

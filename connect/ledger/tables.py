@@ -85,6 +85,7 @@ RUNS = Table(
     Column("since", Instant),
     Column("until", Instant),
     Column("beside", Boolean, nullable=False, server_default=false()),
+    Column("cap", Text, nullable=False, server_default=""),
     UniqueConstraint("target", "mode", "campaign", "fire_time", name="one_run_per_fire_time"),
     # Runs of one campaign never overlap, whatever a racing process believes, unless they are made for it.
     Index(

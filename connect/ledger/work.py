@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, FromClause, and_, exists, or_
 
-from connect.ledger import runs, slices
+from connect.ledger import caps, runs, slices
 from connect.ledger.records import RunRecord
 from connect.ledger.tables import RUNS, SCHEDULES
 from connect.vocabulary import Mode
@@ -44,8 +44,9 @@ def _same(table: FromClause) -> ColumnElement[bool]:
 
 
 def _going_on(connection: Connection, of_campaigns: ColumnElement[bool], now: datetime) -> list[RunRecord]:
-    """Running ones of which a slice may be claimed."""
-    running = {run.id: run for run in runs.where(connection, of_campaigns, runs.is_running(RUNS))}
+    """Running ones of which a slice may be claimed, and whose cap nobody holds."""
+    found = runs.where(connection, of_campaigns, runs.is_running(RUNS))
+    running = {run.id: run for run in found if caps.holder(connection, run, now) is None}
     claimable = {
         slice.run_id for slice in slices.of_runs(connection, list(running)) if slices.may_be_claimed(slice, now)
     }

@@ -18,7 +18,7 @@ from connect.pipeline.accounts import Accounts, reaches_people, route_problems
 from connect.pipeline.audience import Sweep
 from connect.pipeline.bundle import Bundle
 from connect.pipeline.deliveries import RunFacts
-from connect.pipeline.history import destination_of, must_be_there
+from connect.pipeline.history import cap_of, destination_of, must_be_there
 from connect.pipeline.job import Copied, Job
 from connect.pipeline.kit import Kit
 from connect.pipeline.moment import Moment
@@ -65,6 +65,7 @@ def new_run(
         since=moment.since,
         until=moment.until,
         beside=_lasts(bundle.campaign),
+        cap=cap_of(project, bundle.campaign),
     )
 
 

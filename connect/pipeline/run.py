@@ -23,7 +23,7 @@ from datetime import datetime, timedelta
 from connect.errors import ConnectError, Disposition, OutsideError, RunTrouble
 from connect.ledger.owner import Owner
 from connect.ledger.records import Slice
-from connect.ledger.refusals import LeaseLost, RunEnded, RunPaused, SliceHeld, SlicesClosed
+from connect.ledger.refusals import CapHeld, LeaseLost, RunEnded, RunPaused, SliceHeld, SlicesClosed
 from connect.pipeline.breaker import crash_trouble
 from connect.pipeline.dispatch import Closed
 from connect.pipeline.job import Job, Progress, Stopped, Tools
@@ -72,6 +72,15 @@ async def _through(job: Job, tools: Tools) -> RunState:
             if not tools.waits:
                 return RunState.running
             await _until(closed.opens_at, words, job, tools)
+        except CapHeld as held:
+            words = f"waiting: cap held by {held.holder.campaign}"
+            if first and job.record.state is not RunState.running:
+                raise
+            await asyncio.to_thread(tools.ledger.note, job.record.id, words)
+            if not tools.waits:
+                return RunState.running
+            await _until(tools.clock.now() + _LOOK_EVERY, words, job, tools)
+            continue
         except SliceHeld:
             if first or not tools.waits:
                 raise

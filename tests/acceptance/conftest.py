@@ -7,7 +7,6 @@ import os
 import signal
 import sqlite3
 import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -20,8 +19,8 @@ import duckdb
 import pytest
 
 from connect.testing.smtp import SmtpServer
+from tests import processes
 
-COMMAND = str(Path(sys.executable).with_name("connect"))
 CONCURRENCY = 4
 WINDOW = 2 * CONCURRENCY
 
@@ -99,13 +98,9 @@ class Shop:
         return self
 
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
-            [COMMAND, *arguments, "--project", str(self.root)],
-            env={**self.environment, **environment},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
+        told = {**self.environment, **environment}
+        process = processes.start(
+            processes.COMMAND, *arguments, "--project", str(self.root), folder=Path.cwd(), environment=told, text=True
         )
         self._started.append(process)
         return process
@@ -146,13 +141,11 @@ class Shop:
 
     def suspend(self, process: subprocess.Popen[str]) -> None:
         """Make it stand still, but not in the middle of a write to the ledger: nobody could take over from that."""
-        process.send_signal(signal.SIGSTOP)
-        os.waitpid(process.pid, os.WUNTRACED)
+        processes.suspend(process)
         while not self.ledger_is_free():
             process.send_signal(signal.SIGCONT)
             time.sleep(0.01)
-            process.send_signal(signal.SIGSTOP)
-            os.waitpid(process.pid, os.WUNTRACED)
+            processes.suspend(process)
 
     def ledger_is_free(self) -> bool:
         """Whether somebody could write to it."""

@@ -214,7 +214,7 @@ def taken_over(shop):
 
 def test_a_worker_that_was_suspended_for_longer_than_the_lease_goes_on(brisk):
     brisk.people(PEOPLE).campaign(in_doubt="resend")
-    process = hanging(brisk, At.mail, BRISK, who="hello@acme.example")
+    process = hanging(brisk, At.mail, BRISK)  # nobody is asleep behind a message that was taken
     sleeper, _ = workers(process)
     os.kill(sleeper, signal.SIGSTOP)
     calm(brisk)

@@ -26,6 +26,7 @@ from connect.channels.message import Email, Sms
 from connect.cli.main import main
 from connect.providers import memory
 from connect.testing.smtp import SmtpServer
+from tests import processes
 
 Counts = Counter[tuple[str, str, str]]
 """(channel, outcome, reason) → deliveries."""
@@ -234,15 +235,7 @@ class Shop:
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Run the installed command as a process of its own."""
-        command = Path(sys.executable).with_name("connect")
-        return subprocess.Popen(
-            [command, *arguments],
-            cwd=self.root,
-            text=True,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
+        return processes.start(processes.COMMAND, *arguments, folder=self.root, text=True)
 
     def ended(self, process: subprocess.Popen[str]) -> Ended:
         out, err = process.communicate(timeout=60)

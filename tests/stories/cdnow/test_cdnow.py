@@ -7,12 +7,15 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from email import message_from_bytes, policy
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
+
+from tests import processes
 
 EXAMPLE = Path(__file__).resolve().parents[3] / "examples" / "cdnow"
 
@@ -30,13 +33,19 @@ group by customer_id
 """
 
 
+def without_connect(environment: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in environment.items() if not name.startswith("CONNECT_")}
+
+
 def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("CONNECT_")}
+    environment = without_connect(os.environ)
     return subprocess.run(arguments, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
 def connect(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return command(folder, str(Path(sys.executable).parent / "connect"), *arguments)
+    return processes.run(
+        processes.COMMAND, *arguments, folder=folder, environment=without_connect(os.environ), text=True
+    )
 
 
 @pytest.fixture(scope="module")

@@ -26,6 +26,7 @@ EVERY_OUTCOME = {"sent", "skipped", "refused", "failed", "unknown"}
 
 sys.path.insert(0, str(ROOT))
 from examples.shop import build as shop  # noqa: E402
+from tests import processes  # noqa: E402
 
 Tally = tuple[str, str, str]  # channel, outcome, reason
 
@@ -105,12 +106,15 @@ class Demo:
 
 
 def connect(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return run(folder, str(Path(sys.executable).parent / "connect"), *arguments)
+    return processes.run(processes.COMMAND, *arguments, folder=folder, environment=environment(), text=True)
+
+
+def environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("CONNECT_")}
 
 
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("CONNECT_")}
-    return subprocess.run(arguments, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run(arguments, cwd=folder, env=environment(), capture_output=True, text=True, check=False)
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import duckdb
 import pytest
 
 from connect.providers import memory
+from tests import processes
 
 SCRIPTED = str(Path(__file__).with_name("scripted.py"))
 PEOPLE, DEVICES = 40, 3
@@ -35,14 +35,9 @@ class Killed:
 
     def _run(self, kill_at: int) -> subprocess.CompletedProcess[str]:
         environment = {"HEARD": str(self._log), "KILL_AT": str(kill_at), "BATCH": str(BATCH)}
-        return subprocess.run(
-            [sys.executable, SCRIPTED, "run", "hello", "--yes", "--json"],
-            cwd=self.shop.root,
-            env={**os.environ, **environment},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        told = {**os.environ, **environment}
+        command = ("run", "hello", "--yes", "--json")
+        return processes.run(SCRIPTED, *command, folder=self.shop.root, environment=told, text=True)
 
     @property
     def _log(self) -> Path:

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -18,9 +17,9 @@ import duckdb
 
 from connect.testing.canaries import Canaries
 from connect.testing.smtp import SmtpServer
+from tests import processes
 
 SCRIPTED = str(Path(__file__).with_name("scripted.py"))
-COMMAND = str(Path(sys.executable).with_name("connect"))
 
 PROJECT = """\
 name: canaries
@@ -137,14 +136,8 @@ class House:
 
     def run(self, *arguments: str, heard: bool = True, **environment: str) -> subprocess.CompletedProcess[bytes]:
         """A command, with everything it said kept for the search."""
-        done = subprocess.run(
-            [sys.executable, SCRIPTED, *arguments, "--debug"],
-            cwd=self.project,
-            env={**self.environment, **environment},
-            capture_output=True,
-            stdin=subprocess.DEVNULL,
-            timeout=120,
-            check=False,
+        done = processes.run(
+            SCRIPTED, *arguments, "--debug", folder=self.project, environment={**self.environment, **environment}
         )
         if heard:
             self.said += [(f"{arguments} said", done.stdout), (f"{arguments} complained", done.stderr)]
@@ -164,15 +157,10 @@ class House:
 
     def interrupted(self, name: str, *signals: int, ready: Any = None, **environment: str) -> None:
         """A run that gets these signals, one after the other, once it hangs."""
-        process = subprocess.Popen(
-            [sys.executable, SCRIPTED, "run", name, "--yes", "--debug"],
-            cwd=self.project,
-            env={**self.environment, **environment},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        with process:
+        told = {**self.environment, **environment}
+        with processes.start(
+            SCRIPTED, "run", name, "--yes", "--debug", folder=self.project, environment=told
+        ) as process:
             assert process.stdout is not None
             assert process.stderr is not None
             if ready is not None:
