@@ -35,6 +35,7 @@ BENCHMARKS = {
     "start": "startup:rows",
     "first_message": "first_message:rows",
     "memory": "memory:rows",
+    "history": "history:rows",
     "workers": "workers:rows",
     "daemon": "idle:rows",
     "throttled": "throttled:changing",

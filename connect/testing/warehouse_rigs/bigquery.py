@@ -39,7 +39,6 @@ class BigQueryRig(StandardRig):
     folder: Path
 
     among = "{} in unnest(:values)"
-    tells_tables = False
     endless = (
         "select count(*) as n from unnest(generate_array(1, 1000000)) as a"
         " cross join unnest(generate_array(1, 1000000)) as b"

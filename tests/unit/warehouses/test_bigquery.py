@@ -27,7 +27,6 @@ from connect.warehouses.bigquery_connection import billed, parameters
 from connect.warehouses.bigquery_dialect import BigQueryDialect
 from connect.warehouses.bigquery_settings import BigQuerySettings, byte_count
 from connect.warehouses.interface import Access, Kind, Query, Source, SqlError, Table, WarehouseLost
-from connect.warehouses.looking import catalog_query, tables_in
 
 T = timedelta(seconds=60)
 NONE = Query("select 1", {})
@@ -247,9 +246,3 @@ def test_doctor_says_where_it_is_and_as_whom(rig: WarehouseRig) -> None:
     said = rig.warehouse.check()
     assert "as connect@contract.iam.gserviceaccount.com" in said
     assert "1 table" in said
-
-
-def test_tables_are_listed(rig: WarehouseRig) -> None:
-    rig.execute("create table people (id integer, email varchar(50))")
-    (table,) = tables_in(rig.warehouse.rows(catalog_query(rig.warehouse.dialect), T))
-    assert (table.name, [column.name for column in table.columns]) == ("people", ["id", "email"])
