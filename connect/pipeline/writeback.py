@@ -30,6 +30,10 @@ _TIMEOUT = timedelta(minutes=10)
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 60.0
 
 
+_NOT_BY_WAITING = frozenset({"query-failed"})
+"""What the rows themselves are the reason of, such as a column of the table that has another type."""
+
+
 class Line(NamedTuple):
     """How a delivery ended, or so many that nothing tells apart."""
 
@@ -161,6 +165,8 @@ class Writeback:
             except OutsideError as problem:
                 if self._gives_up.is_set():
                     raise
+                if problem.problems[0].code in _NOT_BY_WAITING:
+                    raise self._refused(problem) from None
                 self._waits(problem, len(kept))
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._gives_up.wait(), wait)

@@ -190,6 +190,18 @@ async def test_a_refusal_pauses_the_run_and_tells_whoever_sends(outcomes, commit
     assert commits.cursor == ""
 
 
+async def test_a_table_that_the_rows_do_not_fit_is_not_waited_for(outcomes, commits, warehouse):
+    """A column of another type: nothing will change by itself."""
+    warehouse._real.write([Query("alter table d alter column id type integer", {})], T)
+    begin(outcomes, 1)
+    await outcomes.write([sent(0)])
+    with pytest.raises(RunTrouble) as raised:
+        await outcomes.written()
+    assert raised.value.disposition is Disposition.pause
+    assert "p00" not in repr(raised.value)
+    assert commits.cursor == ""
+
+
 async def test_nothing_is_written_before_the_ledger_has_it(outcomes, writeback, commits):
     begin(outcomes)
     begin(outcomes, ended=[(0, EMAIL, UNSUBSCRIBED, 1, None, "", "")], number=1)
