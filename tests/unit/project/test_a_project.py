@@ -201,7 +201,6 @@ def test_a_mode_can_only_be_made_safer(folder, asked):
         ("timezone: +10:00\n", "bad-zone", 2, "daylight"),
         ("mode: lvie\n", "bad-value", 2, "live"),
         ("feeds: {}\n", "not-yet-supported", 2, ""),
-        ("feeds: {}\n", "not-yet-supported", 2, ""),
         ("serve: {listen: x}\n", "not-yet-supported", 2, ""),
         ("serve: {base_url: acme.example}\n", "bad-value", 2, "https"),
         ("test_recipient: {http: acme.example}\n", "bad-url", 2, "https://"),
