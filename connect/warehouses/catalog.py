@@ -15,6 +15,7 @@ from connect.warehouses.interface import Warehouse
 ADAPTERS = {
     "bigquery": "connect.warehouses.bigquery:BigQuery",
     "duckdb": "connect.warehouses.duckdb:DuckDB",
+    "mssql": "connect.warehouses.mssql:MSSQL",
     "mysql": "connect.warehouses.mysql:MySQL",
     "postgresql": "connect.warehouses.postgresql:PostgreSQL",
     "redshift": "connect.warehouses.redshift:Redshift",

@@ -49,6 +49,7 @@ AT_HOME = {
     "rich": ("cli/",),
     "alembic": ("ledger/",),
     "psycopg": ("ledger/postgresql.py", "warehouses/postgresql", "testing/postgres.py"),
+    "pymssql": ("warehouses/mssql",),
     "pymysql": ("warehouses/mysql", "testing/mariadb.py"),
     "snowflake": ("warehouses/snowflake",),
     "keyring": ("project/",),
