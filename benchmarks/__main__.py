@@ -36,6 +36,7 @@ BENCHMARKS = {
     "first_message": "first_message:rows",
     "reading": "reading:rows",
     "memory": "memory:rows",
+    "history": "history:rows",
     "workers": "workers:rows",
     "daemon": "idle:rows",
     "throttled": "throttled:changing",

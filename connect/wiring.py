@@ -41,6 +41,7 @@ def adapters() -> Adapters:
     return Adapters(
         providers={name: partial(_provider_settings, name) for name in providers.names()},
         sources={name: partial(_source_settings, name) for name in warehouses.names()},
+        source_type=warehouses.type_of,
     )
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 from benchmarks.chaos.people import Audience
 from benchmarks.chaos.scenario import Scenario
+from benchmarks.chaos.written import Ended
+from benchmarks.chaos.written import violations as written_violations
 from connect.ledger.records import Tally
 from connect.testing.receivers import Received
 from connect.vocabulary import Outcome, Reason
@@ -44,6 +46,8 @@ class Evidence:
     tallies: list[Tally]
     diary: list[str] = field(default_factory=list)
     """What was done and found, in order."""
+    rows: list[Ended] | None = None
+    """The table of deliveries, where they are written back."""
 
     def counted(self, outcome: Outcome, reason: str | None = None) -> int:
         """How many the ledger's report counts so."""
@@ -158,6 +162,8 @@ def violations(evidence: Evidence, found: Account) -> Iterator[str]:
     if found.gone != len(evidence.people.gone) and not evidence.doubts.possible:
         yield f"{found.gone} are counted as gone, and {len(evidence.people.gone)} left while in doubt"
     yield from _unknown_violations(evidence, found)
+    if evidence.rows is not None:
+        yield from written_violations(evidence.rows, evidence.tallies)
 
 
 def _unreachable_violations(evidence: Evidence) -> Iterator[str]:

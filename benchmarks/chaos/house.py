@@ -12,6 +12,7 @@ from pathlib import Path
 
 from benchmarks.chaos.people import Standing
 from benchmarks.chaos.scenario import FCM, POSTMARK, RESEND, Scenario
+from benchmarks.chaos.written import Written
 from connect.clock import SystemClock
 from connect.identity import KeyRing
 from connect.ledger.owner import Owner
@@ -34,7 +35,8 @@ secret: ${{CONNECT_SECRET}}
 mode: live
 state: {state}
 sources:
-  shop: {{url: "duckdb:///shop.duckdb"}}
+  shop: {{url: "{source}"}}
+{destination}
 providers:
   account: {{type: {adapter}, {settings}, concurrency: {concurrency}, timeout: {timeout:.0f}s}}
 channels: {{{channel}: account}}
@@ -178,6 +180,8 @@ def _write(root: Path, scenario: Scenario, receivers: Receivers, state: str) -> 
     settings = _SETTINGS[scenario.receiver].format(port=receivers.http_port, smtp_port=receivers.smtp_port, url=url)
     project = _PROJECT.format(
         state=state,
+        source=Written.beside(state).url if scenario.written else "duckdb:///shop.duckdb",
+        destination="destination: {}" if scenario.written else "",
         adapter=scenario.adapter,
         settings=settings,
         channel="push" if scenario.is_push else "email",

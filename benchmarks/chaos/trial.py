@@ -19,6 +19,7 @@ from benchmarks.chaos.house import LEASE, TIMEOUT, House
 from benchmarks.chaos.ledgers import LedgerPlace, ledger_at
 from benchmarks.chaos.people import Audience, People
 from benchmarks.chaos.scenario import ADAPTERS, RESEND, Scenario
+from benchmarks.chaos.written import APART, Written
 from connect.testing.receivers import Manners, Receivers
 from connect.vocabulary import RunState
 
@@ -48,7 +49,10 @@ def trial(
     random = Random(f"{seed} {scenario}")
     manners = manners or _manners(scenario, random)
     with Receivers(manners) as receivers, ledger_at(scenario.ledger, root) as place:
-        house = House(root, scenario, receivers, place.url)
+        house = House(root, scenario, receivers, place.url + (APART if scenario.written else ""))
+        written = Written.beside(place.url) if scenario.written else None
+        if written is not None:
+            written.settle(scenario.audience(len(faults)))
         kind = Devices if scenario.is_push else People
         people = kind.settle(root / "shop.duckdb", scenario.audience(len(faults)))
         range_ = Range(scenario, house, people, receivers, place, random)
@@ -57,7 +61,8 @@ def trial(
                 range_.fire(strike)
             range_.complete()
             received, tallies = receivers.tallies(), house.tallies()
-            return Evidence(scenario, range_.hits, people, range_.doubts, received, tallies, range_.diary)
+            rows = written.rows() if written is not None else None
+            return Evidence(scenario, range_.hits, people, range_.doubts, received, tallies, range_.diary, rows)
         finally:
             range_.clear()
             house.close()

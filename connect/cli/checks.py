@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from connect.pipeline.domains import Lookups, Records
     from connect.pipeline.senders import Sender
     from connect.project.project import Project
+    from connect.warehouses.interface import Warehouse
 
 
 def check_campaigns(
@@ -57,7 +58,9 @@ def _checked(
         checked = check_campaign(
             project, loaded, name, library, warehouse, now, goes_live=goes_live, reaches_people=reaches
         )
-        return replace(checked, problems=(*checked.problems, *route_problems(loaded.campaign, accounts)))
+        notes = _reservations(warehouse, loaded.campaign.audience.source) if warehouse else ()
+        problems = (*checked.problems, *route_problems(loaded.campaign, accounts))
+        return replace(checked, problems=problems, notes=(*checked.notes, *notes))
     except ConnectError as outside:
         return Checked(
             name, loaded.campaign, (*loaded.problems, *outside.problems), outside=isinstance(outside, OutsideError)
@@ -65,6 +68,11 @@ def _checked(
     finally:
         if warehouse is not None:
             warehouse.close()
+
+
+def _reservations(warehouse: Warehouse, source: str) -> tuple[str, ...]:
+    """What the warehouse can not promise."""
+    return tuple(f"source {source}: {said}" for said in warehouse.capabilities.reservations)
 
 
 def mail_warnings(project: Project) -> dict[str, list[Problem]]:
@@ -84,7 +92,7 @@ def _looked_up(project: Project, checked: Checked, lookups: Lookups) -> Checked:
     found = [*domains_of(project, checked.campaign, lookups)] if checked.campaign else []
     problems = [replace(problem, location=at.location) for at, records in found for problem in records.problems]
     notes = dict.fromkeys(note for _, records in found for note in records.notes)
-    return replace(checked, problems=(*checked.problems, *problems), notes=tuple(notes))
+    return replace(checked, problems=(*checked.problems, *problems), notes=(*checked.notes, *notes))
 
 
 def domains_of(project: Project, campaign: Campaign, lookups: Lookups) -> Iterator[tuple[Sender, Records]]:

@@ -59,6 +59,8 @@ def _checks(project: Project) -> Iterator[Check]:
         yield "source", name, lambda name=name: wiring.open_warehouse(project, name).check()  # type: ignore[misc]
     if project.subscriptions is not None and project.subscriptions.write:
         yield "subscriptions", project.subscriptions.write, lambda: _optouts(project)
+    if project.destination is not None:
+        yield "destination", project.destination.deliveries, lambda: _history(project)
     for name in project.providers:
         yield "provider", name, lambda name=name: _provider(project, name)  # type: ignore[misc]
 
@@ -78,6 +80,21 @@ def _optouts(project: Project) -> str:
     finally:
         warehouse.close()
     return f"unsubscribes, hard bounces and complaints are added to this table of source {written.source}"
+
+
+def _history(project: Project) -> str:
+    """Whether the tables that deliveries and events are written to are there, and whole."""
+    from connect import wiring
+    from connect.pipeline.history import must_be_there
+
+    destination = project.destination
+    assert destination is not None
+    warehouse = wiring.open_warehouse(project, destination.source)
+    try:
+        must_be_there(warehouse, destination)
+    finally:
+        warehouse.close()
+    return f"deliveries are written to this table of source {destination.source}, events to {destination.events}"
 
 
 def _grants(project: Project) -> dict[str, dict[str, list[str]]]:

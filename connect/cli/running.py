@@ -32,11 +32,13 @@ from connect.identity import system_random
 from connect.ledger.owner import Owner
 from connect.ledger.store import Ledger
 from connect.liquid.library import Library
+from connect.pipeline import reads
 from connect.pipeline.accounts import Accounts, providers_of, reaches_people
 from connect.pipeline.beginning import begin
 from connect.pipeline.history import open_destination
 from connect.pipeline.job import LEASE, Job, Progress, Stopped, Tools
 from connect.pipeline.plan import Plan, plan_run, safe_recipients
+from connect.pipeline.reads import Bill
 from connect.pipeline.reporting import run_report
 from connect.pipeline.run import execute
 from connect.pipeline.snapshot import table_of
@@ -127,6 +129,8 @@ def announce(plan: Plan, accounts: Accounts) -> None:
     if plan.moment.since and plan.moment.until:
         lines.append(("events", in_words(plan.moment.since, plan.moment.until, campaign.trigger.timezone)))
     lines.append(("audience", _audience(plan)))
+    if plan.bill is not None:
+        lines.append(("billed", _billed(plan.bill)))
     if campaign.audience.segments is not None:
         lines.append(("in", escape(f"{campaign.audience.segments.words}")))
     if plan.campaign.audience.snapshot:
@@ -169,6 +173,14 @@ def _audience(plan: Plan) -> str:
     limit = plan.campaign.audience.limits.max
     text += f" (at most {limit:,})" if limit is not None else ""
     return text + (f", {plan.rows_without_key:,} of them without a key" if plan.rows_without_key else "")
+
+
+def _billed(bill: Bill) -> str:
+    size = reads.in_words(bill.size)
+    if bill.reads == 1:
+        return f"{size} for {'each read, one or more for each time zone' if bill.per_zone else 'one read'}"
+    more = ", for each time zone" if bill.per_zone else ""
+    return f"{reads.in_words(bill.total)}: about {bill.reads:,} reads of {size}{more}"
 
 
 def _snapshot(plan: Plan) -> str:

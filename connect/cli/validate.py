@@ -44,7 +44,7 @@ def validate(
                 "campaigns": [_as_json(one) for one in checked],
                 "errors": errors,
                 "warnings": len(problems) - errors,
-                **({"notes": notes} if dns else {}),
+                **({"notes": notes} if dns or notes else {}),
             }
         )
     else:
@@ -69,7 +69,7 @@ def _show_campaigns(checked: list[Checked]) -> None:
 
     for one in checked:
         sound = "[green]✓[/green]" if one.sound else "[red]✗[/red]"
-        about = f"  [dim]{one.summary}  {escape(_fires(one))}[/dim]" if one.campaign else ""
+        about = f"  [dim]{one.summary}  {escape(_fires(one))}{_billed(one)}[/dim]" if one.campaign else ""
         out.print(f"{sound} {escape(one.name)}{about}")
 
 
@@ -77,6 +77,12 @@ def _fires(one: Checked) -> str:
     from connect.cli.upcoming import in_words
 
     return in_words(one.campaign, one.next_fires) if one.campaign else ""
+
+
+def _billed(one: Checked) -> str:
+    from connect.pipeline.reads import in_words
+
+    return "" if one.read_size is None else f"  {in_words(one.read_size)} billed for each read"
 
 
 def _as_json(one: Checked) -> dict[str, object]:
@@ -87,5 +93,6 @@ def _as_json(one: Checked) -> dict[str, object]:
         "sound": one.sound,
         "summary": one.summary,
         "next_fires": each(one.campaign, one.next_fires) if one.campaign else [],
+        **({} if one.read_size is None else {"billed_bytes_per_read": one.read_size}),
         "problems": [problem_as_json(problem) for problem in one.problems],
     }

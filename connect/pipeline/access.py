@@ -60,8 +60,11 @@ def _reading(texts: Iterable[Text], dialect: str) -> Access:
 def _writing(project: Project, campaigns: Iterable[Campaign], source: str) -> Access:
     """Whatever else is written to a warehouse belongs here too."""
     into = project.subscriptions
+    history = project.destination
+    tables: tuple[str, ...] = (into.write,) if into and into.write and into.source == source else ()
+    tables += (history.deliveries, history.events) if history and history.source == source else ()
     copies = any(campaign.audience.snapshot and campaign.audience.source == source for campaign in campaigns)
     return Access(
-        adds=(into.write,) if into and into.write and into.source == source else (),
+        adds=tables,
         makes=(scratch_of(project, source) or "",) if copies else (),
     )

@@ -26,10 +26,11 @@ class Settlement(NamedTuple):
     address: str = ""
 
 
-End = tuple[int, Channel, Ended, int, bytes | None, str]
-"""(row, channel, how, how many times, message key, account) of deliveries that ended at a gate, or before a crash.
+End = tuple[int, Channel, Ended, int, bytes | None, str, str]
+"""(row, channel, how, how many times, message key, account, address) of what ended at a gate, or before a crash.
 
-Only those that have an intent in the ledger, from before a crash, have a key and an account.
+Only those that have an intent in the ledger, from before a crash, have a key and an account; and an address where it
+is still the same.
 """
 
 

@@ -14,6 +14,7 @@ from connect.pipeline import deliverability, firing, lint, safety, snapshot, sub
 from connect.pipeline.history import history_of, must_be_there
 from connect.pipeline.mistakes import placed_in
 from connect.pipeline.moment import Moment
+from connect.pipeline.reads import read_size
 from connect.pipeline.segments import in_segments
 from connect.project.campaign import Campaign
 from connect.project.campaigns import Loaded
@@ -42,6 +43,8 @@ class Checked:
     """Something outside was in the way, so that not everything could be looked at."""
     notes: tuple[str, ...] = ()
     """What could not be found out, and is not wrong."""
+    read_size: int | None = None
+    """The bytes that one read of the audience is billed for, where the warehouse tells."""
 
     @property
     def sound(self) -> bool:
@@ -80,25 +83,35 @@ def check_campaign(
         return Checked(name, None, tuple(problems))
     if project.subscriptions is not None:
         problems += subscriptions.unread(project.subscriptions, dialect)
+    size: int | None = None
     if warehouse is not None and not _errors(problems):
-        problems += _warehouse_problems(project, campaign, library, warehouse, now, goes_live)
+        found, size = _looked_at(project, campaign, library, warehouse, now, goes_live)
+        problems += found
     if not _errors(problems):
         reaches = goes_live if reaches_people is None else reaches_people
         problems += deliverability.warnings(project, campaign, library, reaches_people=reaches)
-    return Checked(name, campaign, tuple(problems), firing.next_fires(campaign, now))
+    return Checked(name, campaign, tuple(problems), firing.next_fires(campaign, now), read_size=size)
 
 
 def _errors(problems: Sequence[Problem]) -> bool:
     return any(problem.severity is Severity.error for problem in problems)
 
 
-def _warehouse_problems(
+def _looked_at(
     project: Project, campaign: Campaign, library: Library, warehouse: Warehouse, now: datetime, goes_live: bool
-) -> list[Problem]:
+) -> tuple[list[Problem], int | None]:
+    """What the warehouse says of a campaign: what is wrong with it, and what one read is billed for."""
     try:
         wrapping = wrap(project, campaign, warehouse, firing.moment_of_a_look(campaign, now))
+        size = read_size(warehouse, wrapping, campaign.audience.timeout)
     except UserError as error:
-        return list(error.problems)
+        return list(error.problems), None
+    return _warehouse_problems(project, campaign, library, warehouse, wrapping, goes_live), size
+
+
+def _warehouse_problems(
+    project: Project, campaign: Campaign, library: Library, warehouse: Warehouse, wrapping: Wrapping, goes_live: bool
+) -> list[Problem]:
     columns = [column.name for column in wrapping.audience.columns]
     problems = snapshot.problems(campaign, warehouse)
     problems += lint.campaign_problems(campaign, library, columns)

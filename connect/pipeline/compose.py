@@ -207,7 +207,10 @@ class Composing:
         """Who has opted out, or has heard before."""
         flags = self._optouts.get(channel)
         optout = gates.opted_out(flags[row]) if flags is not None else None
-        return optout or (gates.heard_before(self._heard[row]) if self._heard is not None else None)
+        if optout is not None or self._heard is None:
+            return optout
+        together = self._composer.channels if self._composer.reach is Reach.first else (channel,)
+        return gates.heard_before(self._heard[row], together)
 
     def _addressed(self, channel: Channel, contents: Mapping[str | None, Bound], row: int) -> Sequence[_Addressed]:
         """Whoever has opted out."""

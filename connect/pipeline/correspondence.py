@@ -31,7 +31,7 @@ class HistoryTables:
 
 def history_tables(project: Project) -> HistoryTables | None:
     """The tables of the project's destination; None where it has none."""
-    found = getattr(project, "destination", None)
+    found = project.destination
     return HistoryTables(found.source, found.deliveries, found.events) if found else None
 
 

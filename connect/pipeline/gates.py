@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 
 from connect.channels.addresses import email_address, mailboxes, phone_number
 from connect.channels.http import http_url
 from connect.channels.message import Mailbox
 from connect.pipeline.deliveries import Ended
 from connect.vocabulary import Channel, Mode, Outcome, Reason
+from connect.warehouses.history import ALREADY_SENT, CAPPED, MET
 
 # The flags of the wrapped query (connect.warehouses.wrapping).
 _OPTED_OUT = {
@@ -16,11 +17,9 @@ _OPTED_OUT = {
     2: Ended(Outcome.skipped, Reason.bounced),
     3: Ended(Outcome.skipped, Reason.complained),
 }
-# Likewise, of a person's history (connect.warehouses.history).
 _HEARD_BEFORE = {
-    1: Ended(Outcome.skipped, Reason.already_sent),
-    2: Ended(Outcome.skipped, Reason.capped),
-    3: Ended(Outcome.skipped, Reason.already_sent),
+    ALREADY_SENT: Ended(Outcome.skipped, Reason.already_sent),
+    CAPPED: Ended(Outcome.skipped, Reason.capped),
 }
 NO_ADDRESS = Ended(Outcome.skipped, Reason.no_address)
 REACHED_ELSEWHERE = Ended(Outcome.skipped, Reason.reached_elsewhere)
@@ -36,9 +35,13 @@ def opted_out(flag: int) -> Ended | None:
     return _OPTED_OUT.get(flag)
 
 
-def heard_before(flag: int) -> Ended | None:
-    """Whether the person has had this message, or as many as they may have."""
-    return _HEARD_BEFORE.get(flag)
+def heard_before(flags: int, channels: Iterable[Channel]) -> Ended | None:
+    """Whether the person has had this message, or as many as they may have, or was met on one of these channels."""
+    if not flags:
+        return None
+    if any(flags & MET[channel] for channel in channels):
+        return _HEARD_BEFORE[ALREADY_SENT]
+    return _HEARD_BEFORE.get(flags % min(MET.values()))
 
 
 def address(channel: Channel, rendered: str) -> Mailbox | str | Ended:

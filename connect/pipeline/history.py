@@ -11,8 +11,8 @@ from connect.project.destination import Destination
 from connect.project.policy import FrequencyCap
 from connect.project.project import Project
 from connect.project.trigger import Recurring, Scheduled
-from connect.vocabulary import Across, Mode, Personal
-from connect.warehouses.destination import deliveries_table, lacking
+from connect.vocabulary import Across, Channel, Mode, Personal
+from connect.warehouses.destination import deliveries_table, events_table, lacking
 from connect.warehouses.history import Cap, History
 from connect.warehouses.interface import Column, Query, SqlError, Table, Warehouse
 
@@ -71,10 +71,10 @@ def cap_of(project: Project, campaign: Campaign) -> str:
 
 
 def _has_waves(campaign: Campaign) -> bool:
+    """Whether it may have: text messages have quiet hours also where nobody says so."""
     trigger = campaign.trigger
-    return campaign.policy.quiet_hours is not None or (
-        isinstance(trigger, Scheduled | Recurring) and trigger.local_time
-    )
+    local = isinstance(trigger, Scheduled | Recurring) and trigger.local_time
+    return local or campaign.policy.quiet_hours is not None or Channel.sms in campaign.message.channels
 
 
 def problems(project: Project, campaign: Campaign) -> Iterator[Problem]:
@@ -101,11 +101,11 @@ def problems(project: Project, campaign: Campaign) -> Iterator[Problem]:
 
 
 def must_be_there(warehouse: Warehouse, destination: Destination) -> None:
-    """The table of deliveries has all of its columns. Raises UserError where it has not, or is not there."""
-    table = deliveries_table(destination.deliveries)
-    missing = lacking(table, columns_of(warehouse, table, destination.source))
-    if missing is not None:
-        raise UserError(missing)
+    """The tables have all of their columns. Raises UserError where one has not, or is not there."""
+    for table in (deliveries_table(destination.deliveries), events_table(destination.events)):
+        missing = lacking(table, columns_of(warehouse, table, destination.source))
+        if missing is not None:
+            raise UserError(missing)
 
 
 def columns_of(warehouse: Warehouse, table: Table, source: str) -> Sequence[Column]:

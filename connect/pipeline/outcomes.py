@@ -68,6 +68,8 @@ class Outcomes:
         """With a `writeback` the cursor passes only what that has written."""
         self._commits, self._writeback = commits, writeback
         self._to_keep: deque[_Batch] = deque()
+        self._committing = 0
+        """Writes to the ledger that are on their way."""
         self._writing: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._lost: Exception | None = None
@@ -110,10 +112,10 @@ class Outcomes:
         for row, pending in enumerate(composed.pending, start):
             batch.pending[row] = batch.released[row] = pending
             self._ahead += pending
-        for row, channel, end, times, key, account in composed.ended:
+        for row, channel, end, times, key, account, address in composed.ended:
             if key is not None:
                 batch.keys.setdefault(row, []).append(key)
-            self._count(batch, row, (channel, _NO_ARM, end.outcome, end.reason), times, key, account, "")
+            self._count(batch, row, (channel, _NO_ARM, end.outcome, end.reason), times, key, account, address)
         self.more += composed.more
         self.elsewhere += composed.elsewhere
         self.met.update(composed.met)
@@ -123,7 +125,7 @@ class Outcomes:
         """Deliveries from before a crash whose people are met no more. `position` is behind every row."""
         number = max(self._open, default=0) + 1
         self.begin(number, [position])
-        ended: list[End] = [(0, intent.channel, end, 1, intent.key, intent.account) for intent, end in intents]
+        ended: list[End] = [(0, intent.channel, end, 1, intent.key, intent.account, "") for intent, end in intents]
         self.composed(Composed(number, 0, [0], ended))
 
     def _count(
@@ -180,16 +182,23 @@ class Outcomes:
         self, settled: Sequence[Settlement], withdrawn: Sequence[bytes], released: Sequence[Call]
     ) -> None:
         """One write: the prefix that the cursor passes, outcomes that must wait ahead of it, and what is to leave."""
-        if self._writeback is not None:
-            self._keep(self._writeback)
+        ripe = self._ripe()
         tallies: Counter[TallyKey] = Counter()
         keys: list[bytes] = []
         cursor = self._pass_prefix(tallies, keys)
         waiting = [(end.key, end.outcome, end.reason) for end in settled if not self._is_passed(end)]
-        if cursor is None and not (waiting or withdrawn or released):
-            return
-        await self._commits.advance(cursor, tallies, keys, settled=waiting, withdrawn=withdrawn, released=released)
-        self.position = cursor or self.position
+        if cursor is not None or waiting or withdrawn or released:
+            self._committing += 1
+            try:
+                await self._commits.advance(
+                    cursor, tallies, keys, settled=waiting, withdrawn=withdrawn, released=released
+                )
+            finally:
+                self._committing -= 1
+            self.position = cursor or self.position
+            self._keep(ripe)
+        if not self._committing:
+            self._keep(self._ripe())
 
     def _is_passed(self, end: Settlement) -> bool:
         batch = self._open.get(end.batch)
@@ -226,17 +235,32 @@ class Outcomes:
 
     # The user's own warehouse
 
-    def _keep(self, writeback: Writeback) -> None:
-        """Keep what is settled, in order, and see that it is written."""
-        while self._to_keep:
-            batch = self._to_keep[0]
+    def _ripe(self) -> list[tuple[_Batch, int]]:
+        """How far the rows are settled, in order.
+
+        They are kept only when the ledger has what became of them: else a message of which the warehouse says that it
+        was sent could be in doubt for whoever goes on.
+        """
+        ripe = []
+        for batch in self._to_keep:
             row, end = batch.kept, len(batch.positions)
             while row < end and not batch.pending[row]:
-                writeback.keep(batch.people, row, batch.lines.pop(row, ()))
                 row += 1
-            batch.kept = row
+            ripe.append((batch, row))
             if row < end:
                 break
+        return ripe
+
+    def _keep(self, ripe: Sequence[tuple[_Batch, int]]) -> None:
+        """Keep these, and see that they are written."""
+        writeback = self._writeback
+        if writeback is None:
+            return
+        for batch, upto in ripe:
+            for row in range(batch.kept, upto):
+                writeback.keep(batch.people, row, batch.lines.pop(row, ()))
+            batch.kept = max(batch.kept, upto)
+        while self._to_keep and self._to_keep[0].kept == len(self._to_keep[0].positions):
             self._to_keep.popleft()
         if writeback.is_full:
             self._start_writing()

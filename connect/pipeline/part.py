@@ -202,7 +202,7 @@ class Part:
         """Finish what is in the air, within a bound, settle it, start nothing new."""
         self._outcomes.give_up()
         if self._writeback is not None:
-            self._writeback.gives_up = True
+            self._writeback.give_up()
         try:
             async with asyncio.timeout(DRAIN.total_seconds()):
                 await self._crew.stop()

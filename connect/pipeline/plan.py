@@ -13,7 +13,7 @@ from connect.identity import SealBroken
 from connect.ledger.records import RunRecord
 from connect.ledger.store import Ledger
 from connect.liquid.library import Library
-from connect.pipeline import safety
+from connect.pipeline import reads, safety
 from connect.pipeline.audience import Sizes, sizes
 from connect.pipeline.bundle import Bundle
 from connect.pipeline.checking import check_campaign, wrap
@@ -48,6 +48,8 @@ class Plan:
     """Rows of the audience, those without a key included."""
     rows_without_key: int
     warnings: tuple[Problem, ...]
+    bill: reads.Bill | None = None
+    """What its reads are billed for, where the warehouse tells."""
     again: bool = False
     """It may run although the campaign has run live before."""
     resumes: RunRecord | None = None
@@ -202,6 +204,8 @@ def _sized(
     campaign = bundle.campaign
     wrapping = wrap(project, campaign, warehouse, moment, copied=copied)
     size = counted or sizes(warehouse, wrapping, campaign.audience.timeout)
+    read_size = reads.read_size(warehouse, wrapping, campaign.audience.timeout)
+    bill = reads.bill(project, campaign, warehouse, read_size, size.rows)
     return Plan(
         project=project,
         bundle=bundle,
@@ -211,7 +215,8 @@ def _sized(
         manual=manual,
         rows=size.rows,
         rows_without_key=size.without_key,
-        warnings=tuple(warnings),
+        warnings=(*warnings, *reads.warnings(bill)),
+        bill=bill,
     )
 
 

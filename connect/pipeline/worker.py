@@ -197,7 +197,7 @@ class Worker:
                 composed.more += len(settled) - len(channels)
                 composed.elsewhere += (width - len(channels)) * (1 + others)
                 if others:
-                    composed.ended += [(row, channel, gates.DUPLICATE, others, None, "") for channel in channels]
+                    composed.ended += [(row, channel, gates.DUPLICATE, others, None, "", "") for channel in channels]
         self._sequence = sequence
         composed.problems, self._composer.problems = self._composer.problems, Counter()
         self._books.composed(composed)
@@ -211,7 +211,7 @@ class Worker:
         """The delivery's place in its lane; None for what ended at a gate or before a crash, which is counted."""
         result = delivery.result
         self._watch_content(result)
-        key, account = None, ""
+        key, account, address = None, "", ""
         before = self._before(composed, mine, delivery) if self._recovered else None
         if before is None:
             if not isinstance(result, Ended) and delivery.channel not in mine.strayed:
@@ -223,7 +223,9 @@ class Worker:
                 assert not isinstance(result, Ended)
                 return Ticket(result, mine.batch, mine.row, sequence, delivery.route, before, in_doubt=True)
             end, key, account = found, before.key, before.account
-        composed.ended.append((mine.row, delivery.channel, end, 1, key, account))
+            if not isinstance(result, Ended) and result.key == key:
+                address = result.message.address
+        composed.ended.append((mine.row, delivery.channel, end, 1, key, account, address))
         return None
 
     def _watch_content(self, result: object) -> None:

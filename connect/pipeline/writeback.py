@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -107,8 +108,7 @@ class Writeback:
         """Seconds that a row waits for others."""
         self.waiting = ""
         """What is waited for, for people to read."""
-        self.gives_up = False
-        """What can not be written at once is left to whoever goes on."""
+        self._gives_up = asyncio.Event()
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -116,6 +116,10 @@ class Writeback:
     @property
     def is_full(self) -> bool:
         return len(self._kept) >= self.most
+
+    def give_up(self) -> None:
+        """What can not be written at once is left to whoever goes on."""
+        self._gives_up.set()
 
     def people(self, rows: Rows) -> People:
         return People(rows, self._diary.include)
@@ -155,10 +159,11 @@ class Writeback:
             try:
                 await asyncio.to_thread(self._diary.warehouse.add, self._diary.table, table, _TIMEOUT)
             except OutsideError as problem:
-                if self.gives_up:
+                if self._gives_up.is_set():
                     raise
                 self._waits(problem, len(kept))
-                await asyncio.sleep(wait)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._gives_up.wait(), wait)
                 wait = min(wait * 2, _LONGEST_WAIT)
             except ConnectError as problem:
                 raise self._refused(problem) from None

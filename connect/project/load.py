@@ -97,7 +97,7 @@ def _project(
     vault = Vault(reading.root, environment)
     references = secrets.References(vault, reading)
     put_in = block(references.put_in(tree.without("defaults")))
-    sources = settings.sources(put_in.get("sources"), adapters.sources, reading)
+    sources = settings.sources(put_in.get("sources"), adapters, reading)
     providers = settings.providers(put_in.get("providers"), adapters.providers, reading)
     reading.sources, reading.providers = _names(tree, "sources"), _names(tree, "providers")
     ring = _ring(put_in, reading)

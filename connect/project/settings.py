@@ -28,6 +28,8 @@ class Adapters:
 
     providers: Models = field(default_factory=dict)
     sources: Models = field(default_factory=dict)
+    source_type: Callable[[str], str] = lambda url: url.partition(":")[0].partition("+")[0]
+    """The type of the source behind a URL."""
 
 
 @dataclass(frozen=True)
@@ -53,25 +55,26 @@ class ProviderEntry:
     """At most so many messages, over all campaigns and processes of this ledger."""
 
 
-def sources(tree: Node | None, models: Models, reading: Reading) -> dict[str, SourceEntry]:
-    found = {}
+def sources(tree: Node | None, adapters: Adapters, reading: Reading) -> dict[str, SourceEntry]:
+    found, models = {}, adapters.sources
     for name, entry in _entries(tree, "sources", reading):
-        if (kind := _source_type(entry, models, reading)) is not None:
+        if (kind := _source_type(entry, adapters, reading)) is not None:
             settings = _settings(models[kind], entry.without("type"), f"source type `{kind}`", reading)
             if settings is not None:
                 found[name] = SourceEntry(name, kind, settings)
     return found
 
 
-def _source_type(entry: Block, models: Models, reading: Reading) -> str | None:
-    """`type`, or what stands before `:` or `+` in `url`."""
+def _source_type(entry: Block, adapters: Adapters, reading: Reading) -> str | None:
+    """`type`, or what is behind the `url`."""
+    models = adapters.sources
     if entry.get("type") is not None:
         return _type(entry, models, "source", reading)
     url = scalar(entry.get("url"))
     if url is None:
         reading.report("missing-key", f"`{entry.path}` has neither `url` nor `type`", node=entry)
         return None
-    kind = url.partition(":")[0].partition("+")[0]
+    kind = adapters.source_type(url)
     if not url.unresolved and kind not in models:
         shown = "" if url.secret else f" `{kind}`"
         reading.report("unknown-type", f"there is no source type{shown}", suggest.hint(kind, models), node=url)

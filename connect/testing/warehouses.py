@@ -33,6 +33,7 @@ from connect.pipeline.audience import Sweep
 from connect.pipeline.subscriptions import Change, check_table, create, record
 from connect.project.project import Subscriptions
 from connect.project.text import Text
+from connect.testing.warehouse_history import HistoryContract
 from connect.testing.warehouse_writing import WritingContract
 from connect.vocabulary import Channel, SubscriptionStatus
 from connect.warehouses import query
@@ -182,7 +183,7 @@ def _count(warehouse: Warehouse, sql: str, timeout: timedelta = T) -> int:
         return sum(batch.num_rows for batch in batches)
 
 
-class WarehouseContract(WritingContract):
+class WarehouseContract(WritingContract, HistoryContract):
     """Give it a fixture `rig`."""
 
     # The dialect and the capabilities

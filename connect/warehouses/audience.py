@@ -64,7 +64,7 @@ KEY_TYPE = re.compile(
     re.IGNORECASE,
 )
 # Of char(n) one engine keeps the blanks at the end and another drops them.
-_AS_TEXT = ("BOOL", "DATE", "TIME", "CHAR", "BPCHAR")
+_AS_TEXT = ("BOOL", "DATE", "TIME", "CHAR", "BPCHAR", "NCHAR", "UNIQUEIDENTIFIER")
 
 
 def castable(column: Column, dialect: Dialect) -> str:

@@ -64,6 +64,7 @@ class BigQuery:
         self._settings = cast(BigQuerySettings, source.settings)
         self._running: set[Running] = set()
         self._guard = threading.Lock()
+        self.dialect = BigQueryDialect(self._settings.default_dataset)  # type: ignore[misc]
         self._credentials: Any = None
 
     def columns(self, query: Query, timeout: timedelta) -> Sequence[Column]:

@@ -49,14 +49,18 @@ class Link:
             client_info=ClientInfo(user_agent="connect-campaigns"),  # type: ignore[no-untyped-call]
         )
         self._config = dict(config)
+        self._location = where.get("location")
         self.retry = bigquery.DEFAULT_RETRY.with_timeout(patience).with_delay(initial=0.2, maximum=4.0)
 
     def close(self) -> None:
         self.client.close()  # type: ignore[no-untyped-call]
 
     def dry_run(self, query: Query, **config: Any) -> bigquery.QueryJob:
-        """What a query is, returns and costs; nothing is read."""
-        return self.begin(query, dry_run=True, **config)
+        """What a query is, returns and costs; nothing is read. It tells where the tables are, too."""
+        job = self.begin(query, dry_run=True, **config)
+        # A transaction is begun by a statement that names no table: by itself it would begin in the US.
+        self._location = self._location or job.location
+        return job
 
     def begin(self, query: Query, **config: Any) -> bigquery.QueryJob:
         names = {} if config.get("dry_run") else {"labels": _LABELS, **self._config}
@@ -66,7 +70,13 @@ class Link:
             if value is not None:
                 setattr(made, name, value)
         return self.client.query(
-            query.sql, made, job_id_prefix="connect_", retry=self.retry, timeout=_REQUEST, job_retry=None
+            query.sql,
+            made,
+            job_id_prefix="connect_",
+            location=self._location,
+            retry=self.retry,
+            timeout=_REQUEST,
+            job_retry=None,
         )
 
 

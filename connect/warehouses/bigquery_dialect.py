@@ -27,6 +27,12 @@ class BigQueryDialect(Standard):
         Kind.instant: "timestamp",
     }
 
+    def __init__(self, dataset: str | None = None) -> None:
+        """`dataset`, with its project: its tables are told of, as every one tells of its own only."""
+        if dataset is not None:
+            project, _, name = dataset.rpartition(".")
+            self.catalog = f"{self.quote(project)}.{self.quote(name)}.INFORMATION_SCHEMA"
+
     def parameter(self, name: str) -> str:
         return f"@{name}"
 

@@ -159,11 +159,23 @@ def bad_credentials(name: str, what: str) -> UserError:
     return UserError.of("bad-credentials", f"source `{name}`: {what}", hint)
 
 
+_EMPTY: Mapping[str, object] = {
+    "message": "",
+    "debug_message": "",
+    "query_job": None,
+    "_errors": (),
+    "_details": (),
+    "_response": None,
+    "_cause": None,
+}
+"""Where Google's errors keep words."""
+
+
 def emptied(error: BaseException | None) -> None:
     """Take the words out of an error and of what led to it: a traceback prints the chain."""
     while error is not None:
         error.args = (type(error).__name__,)
-        for name in ("message", "debug_message", "_errors", "errors", "_response", "query_job", "_cause"):
+        for name, nothing in _EMPTY.items():
             if name in vars(error):
-                setattr(error, name, "" if name == "message" else None)
+                setattr(error, name, nothing)
         error = error.__cause__ or error.__context__

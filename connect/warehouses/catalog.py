@@ -6,6 +6,7 @@ from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
 from typing import cast
 
 from connect.errors import UserError
@@ -14,10 +15,12 @@ from connect.warehouses.interface import Warehouse
 ADAPTERS = {
     "bigquery": "connect.warehouses.bigquery:BigQuery",
     "duckdb": "connect.warehouses.duckdb:DuckDB",
+    "mssql": "connect.warehouses.mssql:MSSQL",
     "mysql": "connect.warehouses.mysql:MySQL",
     "postgresql": "connect.warehouses.postgresql:PostgreSQL",
     "redshift": "connect.warehouses.redshift:Redshift",
     "snowflake": "connect.warehouses.snowflake:Snowflake",
+    "sqlalchemy": "connect.warehouses.generic:Generic",
 }
 """Connect's own adapters. Others come from packages, through the entry point group below."""
 
@@ -51,5 +54,17 @@ def load(name: str) -> type[Warehouse]:
 
 
 def type_of(url: str) -> str:
-    """The warehouse type behind a SQLAlchemy URL: `duckdb:///shop.duckdb` and `duckdb+driver://…` are `duckdb`."""
-    return url.partition(":")[0].partition("+")[0].lower()
+    """The warehouse type behind a SQLAlchemy URL: `duckdb:///shop.duckdb` and `duckdb+driver://…` are `duckdb`.
+
+    One for which SQLAlchemy has a dialect here, and Connect no adapter, is `sqlalchemy`.
+    """
+    scheme = url.partition(":")[0].lower()
+    engine = scheme.partition("+")[0]
+    return "sqlalchemy" if engine not in names() and _has_dialect(scheme, engine) else engine
+
+
+def _has_dialect(scheme: str, engine: str) -> bool:
+    """Whether SQLAlchemy, or a package beside it, knows this engine; nothing of either is loaded."""
+    known = {point.name for point in entry_points(group="sqlalchemy.dialects")}
+    own = engine.isidentifier() and find_spec(f"sqlalchemy.dialects.{engine}") is not None
+    return own or bool(known & {engine, scheme.replace("+", ".")})

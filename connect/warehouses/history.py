@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from connect.errors import Problem, UserError
-from connect.vocabulary import Across
+from connect.vocabulary import Across, Channel
 from connect.warehouses.audience import Audience, find, key_columns, key_text, person_column, person_text
 from connect.warehouses.interface import Column, Dialect
 
 PERSON, ONCE, HISTORY, NTH = "connect_person", "connect_once", "connect_history", "connect_nth"
 
-ALREADY_SENT, CAPPED, MET = 1, 2, 3
-"""The flags of a person's history; 0 is none. MET: by another wave of the same run."""
+ALREADY_SENT, CAPPED = 1, 2
+"""The flags of a person's history; 0 is none."""
+MET: Mapping[Channel, int] = {channel: 4 << number for number, channel in enumerate(Channel)}
+"""What is added to them where another wave of the same run has met the person on this channel."""
 
 _HEARD = "('sent', 'unknown')"
 
@@ -79,7 +82,9 @@ class HistoryFlags:
         if not self._numbers:
             return ""
         person = person_text(self.audience, self.dialect, "k")
-        return f"dense_rank() over (partition by {person} order by k.{key}) as {NTH}, "
+        rank = f"dense_rank() over (partition by {person} order by k.{key})"
+        # Those who are nobody's rows are not one person's.
+        return f"case when {person} is null then 1 else {rank} end as {NTH}, "
 
     @property
     def own_columns(self) -> list[str]:
@@ -96,22 +101,20 @@ class HistoryFlags:
         once = f"p.{ONCE}" if once_columns(self.audience, self.history) else self.dialect.text("null")
         told = [f"{person_text(self.audience, self.dialect)} as {PERSON}", f"{once} as {ONCE}"]
         cases = []
-        if self.history.waves:
-            cases.append(f"when met.matched is not null then {MET}")
         if self.history.once:
             cases.append(f"when once.matched is not null then {ALREADY_SENT}")
         if self.history.cap:
             nth = f" + p.{NTH} - 1" if self._numbers else ""
             cases.append(f"when coalesce(cap.heard, 0){nth} >= {self.dialect.parameter('connect_cap')} then {CAPPED}")
         flag = f"case {' '.join(cases)} else 0 end" if cases else "0"
-        return [*told, f"{flag} as {HISTORY}"]
+        met = " + coalesce(met.channels, 0)" if self.history.waves else ""
+        return [*told, f"{flag}{met} as {HISTORY}"]
 
     def ctes(self, key: str) -> list[str]:
         """`key` is the column of the audience's key."""
         ctes = []
         if self.history.waves:
-            own = f"h.run = {self.dialect.parameter('connect_run')}"
-            ctes.append(f"connect_met as (\n{self._matching('audience_key', key, own)}\n)")
+            ctes.append(f"connect_met as (\n{self._met(key)}\n)")
         if self.history.once:
             column, ours = ("once_key", ONCE) if not isinstance(self.history.once, bool) else ("audience_key", key)
             ctes.append(f"connect_heard as (\n{self._matching(column, ours, self._before('campaign'))}\n)")
@@ -119,12 +122,26 @@ class HistoryFlags:
             ctes.append(f"connect_capped as (\n{self._counted(self.history.cap)}\n)")
         return ctes
 
+    def _met(self, key: str) -> str:
+        """Who was met by this run, and the flags of the channels: of one message they may be met in different waves."""
+        own = f"h.run = {self.dialect.parameter('connect_run')}"
+        flags = (
+            f"max(case when h.channel = '{channel.value}' then {flag} else 0 end)" for channel, flag in MET.items()
+        )
+        told = f"h.audience_key as matched, {' + '.join(flags)} as channels"
+        counts = self._counts("h.audience_key", key, own)
+        return f"select {told}\nfrom {self.history.table} as h\nwhere {counts}\ngroup by h.audience_key"
+
     def _matching(self, column: str, ours: str, where: str) -> str:
         theirs = f"h.{self.dialect.quote(column)}"
+        counts = self._counts(theirs, ours, where)
+        return f"select distinct {theirs} as matched\nfrom {self.history.table} as h\nwhere {counts}"
+
+    def _counts(self, theirs: str, ours: str, where: str) -> str:
+        """Rows of these people that were heard."""
         among = f"select p.{ours} from connect_people as p"
         # Without the person the row says nothing: an engine's `in` over a null would lose everybody else.
-        counts = f"{where} and h.outcome in {_HEARD} and {theirs} is not null and {theirs} in ({among})"
-        return f"select distinct {theirs} as matched\nfrom {self.history.table} as h\nwhere {counts}"
+        return f"{where} and h.outcome in {_HEARD} and {theirs} is not null and {theirs} in ({among})"
 
     def _before(self, *same: str) -> str:
         """Other runs of this target; of the same campaign, where that is asked."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from pydantic import BaseModel, ConfigDict, Field
 
 from connect.errors import OutsideError, UserError
+from connect.warehouses.values import restored
 
 if TYPE_CHECKING:
     import pyarrow
@@ -41,6 +42,8 @@ class Capabilities:
     """It has `write` and `add`: tables of ours may be in it."""
     most_added: int = 10_000
     """How many rows an `add` takes at once. More where a statement is dear, whatever it adds."""
+    reservations: tuple[str, ...] = ()
+    """What it can not promise, for people."""
     takes_rows: bool = False
     """Rows of another warehouse can stand beside its own while it reads: it has `others`, and takes `Query.brought`."""
 
@@ -162,6 +165,8 @@ class Dialect(Protocol):
     text_type: str
     integer_type: str
     """What a user writes in a cast to text, and to a whole number."""
+    catalog: str
+    """The schema in which the engine tells of tables and their columns."""
 
     def parameter(self, name: str) -> str: ...
     def quote(self, identifier: str) -> str: ...
@@ -203,6 +208,7 @@ class Standard:
 
     materialized = ""
     text_type, integer_type = "varchar", "bigint"
+    catalog = "INFORMATION_SCHEMA"
 
     def quote(self, identifier: str) -> str:
         return '"' + identifier.replace('"', '""') + '"'
@@ -303,6 +309,13 @@ def numeric_type() -> pyarrow.DataType:
     return pyarrow.opaque(pyarrow.string(), "numeric", "connect")
 
 
+def untold_type() -> pyarrow.DataType:
+    """The Arrow type of a column whose type the engine does not tell: texts of `connect.warehouses.values`."""
+    import pyarrow
+
+    return pyarrow.opaque(pyarrow.string(), "untold", "connect")
+
+
 def json_type() -> pyarrow.DataType:
     """The Arrow type of JSON: its text. `python_values` makes lists and dicts of it."""
     import pyarrow
@@ -322,6 +335,8 @@ def _change(kind: Any) -> Callable[[Any], Any] | None:
         return _list_change(_change(kind.value_type))
     if types.is_struct(kind):
         return _struct_change({field.name: change for field in kind if (change := _change(field.type)) is not None})
+    if getattr(kind, "extension_name", "") == "arrow.opaque" and kind.type_name == "untold":
+        return restored
     named: dict[str, Callable[[Any], Any]] = {"arrow.json": json.loads, "arrow.opaque": _number}
     return named.get(getattr(kind, "extension_name", ""))
 

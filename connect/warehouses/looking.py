@@ -28,7 +28,7 @@ def catalog_query(dialect: Dialect) -> Query:
     names = {"place": "TABLE_SCHEMA", "relation": "TABLE_NAME", "field": "COLUMN_NAME", "kind": "DATA_TYPE"}
     selected = ", ".join(f"{dialect.text(f'c.{column}')} as {name}" for name, column in names.items())
     order = "c.TABLE_SCHEMA, c.TABLE_NAME, c.ORDINAL_POSITION"
-    return Query(f"select {selected}\nfrom INFORMATION_SCHEMA.COLUMNS as c\norder by {order}", {})
+    return Query(f"select {selected}\nfrom {dialect.catalog}.COLUMNS as c\norder by {order}", {})
 
 
 @dataclass(frozen=True, slots=True)

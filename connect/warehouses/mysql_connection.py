@@ -11,8 +11,8 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -76,8 +76,9 @@ class Running:
         self.why = ""
         self.until = until
         self._raw: Any = _opened(self._parameters)
-        _patient(self._raw._sock)
-        self._raw._rfile = self._raw._sock.makefile("rb", _BUFFER)
+        self._line: Any = self._raw._sock  # which PyMySQL forgets when it is interrupted
+        _patient(self._line)
+        self._raw._rfile = self._line.makefile("rb", _BUFFER)
         self._timer = threading.Timer(max(0.0, until - time.monotonic()) + _GRACE, self.interrupt, ("timeout",))
         self._timer.daemon = True
         self._timer.start()
@@ -93,7 +94,7 @@ class Running:
 
     @property
     def encrypted(self) -> bool:
-        return hasattr(self._raw._sock, "cipher")
+        return hasattr(self._line, "cipher")
 
     @property
     def left(self) -> float:
@@ -102,7 +103,8 @@ class Running:
 
     def execute(self, sql: str) -> int:
         """Run a statement whose rows, if it gives any, nobody wants; how many it changed."""
-        return int(self._raw.query(sql))
+        with self._guarded():
+            return int(self._raw.query(sql))
 
     def ask(self, sql: str) -> Sequence[Row]:
         """All rows of a small query."""
@@ -116,23 +118,36 @@ class Running:
 
     def describe(self, sql: str) -> list[Field]:
         """Run a query that gives no rows; its columns."""
-        found = self._begun(sql)
-        for _ in rows(self._raw._rfile.read, len(found)):
-            pass
-        return found
+        with self._guarded():
+            found = self._begun(sql)
+            for _ in rows(self._raw._rfile.read, len(found)):
+                pass
+            return found
 
     def stream(self, sql: str, count: int) -> Generator[Chunk, None, None]:
         """The rows of a query as they come, some at a time. Closing it early stops the query."""
-        coming = None
-        try:
+        with self._guarded():
             found = self._begun(sql)
-            coming = rows(self._raw._rfile.read, len(found))
-            while chunk := list(islice(coming, count)):
+        coming = rows(self._raw._rfile.read, len(found))
+        while True:
+            with self._guarded():
+                chunk = list(islice(coming, count))
+            if not chunk:
+                return
+            try:
                 yield Chunk(found, chunk)
-        except GeneratorExit:
-            self._stop(coming)
+            except GeneratorExit:
+                self._stop(coming)
+                raise
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        """The errors of a query as PyMySQL's; a query of which Python is torn away (by Ctrl-C) is killed."""
+        try:
+            yield
+        except pymysql.err.Error:
             raise
-        except LineClosed:
+        except (LineClosed, OSError):
             raise pymysql.err.OperationalError(_LOST, "") from None
         except ServerError as error:
             told = error.args[0]
@@ -155,8 +170,8 @@ class Running:
 
     def _stop(self, coming: Any) -> None:
         """Kill the query; what is still on its way ends with the server's word that it did."""
-        self._raw._sock.settimeout(_STOPPING)
-        if coming is None or not self._kill():
+        self._line.settimeout(_STOPPING)
+        if not self._kill():
             return self._hang_up()
         try:
             for _ in coming:
@@ -195,7 +210,7 @@ class Running:
     def _hang_up(self) -> None:
         """End the connection under a thread that waits for it; closing it would not wake that one up."""
         with suppress(OSError):
-            self._raw._sock.shutdown(socket.SHUT_RDWR)
+            self._line.shutdown(socket.SHUT_RDWR)
 
 
 def _opened(parameters: Mapping[str, Any]) -> Any:

@@ -49,6 +49,7 @@ AT_HOME = {
     "rich": ("cli/",),
     "alembic": ("ledger/",),
     "psycopg": ("ledger/postgresql.py", "warehouses/postgresql", "testing/postgres.py"),
+    "pymssql": ("warehouses/mssql",),
     "pymysql": ("warehouses/mysql", "testing/mariadb.py"),
     "snowflake": ("warehouses/snowflake",),
     "keyring": ("project/",),
@@ -105,7 +106,7 @@ def test_imports_only_from_above(file: Path) -> None:
             assert layer_of(name) <= layer_of(module), f"{module} imports {name}, which is below it"
 
 
-SHARED = ("api", "aws", "events", "replays", "signatures", "postgresql", "duckdb", "files", "tables")
+SHARED = ("api", "aws", "events", "replays", "signatures", "postgresql", "duckdb", "files", "tables", "values")
 """What adapters have in common beside their interface: the way to an API, AWS's sign-in, reported events; rows for
 tables of ours; Redshift speaks like PostgreSQL, and files and sheets are read through DuckDB."""
 

@@ -9,8 +9,7 @@ What the emulator lacks is added here:
 - jobs that run beside each other, can be cancelled, have a time-out, and are waited for (the emulator runs each
   within the request that begins it); results that are read while they come, so that large ones need no memory;
 - dry runs that run nothing, tell bytes (eight for each cell of a table) and keep to `maximumBytesBilled`;
-- transactions over the jobs of a session; writers one after the other; accounts that may only read;
-- results of queries that the Storage Read API gives.
+- transactions over the jobs of a session; writers one after the other; accounts that may only read.
 
 `/control/…` is for tests: who may sign in, how much is running, and to lose every job.
 """
@@ -25,6 +24,7 @@ import threading
 from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
+from functools import lru_cache
 from typing import Any
 
 os.environ["HOME"] = sys.prefix  # where DuckDB finds its extensions
@@ -139,7 +139,7 @@ class Job:
     ) -> None:
         self.context, self.project, self.name, self.config = context, project, name, config
         self.query = config["query"]
-        self.sql = routes._apply_default_dataset(self.query["query"], self.query, request_project_id=project)
+        self.sql = with_dataset(self.query, project)
         self.session = session_of(context, self.query)
         self.account = account
         self.error: dict[str, Any] | None = None
@@ -169,12 +169,6 @@ class Job:
             self.table, self.start = self.table.slice(forgotten), self.start + forgotten
             rows = arrow_table_to_bq_rows(self.table, offset=offset - self.start, limit=count)
             return rows, offset + count < self.start + self.table.num_rows
-
-    def whole(self) -> pyarrow.Table:
-        with self._lock:
-            while self.stream and self.stream.open:
-                self.table = pyarrow.concat_tables([self.table, self.stream.more()])
-            return self.table
 
     def resource(self) -> dict[str, Any]:
         status: dict[str, Any] = {"state": "DONE" if self.done.is_set() else "RUNNING"}
@@ -241,18 +235,28 @@ class Job:
     def _execute(self) -> None:
         if self.why:
             return
-        caller = CallerIdentity(f"serviceAccount:{self.account['email']}")
-        parameters = self.query.get("queryParameters")
+        caller, parameters = caller_of(self.account), self.query.get("queryParameters")
+        if kind_of(self.sql) == "SELECT":
+            self.table = selected(self.context, self.project, self.sql, parameters, caller)
+            self.schema = executor.build_response_schema(self.table.schema)
+            return
         asked = executor.execute_query_job(self.project, self.name, self.sql, parameters, self.context, caller=caller)
-        meta = asyncio.run(asked)
+        self.statistics["query"] |= asyncio.run(asked).statistics.get("query", {})
         self.table = executor.JOB_RESULTS.pop(self.name)
         self.schema = executor.JOB_SCHEMAS.pop(self.name)
-        self.statistics["query"] = {**meta.statistics.get("query", {}), **self.statistics.get("query", {})}
-        self.config["query"].setdefault("destinationTable", meta.configuration["query"]["destinationTable"])
+        TRANSLATED.clear()
 
 
+def selected(context: AppContext, project: str, sql: str, parameters: Any, caller: CallerIdentity) -> pyarrow.Table:
+    """What a statement returns, without looking whether it changes the catalog: that parses it a dozen times."""
+    return asyncio.run(executor._run_single_sql(project, sql, parameters, context, caller=caller))
+
+
+@lru_cache(1000)
 def kind_of(sql: str, told: Callable[[str], str] = executor.classify_statement_type) -> str:
-    """What BigQuery calls a statement; the emulator has no name for a UNION."""
+    """What BigQuery calls a statement; the emulator has no name for a UNION, nor for several of them."""
+    if len(parsed(sql)) > 1:
+        return "SCRIPT"
     return told(sql) or ("SELECT" if any(isinstance(each, exp.Query) for each in parsed(sql)) else "")
 
 
@@ -265,6 +269,30 @@ def parsed(sql: str) -> list[exp.Expression]:
 
 
 executor.classify_statement_type = routes.classify_statement_type = kind_of
+
+TRANSLATED: dict[tuple[str, str, str], str] = {}
+"""(project, statement, who asks) → in DuckDB's SQL, until tables may have changed: a dry run and its run are alike."""
+
+Told = Callable[..., Awaitable[str]]
+
+
+async def translated(
+    sql: str, *, project_id: str, caller: Any, told: Told = executor.rewrite_and_translate_statement, **given: Any
+) -> str:
+    known = project_id, sql, str(caller)
+    if known not in TRANSLATED:
+        TRANSLATED[known] = await told(sql, project_id=project_id, caller=caller, **given)
+    return TRANSLATED[known]
+
+
+executor.rewrite_and_translate_statement = translated
+
+
+def with_dataset(query: dict[str, Any], project: str) -> str:
+    """A statement whose tables all name their dataset; BigQuery's own schema has to be named with one as it is."""
+    if "INFORMATION_SCHEMA" in query["query"]:
+        return str(query["query"])
+    return routes._apply_default_dataset(query["query"], query, request_project_id=project)
 
 
 def failure(reason: str, message: str) -> DomainError:
@@ -350,7 +378,7 @@ async def insert(project: str, request: Request) -> Any:
     if "query" not in config:
         return await routes.insert_job(project, request, context, None)
     if config.get("dryRun"):
-        return await asyncio.to_thread(dry_run, context, project, config)
+        return await asyncio.to_thread(dry_run, context, project, config, caller_of(account_of(request.scope) or {}))
     name = body["jobReference"].get("jobId") or secrets.token_hex(8)
     if name in JOBS:
         raise failure("duplicate", f"Already Exists: Job {project}:US.{name}")
@@ -360,26 +388,30 @@ async def insert(project: str, request: Request) -> Any:
     return job.resource()
 
 
-def dry_run(context: AppContext, project: str, config: dict[str, Any]) -> dict[str, Any]:
+def dry_run(context: AppContext, project: str, config: dict[str, Any], caller: CallerIdentity) -> dict[str, Any]:
     """What a query would return and cost. The emulator runs it to tell; here it runs without rows."""
     CURSOR.set(new_cursor(context))
     query = config["query"]
-    sql = routes._apply_default_dataset(query["query"], query, request_project_id=project)
-    if kind_of(sql) in LOOKED_AT:
-        DRY.set("explain {}")
-        asyncio.run(executor._run_single_sql(project, sql, query.get("queryParameters"), context, caller=None))
-    DRY.set("select * from (\n{}\n) limit 0")
-    asked = routes._handle_query_job(
-        project, secrets.token_hex(8), config, dry_run=True, ctx=context, caller=None, now=context.clock.now()
-    )
-    answer = asyncio.run(asked)
+    sql = with_dataset(query, project)
+    kind, parameters = kind_of(sql), query.get("queryParameters")
+    fields: list[dict[str, Any]] = []
+    if kind in ("SELECT", *LOOKED_AT):
+        DRY.set("explain {}" if kind in LOOKED_AT else "select * from (\n{}\n) limit 0")
+        table = selected(context, project, sql, parameters, caller)
+        fields = [] if kind in LOOKED_AT else executor.build_response_schema(table.schema)
     size = str(size_of(context, project, sql))
-    answer["statistics"]["totalBytesProcessed"] = answer["statistics"]["query"]["totalBytesProcessed"] = size
-    return dict(answer)
+    told = {"statementType": kind, "totalBytesProcessed": size, "schema": {"fields": fields}}
+    return {
+        "kind": "bigquery#job",
+        "jobReference": {"projectId": project, "location": "US"},
+        "configuration": config,
+        "status": {"state": "DONE"},
+        "statistics": {"totalBytesProcessed": size, "query": told},
+    }
 
 
 LOOKED_AT = {"INSERT", "UPDATE", "DELETE", "MERGE"}
-"""Statements in whose dry run the emulator does not look at tables and columns."""
+"""Statements that change rows: their tables and columns are looked at, as those of a query are."""
 
 
 @router.get("/bigquery/v2/projects/{project}/jobs/{name}")
@@ -448,7 +480,7 @@ async def register(request: Request) -> Any:
 
 @router.get("/control/state")
 def state() -> Any:
-    return {"busy": sum(not job.done.is_set() for job in JOBS.values()), "grpc": SERVERS[0].grpc_port}
+    return {"busy": sum(not job.done.is_set() for job in JOBS.values())}
 
 
 @router.post("/control/cut")
@@ -456,6 +488,10 @@ def cut() -> Any:
     """Who asks for a job that is here now gets no answer any more."""
     LOST.update(JOBS)
     return {}
+
+
+def caller_of(account: dict[str, Any]) -> CallerIdentity:
+    return CallerIdentity(f"serviceAccount:{account.get('email', 'nobody')}")
 
 
 class Guarded:
@@ -487,12 +523,8 @@ emulator.create_app = application
 # Running
 
 
-SERVERS: list[emulator.EmulatorServer] = []
-
-
 async def main() -> None:
     server = emulator.EmulatorServer(Settings(rest_port=0, grpc_port=0, log_level="critical"))
-    SERVERS.append(server)
     await server.start()
     print(server.rest_port, flush=True)  # noqa: T201
     await asyncio.to_thread(sys.stdin.read)  # until whoever started it ends, however that is

@@ -20,6 +20,7 @@ _RIGS = {
     "postgresql": "connect.testing.warehouse_rigs.postgresql:postgresql",
     "redshift": "connect.testing.warehouse_rigs.postgresql:redshift",
     "snowflake": "connect.testing.warehouse_rigs.snowflake:snowflake",
+    "sqlalchemy": "connect.testing.warehouse_rigs.generic:sqlalchemy",
 }
 """Engine → what makes an empty database of it in a folder, as a context."""
 

@@ -39,7 +39,6 @@ class BigQueryRig(StandardRig):
     folder: Path
 
     among = "{} in unnest(:values)"
-    tells_tables = False
     endless = (
         "select count(*) as n from unnest(generate_array(1, 1000000)) as a"
         " cross join unnest(generate_array(1, 1000000)) as b"
@@ -81,6 +80,10 @@ class BigQueryRig(StandardRig):
     def reader(self) -> Warehouse:
         return _as(account("reader", False), self.dataset, self.folder)
 
+    def settings(self, key: str) -> dict[str, str]:
+        """Where it is, for a project's `sources`."""
+        return _settings(key, self.dataset)
+
     def _job(self, sql: str) -> None:
         from google.cloud import bigquery
 
@@ -121,7 +124,7 @@ _TYPES: Mapping[str, object] = {
 
 def written(statement: str) -> str:
     """A statement of the suite's in GoogleSQL, whose texts and types look different."""
-    return sqlglot.transpile(statement, read="postgres", write="bigquery")[0]
+    return sqlglot.transpile(statement.replace("`", '"'), read="postgres", write="bigquery")[0]
 
 
 def _asked(path: str, body: Mapping[str, object] | None = None) -> Any:
@@ -171,8 +174,12 @@ def bigquery(folder: Path) -> Iterator[BigQueryRig]:
 def _as(key: str, dataset: str, folder: Path) -> Warehouse:
     """The dataset as whoever has this key sees it."""
     adapter = catalog.load("bigquery")
-    endpoint = f"http://127.0.0.1:{shared_service('bqemulator').port}"
-    given = {"project": PROJECT, "dataset": dataset, "endpoint": endpoint, "credentials": key}
-    warehouse = adapter(Source("contract", adapter.Settings.model_validate(given), folder))
+    settings = adapter.Settings.model_validate(_settings(key, dataset))
+    warehouse = adapter(Source("contract", settings, folder))
     warehouse.patience = timedelta(seconds=1)  # type: ignore[attr-defined]
     return warehouse
+
+
+def _settings(key: str, dataset: str) -> dict[str, str]:
+    endpoint = f"http://127.0.0.1:{shared_service('bqemulator').port}"
+    return {"project": PROJECT, "dataset": dataset, "endpoint": endpoint, "credentials": key}

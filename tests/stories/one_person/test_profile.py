@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,54 @@ def test_a_segment_that_is_wrong_is_told_and_the_others_are_asked(club: Any) -> 
     assert [(problem["code"], problem["file"]) for problem in ended.json["problems"]] == [
         ("sql-error", "segments/strangers.sql")
     ]
+
+
+DELIVERIES = (
+    "run text, message_key text, target text, campaign text, id text, channel text, address text, provider text, "
+)
+DELIVERIES += "outcome text, reason text, written_at timestamptz"
+EVENTS = "run text, message_key text, type text, bounce text, reason text, link text, machine boolean, "
+EVENTS += "happened_at timestamptz, written_at timestamptz"
+
+
+def test_what_was_sent_lately_and_what_became_of_it(club: Any) -> None:
+    club.configure(more=PROFILE + "destination: {include: [id, address]}\n")
+    now = datetime.now(UTC)
+    sent = [
+        ("run1", "k1", "default", "hello", "id-00002", "email", None, "mail", "sent", None, now - timedelta(days=2)),
+        ("run1", "k2", "default", "hello", None, "email", "anna00002@mail.example", "mail", "failed", "bounced", now),
+        ("run0", "k3", "default", "older", "id-00002", "email", None, "mail", "sent", None, now - timedelta(days=31)),
+        ("run2", "k4", "other", "hello", "id-00002", "email", None, "mail", "sent", None, now),
+        ("run2", "k5", "default", "hello", "id-00003", "email", None, "mail", "sent", None, now),
+    ]
+    club.table("connect_deliveries", DELIVERIES, sent)
+    happened = [
+        ("run1", "k1", "clicked", None, None, "https://shop.example/", False, now, now),
+        ("run0", "k3", "opened", None, None, None, True, now, now - timedelta(minutes=1)),
+        ("run2", "k5", "opened", None, None, None, True, now, now),
+    ]
+    club.table("connect_events", EVENTS, happened)
+    club.cells = set()
+
+    found = known(club, "id-00002")
+
+    assert [(one["outcome"], one["reason"]) for one in found["deliveries"]] == [("failed", "bounced"), ("sent", None)]
+    assert [(one["type"], one["campaign"]) for one in found["events"]] == [("clicked", "hello"), ("opened", "older")]
+    shown = club.connect("profile", "id-00002").out
+    assert "deliveries, last 30 days" in shown
+    assert "https://shop.example/" in shown
+
+
+def test_a_destination_without_tables_is_told(club: Any) -> None:
+    club.configure(more=PROFILE + "destination: {}\n")
+
+    ended = club.connect("profile", "id-00002", "--json")
+
+    found = ended.json
+    assert ended.code == 2
+    assert found["segments"]["vips"] is True
+    assert found["deliveries"] is None
+    assert [problem["code"] for problem in found["problems"]] == ["sql-error"]
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from connect.channels.message import Mailbox
 from connect.pipeline import gates
 from connect.pipeline.deliveries import Ended
 from connect.vocabulary import Channel, Mode, Outcome, Reason
+from connect.warehouses.history import ALREADY_SENT, CAPPED, MET
 
 EMAIL, SMS = Channel.email, Channel.sms
 
@@ -17,6 +18,23 @@ EMAIL, SMS = Channel.email, Channel.sms
 )
 def test_opt_outs(flag, reason):
     assert gates.opted_out(flag) == (Ended(Outcome.skipped, reason) if reason else None)
+
+
+@pytest.mark.parametrize(
+    ("flags", "channels", "reason"),
+    [
+        (0, (EMAIL, SMS), None),
+        (ALREADY_SENT, (EMAIL,), Reason.already_sent),
+        (CAPPED, (EMAIL,), Reason.capped),
+        (MET[EMAIL], (EMAIL,), Reason.already_sent),
+        (MET[EMAIL], (SMS,), None),
+        (MET[EMAIL], (EMAIL, SMS), Reason.already_sent),
+        (MET[EMAIL] + CAPPED, (EMAIL,), Reason.already_sent),
+        (MET[EMAIL] + CAPPED, (SMS,), Reason.capped),
+    ],
+)
+def test_who_has_heard_before_and_on_which_channel_another_wave_has_met_them(flags, channels, reason):
+    assert gates.heard_before(flags, channels) == (Ended(Outcome.skipped, reason) if reason else None)
 
 
 @pytest.mark.parametrize("channel", [EMAIL, SMS])

@@ -62,10 +62,10 @@ def outcomes(writes):
     return Outcomes(writes)
 
 
-def add(outcomes, number, ended, pending):
+def add(outcomes, number, ended, pending, known=None):
     """Batch `number`: one row, with these ended deliveries and so many on their way."""
     outcomes.begin(number, [place(number)])
-    outcomes.composed(Composed(number, 0, [pending], [(0, channel, end, 1, None, "") for channel, end in ended]))
+    outcomes.composed(Composed(number, 0, [pending], [(0, channel, end, 1, known, "", "") for channel, end in ended]))
     return number
 
 
@@ -106,10 +106,12 @@ async def test_what_settles_behind_a_pending_row_is_written_ahead_and_passed_wit
 
 async def test_the_cursor_does_not_pass_rows_that_are_not_composed_yet(outcomes, writes):
     outcomes.begin(1, [place(number) for number in range(1, 5)])
-    outcomes.composed(Composed(1, 0, [0, 1], [(0, EMAIL, SKIPPED, 1, None, "")]))
+    outcomes.composed(Composed(1, 0, [0, 1], [(0, EMAIL, SKIPPED, 1, None, "", "")]))
     await outcomes.write([settled(1, EMAIL, key(2), SENT, row=1)])
     assert writes.cursor == place(2)
-    outcomes.composed(Composed(1, 2, [0, 0], [(2, EMAIL, SKIPPED, 1, None, ""), (3, EMAIL, SKIPPED, 5, None, "")]))
+    outcomes.composed(
+        Composed(1, 2, [0, 0], [(2, EMAIL, SKIPPED, 1, None, "", ""), (3, EMAIL, SKIPPED, 5, None, "", "")])
+    )
     await outcomes.flush()
     assert writes.cursor == place(4)
     assert writes.counted[(EMAIL, "", Outcome.skipped, "unsubscribed")] == 7
@@ -120,7 +122,7 @@ async def test_a_later_batch_waits_for_the_one_before_it(outcomes, writes):
     add(outcomes, 2, [(EMAIL, SKIPPED)], 0)
     await outcomes.flush()
     assert writes.calls == 0
-    outcomes.composed(Composed(1, 0, [0], [(0, EMAIL, SKIPPED, 1, None, "")]))
+    outcomes.composed(Composed(1, 0, [0], [(0, EMAIL, SKIPPED, 1, None, "", "")]))
     await outcomes.flush()
     assert writes.cursor == place(2)
 
@@ -139,8 +141,8 @@ async def test_flushing_nothing_writes_nothing(outcomes, writes):
 
 
 async def test_keys_from_before_a_crash_are_forgotten_as_their_row_is_passed(outcomes, writes):
-    add(outcomes, 1, [(EMAIL, Ended(Outcome.unknown, Reason.in_doubt))], 0, [key(7)])
-    add(outcomes, 2, [(EMAIL, SENT)], 0, [key(8)])
+    add(outcomes, 1, [(EMAIL, Ended(Outcome.unknown, Reason.in_doubt))], 0, key(7))
+    add(outcomes, 2, [(EMAIL, SENT)], 0, key(8))
     await outcomes.flush()
     assert writes.forgotten == [key(7), key(8)]
 
@@ -191,7 +193,9 @@ def test_in_any_order_everything_is_counted_once_and_nothing_unsettled_is_passed
         for batch, width in enumerate(widths):
             these = rows[start : start + width]
             outcomes.begin(batch, [place(start + row) for row in range(len(these))])
-            ended = [(row, EMAIL, SKIPPED, 1, None, "") for row, (times, _) in enumerate(these) for _ in range(times)]
+            ended = [
+                (row, EMAIL, SKIPPED, 1, None, "", "") for row, (times, _) in enumerate(these) for _ in range(times)
+            ]
             outcomes.composed(Composed(batch, 0, [pending for _, pending in these], ended))
             for row, (_, pending) in enumerate(these):
                 waiting += [(start + row, settled(batch, SMS, key(next(numbers)), SENT, row)) for _ in range(pending)]

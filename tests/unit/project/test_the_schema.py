@@ -246,7 +246,7 @@ CONTENT = "{content: [{channel: email, from: a@example.com, subject: Hi, text: H
         ("message", CONTENT % "colour: red"),
         ("message", CONTENT % "locale: 21"),
         ("message", CONTENT % "attachments: [{filename: a}]"),
-        ("policy", "{once: true}"),
+        ("policy", "{approval: plan}"),
         ("policy", "{reach: some}"),
         ("policy", "{rate: 5}"),
         ("policy", "{rate: 0/s}"),

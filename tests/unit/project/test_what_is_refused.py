@@ -162,8 +162,6 @@ def test_a_cron_without_quotes_gets_the_hint(folder, campaign_text):
     ("path", "text"),
     [
         ("experiment", "trigger: {type: immediate}\nexperiment: {}"),
-        ("policy.once", "trigger: {type: immediate}\npolicy: {once: true}"),
-        ("policy.frequency_cap", "trigger: {type: immediate}\npolicy: {frequency_cap: {}}"),
         ("policy.approval", "trigger: {type: immediate}\npolicy: {approval: plan}"),
     ],
 )
@@ -252,7 +250,7 @@ def test_all_mistakes_of_a_file_at_once(folder):
           content:
             - {channel: email, subject: "Hi {{ x }}", html: plain, headers: {X-A: [1]}}
             - {channel: sms, bdy: hello}
-        policy: {reach: some, once: true}
+        policy: {reach: some, approval: plan}
         """
     )
     assert [problem.code for problem in loaded.problems] == [

@@ -450,3 +450,35 @@ def test_grants_of_every_kind() -> None:
         "grant create, drop, select, insert on `shop`.* to 'o''b'@'%'",
         "grant create, drop, select, insert on scratch.* to 'o''b'@'%'",
     ]
+
+
+_INTERRUPTED = """
+import os, signal, sys, threading
+from datetime import timedelta
+from pathlib import Path
+from connect.warehouses.interface import Query, Source
+from connect.warehouses.mysql import MySQL, MySQLSettings
+warehouse = MySQL(Source("shop", MySQLSettings(url=sys.argv[1]), Path(".")))
+
+
+def interrupt_when_it_runs():
+    while not warehouse._running:
+        threading.Event().wait(0.01)
+    threading.Event().wait(0.2)
+    os.kill(os.getpid(), signal.SIGINT)  # of the process, as that of a terminal is
+
+
+threading.Thread(target=interrupt_when_it_runs).start()
+try:
+    warehouse.rows(Query(sys.argv[2], {}), timedelta(seconds=60))
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+def test_ctrl_c_stops_a_query(rig: MySQLRig) -> None:
+    command = [sys.executable, "-c", _INTERRUPTED, rig.url, rig.endless]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=50, check=False)
+    assert done.stdout == "interrupted\n", done.stderr
+    while rig.busy():  # it was killed, which the server sees in its own time
+        pass
