@@ -34,6 +34,7 @@ BENCHMARKS = {
     "ledger": "commits:rows",
     "start": "startup:rows",
     "first_message": "first_message:rows",
+    "reading": "reading:rows",
     "memory": "memory:rows",
     "history": "history:rows",
     "workers": "workers:rows",

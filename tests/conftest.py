@@ -10,6 +10,7 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,6 +28,21 @@ def _roomy(folder: Path) -> bool:
     return os.access(folder, os.W_OK) and shutil.disk_usage(folder).free > _ROOM
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """With `-n auto`, half as many again as there are cores: much of what tests do is to wait."""
     return (os.cpu_count() or 1) * 3 // 2
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With `--dist loadfile`, a process takes whole files; of a contract, all that is about one adapter."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFileAndAdapter(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = str(super()._split_scope(nodeid))
+            first = nodeid.partition("[")[2].rstrip("]").partition("-")[0]
+            return f"{file}[{first}]" if "/contracts/" in file else file
+
+    return ByFileAndAdapter(config, log) if config.getvalue("dist") == "loadfile" else None

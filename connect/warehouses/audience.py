@@ -80,7 +80,10 @@ def person_column(audience: Audience) -> Column | None:
 
 def compared_id(column: Column, person: Column, dialect: Dialect, relation: str) -> str:
     """A column as ids are compared: as text, null where it is blank; without case where the person's is an address."""
-    text = dialect.trimmed(dialect.text(f"{relation}.{dialect.quote(column.name)}"))
+    text = dialect.text(f"{relation}.{dialect.quote(column.name)}")
+    if _NEVER_BLANK(column.type):
+        return text
+    text = dialect.trimmed(text)
     return f"nullif({f'lower({text})' if person.name.casefold() == 'email' else text}, '')"
 
 
