@@ -162,7 +162,7 @@ class Sweep:
         upto: str | None = None,
         timeout: timedelta,
         clock: Clock,
-        budget_bytes: int = 48 << 20,
+        budget_bytes: int = 24 << 20,
         fresh_for: timedelta = timedelta(minutes=15),
         hold: timedelta | None = None,
         batch_rows: int = 1000,
