@@ -40,6 +40,7 @@ T = TypeVar("T")
 _ROWS = 10_000
 _LOOKING = timedelta(seconds=30)
 _NOTHING = Query("", {})
+_ATTEMPTS = 5
 
 
 class MySQL:
@@ -141,27 +142,27 @@ class MySQL:
 
     def _add(self, running: Running, table: Table, rows: pyarrow.Table) -> None:
         """In one transaction; again, where the server undid it because somebody else was adding too."""
-        from connect.warehouses.mysql_connection import is_deadlock
+        from connect.warehouses.mysql_connection import is_race
 
         # What does not fit is an error, and never cut off.
         running.execute("set session sql_mode = concat(@@sql_mode, ',STRICT_ALL_TABLES')")
-        while True:
+        for attempt in range(1, _ATTEMPTS + 1):
             try:
-                return self._add_once(running, table, rows)
+                self._add_once(running, table, rows)
+                break
             except Exception as error:
-                if not is_deadlock(error) or time.monotonic() >= running.until:
+                if not is_race(error) or attempt == _ATTEMPTS:
                     raise
+                running.execute("rollback")
 
     def _add_once(self, running: Running, table: Table, rows: pyarrow.Table) -> None:
         from connect.warehouses import mysql_writing as writing
 
         running.execute("start transaction")
-        insertion = writing.insert_by_constraint
-        if not writing.has_key(table, [row[0] for row in running.ask(writing.unique_keys(table))]):
-            running.wait_for_turn(writing.turn_of(table, min(running.left, self.patience.total_seconds())))
-            insertion = writing.insert_by_search
+        running.wait_for_turn(writing.turn_of(table, min(running.left, self.patience.total_seconds())))
+        collations = running.pairs(writing.collations_of(table))
         for part in writing.parts(rows):
-            running.execute(insertion(table, part))
+            running.execute(writing.insertion(table, part, collations))
         running.execute("commit")
 
     # Running

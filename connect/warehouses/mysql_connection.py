@@ -31,7 +31,7 @@ _STOPPING = 5.0
 _GRACE = 5.0
 """How long after its time-out a server may say so itself."""
 
-_LOST, _UNREACHABLE, _LOCKED, _DEADLOCK = 2013, 2003, 1205, 1213
+_LOST, _UNREACHABLE, _LOCKED, _DEADLOCK, _DUPLICATE = 2013, 2003, 1205, 1213, 1062
 _FOLLOWS = 8
 """MariaDB's MARIADB_CLIENT_EXTENDED_METADATA, 1 << 35, in the four bytes that are above the first 32 bits."""
 _HEADER = 32
@@ -110,6 +110,10 @@ class Running:
         """All rows of a small query."""
         stream = self.stream(sql, 1000)
         return [row for chunk in stream for row in chunk.rows]
+
+    def pairs(self, sql: str) -> dict[str, str]:
+        """A small query of two columns that are texts."""
+        return {(first or b"").decode(): (second or b"").decode() for first, second in self.ask(sql)}
 
     def wait_for_turn(self, sql: str) -> None:
         """Ask for a lock of ours, which is kept until the connection ends. Raises the error of a lock that is held."""
@@ -239,8 +243,9 @@ def _patient(line: socket.socket) -> None:
                 line.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
-def is_deadlock(error: BaseException) -> bool:
-    return is_driver_error(error) and error.args[:1] == (_DEADLOCK,)
+def is_race(error: BaseException) -> bool:
+    """Whether somebody else did the same at the same time."""
+    return is_driver_error(error) and error.args[:1] in ((_DEADLOCK,), (_DUPLICATE,))
 
 
 def is_driver_error(error: BaseException) -> bool:

@@ -1,13 +1,13 @@
 """Adding rows to a table of ours: sent as one JSON text for a few thousand of them, which the server makes a table of.
 
-So they are added without a temporary table, for which a user would need a privilege of its own, and in order of the
-key, so that two that add the same rows meet in the same order. JSON_TABLE is in MySQL 8.0 and MariaDB 10.6.
+So they are added without a temporary table, for which a user would need a privilege of its own. One adds after the
+other; who adds beside us, on another node, meets the key. JSON_TABLE is in MySQL 8.0 and MariaDB 10.6.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from hashlib import md5
 from typing import Any
 
@@ -34,22 +34,19 @@ def parts(rows: pyarrow.Table) -> Iterator[pyarrow.Table]:
         yield rows.slice(start, count)
 
 
-def insert_by_constraint(table: Table, rows: pyarrow.Table) -> str:
-    """Adds what the unique key lets in."""
-    same = quote(table.key[0])
-    return f"{_insertion(table, rows)} order by {_key(table, rows)} on duplicate key update {same} = {same}"
-
-
-def insert_by_search(table: Table, rows: pyarrow.Table) -> str:
-    """Adds what is not found. Somebody has to keep others from adding at the same time."""
-    places = {name: f"r.c{rows.column_names.index(name)}" for name in table.key}
-    # To the letter, also where the table's own collation is one that does not look at case or at the end.
-    alike = [
-        f"t.{quote(name)} = {place} collate utf8mb4_bin and char_length(t.{quote(name)}) = char_length({place})"
-        for name, place in places.items()
-    ]
+def insertion(table: Table, rows: pyarrow.Table, collations: Mapping[str, str]) -> str:
+    """Adds the rows whose key is not found. `on duplicate key` would need the privilege to update."""
+    alike = [_same(name, f"r.c{rows.column_names.index(name)}", collations.get(name, "")) for name in table.key]
     known = f"select 1 from {table.name} as t where {' and '.join(alike)}"
     return f"{_insertion(table, rows)} where not exists ({known})"
+
+
+def _same(name: str, place: str, collation: str) -> str:
+    """To the letter, also where the column's own collation does not look at case or at the end; that one finds it by
+    the index."""
+    column = f"t.{quote(name)}"
+    exact = f"{column} = {place} collate utf8mb4_bin and char_length({column}) = char_length({place})"
+    return f"{column} = {place} collate {collation} and {exact}" if collation.startswith("utf8mb4_") else exact
 
 
 def _insertion(table: Table, rows: pyarrow.Table) -> str:
@@ -61,10 +58,6 @@ def _insertion(table: Table, rows: pyarrow.Table) -> str:
         f"insert into {table.name} ({names})"
         f" select {cells} from json_table({literal(json_text(rows))}, '$[*]' columns ({columns})) as r"
     )
-
-
-def _key(table: Table, rows: pyarrow.Table) -> str:
-    return ", ".join(f"r.c{rows.column_names.index(name)}" for name in table.key)
 
 
 def json_text(rows: pyarrow.Table) -> str:
@@ -83,20 +76,13 @@ def _cells(column: pyarrow.ChunkedArray) -> list[Any]:
     return values
 
 
-def unique_keys(table: Table) -> str:
-    """A query for the columns of each unique key of a table, one row for each."""
+def collations_of(table: Table) -> str:
+    """A query for the columns of a table that are texts, and their collations."""
     return (
-        "select group_concat(lower(s.column_name) order by s.column_name separator ',')"
-        " from information_schema.statistics as s"
-        f" where s.table_schema = {_schema(table)} and s.table_name = {literal(_own_name(table))} and s.non_unique = 0"
-        " group by s.index_name having count(s.sub_part) = 0"
+        "select c.column_name, c.collation_name from information_schema.columns as c"
+        f" where c.table_schema = {_schema(table)} and c.table_name = {literal(_own_name(table))}"
+        " and c.collation_name is not null"
     )
-
-
-def has_key(table: Table, found: list[bytes | None]) -> bool:
-    """Whether one of `unique_keys` is the table's key, so that the server can say by itself which rows are new."""
-    own = sorted(name.lower() for name in table.key)
-    return any(columns is not None and sorted(columns.decode().split(",")) == own for columns in found)
 
 
 def turn_of(table: Table, patience: float) -> str:

@@ -402,6 +402,27 @@ def test_rows_of_any_size_are_added_in_as_many_statements_as_they_need(rig: MySQ
     assert [row["body"] for row in found] == bodies
 
 
+def test_who_may_read_and_insert_may_add(rig: MySQLRig) -> None:
+    rig.execute("create table theirs (id varchar(9) primary key)")
+    warehouse = reader(rig)
+    (statement,) = warehouse.grants(Access(adds=("theirs",)))
+    rig.server.sql(statement.replace("'%'", "'localhost'"))
+    table = Table("theirs", {"id": Kind.text}, ("id",))
+    for ids in (["a", "b"], ["b", "c"]):
+        warehouse.add(table, pyarrow.table({"id": ids}), T)
+    assert len(warehouse.rows(Query("select * from theirs", {}), T)) == 3
+
+
+def test_a_key_of_the_table_that_is_not_ours_ends_it(rig: MySQLRig) -> None:
+    rig.execute("create table theirs (id varchar(9), email varchar(9) unique, body longtext)")
+    table = Table("theirs", {"id": Kind.text, "email": Kind.text, "body": Kind.text}, ("id",))
+    bodies = ["x" * 600_000, "y" * 600_000]  # in two statements, of which the first is undone too
+    rows = pyarrow.table({"id": ["1", "2"], "email": ["same", "same"], "body": bodies})
+    assert len(list(parts(rows))) == 2
+    assert problem_of(lambda: rig.warehouse.add(table, rows, T))[0] == "query-failed"
+    assert rig.warehouse.rows(Query("select * from theirs", {}), T) == []
+
+
 def test_what_does_not_fit_is_never_cut_off(rig: MySQLRig) -> None:
     rig.server.sql("set global sql_mode = ''")
     try:
