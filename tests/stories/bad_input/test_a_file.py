@@ -36,7 +36,7 @@ MISTAKES = [
     ("trigger: {type: immediate}\nexperiment: {holdout: 10%}", "not-yet-supported", "experiment", ""),
     ("trigger: {type: immediate}\npolicy: {quiet_hours: {from: 9pm, to: 08:00}}", "bad-time", "9pm", "such as 21:00"),
     ("trigger: {type: immediate}\npolicy: {rate: 5}", "bad-rate", "5", "50/s"),
-    ("trigger: {type: immediate}\npolicy: {once: true}", "not-yet-supported", "once", ""),
+    ("trigger: {type: immediate}\npolicy: {approval: plan}", "not-yet-supported", "approval", ""),
     ("trigger: {type: immediate, overlap: skipp}", "bad-value", "skipp", "did you mean `skip`?"),
     ("trigger: {type: event, every: 5m, overlap: skip}", "bad-value", "skip", ""),
     ("trigger: !!python/object:os.system {type: immediate}", "yaml-tag", "!!python", ""),
@@ -105,7 +105,7 @@ PROJECT_MISTAKES = [
     ("timezone: +10:00", "bad-zone", "+10:00", "name a zone, such as Australia/Sydney"),
     ("mode: test", "duplicate-key", "mode: test", ""),
     ("feeds: {prices: {url: https://shop.example}}", "not-yet-supported", "feeds", ""),
-    ("destination: {}", "not-yet-supported", "destination", ""),
+    ("destination: {include: [name]}", "bad-value", "name", "address"),
     ("default_target: prod", "unknown-target", "prod", ""),
     ("subscriptions: {sql: select id from opt_outs, source: shopp}", "unknown-source", "shopp", "`shop`"),
 ]
