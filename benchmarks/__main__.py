@@ -27,6 +27,7 @@ BENCHMARKS = {
     "render_escaped": "render:escaped",
     "render_sms": "render:sms",
     "mime": "mime:rows",
+    "track": "tracking:rows",
     "dkim": "dkim:rows",
     "ses": "ses:rows",
     "bulk": "bulk:rows",
@@ -39,6 +40,8 @@ BENCHMARKS = {
     "history": "history:rows",
     "workers": "workers:rows",
     "daemon": "idle:rows",
+    "webhooks": "webhooks:rows",
+    "messages": "messages:rows",
     "throttled": "throttled:changing",
     "two_processes_one_rate": "throttled:two_processes",
 }

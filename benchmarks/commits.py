@@ -6,9 +6,9 @@ import sys
 from collections.abc import Iterator
 from statistics import median
 
-from benchmarks import cores, ledger, project
+from benchmarks import cores, ledger, processes, project
 from benchmarks.end_to_end import must_be_whole
-from benchmarks.processes import Cost, installed, measured
+from benchmarks.processes import Cost, installed
 from benchmarks.rows import Row
 from benchmarks.sink import Sink
 from benchmarks.sizes import Size
@@ -40,6 +40,6 @@ def _run(connect: list[str], count: int) -> Cost:
         project.project(file, count, project.smtp(sink.port), project.letter("english")) as root,
     ):
         command = [*connect, "run", "letters", "--yes", "--workers", "1"]
-        cost = measured(command, root, project.environment(root), cores.EVERY)
+        cost = processes.measured(command, root, project.environment(root), cores.EVERY)
         must_be_whole(sink, count)
     return cost

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import project
-from benchmarks.processes import Cost, measured
+from benchmarks import processes, project
+from benchmarks.processes import Cost
 from benchmarks.rows import Row
 from benchmarks.sink import Kind, Sink
 from benchmarks.sizes import Size
@@ -76,7 +76,7 @@ def script(ways: Ways, count: int) -> Cost:
     what, *language = ways.script
     with project.warehouse(count) as file, Sink(ways.kind, eight_bit=ways.eight_bit) as sink:
         command = [sys.executable, "-m", "benchmarks.straightforward", what, str(file), str(sink.port), *language]
-        cost = measured(command, folder=Path(__file__).parents[1])
+        cost = processes.measured(command, folder=Path(__file__).parents[1])
         must_be_whole(sink, count)
     return cost
 

@@ -28,13 +28,13 @@ from range(%d) as people(i)
 
 def build(file: Path, count: int) -> None:
     """A warehouse with so many guests. In a process of its own: the memory of building must not be counted."""
-    script = f"import duckdb; duckdb.connect({str(file)!r}).execute({'create table guests as ' + _query(count)!r})"
+    script = f"import duckdb; duckdb.connect({str(file)!r}).execute({'create table guests as ' + query(count)!r})"
     processes.measured([sys.executable, "-c", script], on=cores.EVERY)
 
 
 def some(count: int) -> list[dict[str, object]]:
     """Guests as rows."""
-    found = duckdb.execute(_query(count))
+    found = duckdb.execute(query(count))
     names = [column[0] for column in found.description or ()]
     return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
@@ -43,5 +43,6 @@ def columns(rows: list[dict[str, object]]) -> dict[str, list[object]]:
     return {name: [row[name] for row in rows] for name in rows[0]}
 
 
-def _query(count: int) -> str:
+def query(count: int) -> str:
+    """SQL that gives so many."""
     return _GUESTS.replace("%d", str(count))

@@ -13,8 +13,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import MappingProxyType
 
-from benchmarks import cores, guests
-from benchmarks.processes import Cost, installed, measured
+from benchmarks import cores, guests, processes
+from benchmarks.processes import Cost, installed
 from benchmarks.straightforward import LETTERS, SUBJECT
 
 Account = Callable[[int], str]
@@ -126,7 +126,7 @@ def run(
 ) -> Cost:
     """`connect run`, which must send to everybody."""
     command = [installed("connect"), "run", "letters", "--yes", "--json", *_workers(workers)]
-    cost = measured(command, root, {**environment(root), **more}, on)
+    cost = processes.measured(command, root, {**environment(root), **more}, on)
     outcomes = json.loads(cost.output)["outcomes"] if cost.output else {}
     if cost.code or outcomes.get("sent") != count:
         raise SystemExit(f"the run to {count:,} guests ended with {outcomes}")

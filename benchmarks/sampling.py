@@ -15,8 +15,7 @@ from collections import Counter
 from pathlib import Path
 from types import FrameType
 
-from benchmarks import cores, project
-from benchmarks.processes import measured
+from benchmarks import cores, processes, project
 from benchmarks.sink import Sink
 
 _TOP = 40
@@ -30,7 +29,7 @@ def main(people: int = 20_000, what: str = "english") -> None:
         account = project.http(sink.port) if text else project.smtp(sink.port)
         with project.project(file, people, account, content) as root:
             command = [sys.executable, "-m", "benchmarks.sampling", "--inside"]
-            cost = measured(command, root, project.environment(root), cores.CLIENT)
+            cost = processes.measured(command, root, project.environment(root), cores.CLIENT)
             print(cost.output)
             print(f"{cost.cpu:.1f} s of CPU, {cost.wall:.1f} s, {people / cost.cpu:,.0f} messages a second of CPU")
 

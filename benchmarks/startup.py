@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import median
 
-from benchmarks import project
-from benchmarks.processes import Cost, installed, measured
+from benchmarks import processes, project
+from benchmarks.processes import Cost, installed
 from benchmarks.rows import Row
 from benchmarks.sizes import Size
 
@@ -35,8 +35,8 @@ def rows(size: Size) -> Iterator[Row]:
 
 
 def _starts(command: Sequence[str], root: Path, times: int) -> list[Cost]:
-    measured(command, root, project.environment(root))  # files are read from memory from now on
-    costs = [measured(command, root, project.environment(root)) for _ in range(times)]
+    processes.measured(command, root, project.environment(root))  # files are read from memory from now on
+    costs = [processes.measured(command, root, project.environment(root)) for _ in range(times)]
     if any(cost.code for cost in costs):
         raise SystemExit(f"`{' '.join(command)}` failed")
     return costs

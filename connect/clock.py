@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Protocol
 
 
@@ -21,9 +23,12 @@ class Clock(Protocol):
         """Wait this long by `monotonic`."""
 
 
-def _since_boot() -> float:
-    """Seconds that go on while the machine sleeps: a lease must not outlast a closed laptop lid."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
+def _watch() -> Callable[[], float]:
+    """Tells seconds that go on while the machine sleeps: a lease must not outlast a closed laptop lid."""
+    return partial(time.clock_gettime, time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic
+
+
+_since_boot = _watch()
 
 
 class SystemClock:

@@ -10,6 +10,7 @@ import base64
 import hashlib
 import json
 import secrets
+from binascii import a2b_base64, b2a_base64
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,6 +27,18 @@ def key_text(values: Sequence[str]) -> str:
     return "".join(f"{len(value)}:{value}" for value in values)
 
 
+def read_key_text(text: str) -> list[str] | None:
+    """The values of a key text; None for anything else."""
+    values: list[str] = []
+    while text:
+        size, colon, rest = text.partition(":")
+        if not colon or not (size.isascii() and size.isdigit()) or len(rest) < int(size):
+            return None
+        values.append(rest[: int(size)])
+        text = rest[int(size) :]
+    return values
+
+
 def position(salt: str, key: str) -> str:
     """Where a row stands in the hash space of a run: 32 lower-case hex digits."""
     return hashlib.md5((salt + key).encode(), usedforsecurity=False).hexdigest()
@@ -36,7 +49,7 @@ _MARK_SIZE = 8
 
 def person_mark(secret: bytes, key: str) -> bytes:
     """The pseudonym of one person in one run: 8 bytes, with which each of their message keys begins."""
-    return hashlib.blake2b(key.encode(), key=secret, digest_size=_MARK_SIZE, person=b"person").digest()
+    return Pseudonyms(secret).person_mark(key)
 
 
 def message_key(secret: bytes, key: str, channel: str, address: str) -> bytes:
@@ -44,8 +57,25 @@ def message_key(secret: bytes, key: str, channel: str, address: str) -> bytes:
 
     It begins with the person's mark, so that a person is known again whose address has changed meanwhile.
     """
-    text = "\x1f".join((key, channel, address))
-    return person_mark(secret, key) + hashlib.blake2b(text.encode(), key=secret, digest_size=_MARK_SIZE).digest()
+    return Pseudonyms(secret).message_key(key, channel, address)
+
+
+class Pseudonyms:
+    """`person_mark` and `message_key` of one run, whose secret is taken in once and not for each of them."""
+
+    def __init__(self, secret: bytes) -> None:
+        self._person = hashlib.blake2b(key=secret, digest_size=_MARK_SIZE, person=b"person")
+        self._delivery = hashlib.blake2b(key=secret, digest_size=_MARK_SIZE)
+
+    def person_mark(self, key: str) -> bytes:
+        found = self._person.copy()
+        found.update(key.encode())
+        return found.digest()
+
+    def message_key(self, key: str, channel: str, address: str) -> bytes:
+        found = self._delivery.copy()
+        found.update("\x1f".join((key, channel, address)).encode())
+        return self.person_mark(key) + found.digest()
 
 
 def mark_of(key: bytes) -> bytes:
@@ -85,12 +115,16 @@ def read_correlation_id(text: str) -> tuple[str, bytes] | None:
     return (run_id, decoded) if len(decoded) == 16 else None
 
 
+# As `base64.urlsafe_b64encode` and its twin do it, without the layers between.
+_TO_URL = bytes.maketrans(b"+/", b"-_")
+
+
 def _text(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+    return b2a_base64(data, newline=False).translate(_TO_URL).rstrip(b"=").decode()
 
 
 def _bytes(text: str) -> bytes:
-    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    return a2b_base64(text.replace("-", "+").replace("_", "/") + "=" * (-len(text) % 4))
 
 
 class SealBroken(Exception):
@@ -139,6 +173,21 @@ class KeyRing:
                     raise SealBroken("the seal does not match") from None
         raise SealBroken("no key of the project's ring opens it")
 
+    def marks(self, purpose: str, data: bytes) -> tuple[bytes, ...]:
+        """A pseudonym of some data under each secret, the first one's first: 16 bytes, to know it again by."""
+        if (markers := self._markers.get(purpose)) is None:
+            markers = self._markers[purpose] = self._marking(purpose.encode()[:16])
+        return tuple([_marked(marker, data) for marker in markers])
+
+    def _marking(self, person: bytes) -> list[hashlib.blake2b]:
+        """Hashes that have taken their key, which is half the work."""
+        keys = [_digest(key.bytes, 32, person=b"connect-mark") for key in self._keys]
+        return [hashlib.blake2b(digest_size=16, key=key, person=person) for key in keys]
+
+    @cached_property
+    def _markers(self) -> dict[str, list[hashlib.blake2b]]:
+        return {}
+
     @cached_property
     def _keys(self) -> list[_Key]:
         """One of each secret, derived so that the secret itself is never used as a key."""
@@ -149,6 +198,12 @@ class KeyRing:
                 "set `secret: ${CONNECT_SECRET}` in connect.yml; `connect init` makes one in .env",
             )
         return [_Key(_digest(secret.reveal().encode(), 32, person=b"connect-seal")) for secret in self.secrets]
+
+
+def _marked(marker: hashlib.blake2b, data: bytes) -> bytes:
+    mine = marker.copy()
+    mine.update(data)
+    return mine.digest()
 
 
 class _Key:
@@ -179,21 +234,44 @@ def _unpad(padded: bytes) -> bytes:
 
 
 _UNSUBSCRIBE = "unsubscribe"
-_json = json.encoder.encode_basestring
-"""A string as JSON, without what `json.dumps` does for everything else."""
+_CLAIMS = ("channel", "id", "address", "topic")
+_COMPACT, _UNIT = b"\x01", "\x1f"
+"""Links in text messages are paid for by the letter: without names, and with the correlation id as bytes."""
 
 
 def unsubscribe_token(ring: KeyRing, key: bytes, claims: Mapping[str, str]) -> str:
-    """A sealed token for an unsubscribe link: opaque, URL-safe, the same for the same message key."""
-    written = ",".join([f'"{name}":{_json(claims[name])}' for name in sorted(claims)])
-    return _text(ring.seal(_UNSUBSCRIBE, f"{{{written}}}".encode(errors="replace"), nonce_seed=key))
+    """A sealed token for an unsubscribe link: opaque, URL-safe, the same for the same message key.
+
+    Claims: id, channel, address, topic, and the correlation id of the message.
+    """
+    return _text(ring.seal(_UNSUBSCRIBE, _packed(claims), nonce_seed=key))
+
+
+def _packed(claims: Mapping[str, str]) -> bytes:
+    cells = _UNIT.join([claims.get(name, "") for name in _CLAIMS])
+    found = read_correlation_id(claims.get("correlation", ""))
+    if found is None or len(claims) != len(_CLAIMS) + 1 or cells.count(_UNIT) != len(_CLAIMS) - 1:
+        return json.dumps(dict(sorted(claims.items())), ensure_ascii=False).encode(errors="replace")
+    run_id, key = found
+    return _COMPACT + run_id.encode() + key + cells.encode(errors="replace")
 
 
 def open_unsubscribe_token(ring: KeyRing, token: str) -> dict[str, str]:
-    """The claims of an unsubscribe token (id, channel, address, topic); raises SealBroken otherwise."""
+    """The claims of an unsubscribe token: id, channel, address, topic, correlation. Raises SealBroken.
+
+    Tokens of long ago have no correlation.
+    """
     try:
         sealed = _bytes(token)
     except ValueError:
         raise SealBroken("not a token") from None
-    claims: dict[str, str] = json.loads(ring.open(_UNSUBSCRIBE, sealed))
-    return claims
+    return _unpacked(ring.open(_UNSUBSCRIBE, sealed))
+
+
+def _unpacked(plain: bytes) -> dict[str, str]:
+    if not plain.startswith(_COMPACT):
+        claims: dict[str, str] = json.loads(plain)
+        return claims
+    run_id, key, cells = plain[1:17].decode(), plain[17:33], plain[33:].decode()
+    named = dict(zip(_CLAIMS, cells.split(_UNIT), strict=True))
+    return {**named, "correlation": correlation_id(run_id, key)}

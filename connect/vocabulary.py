@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+OURSELVES = "connect"
+"""In place of a provider's account: what Connect noticed itself, such as a click on a link of its own."""
+
 
 class Channel(StrEnum):
     email = "email"
@@ -88,6 +91,15 @@ class QuietAction(StrEnum):
 
     defer = "defer"
     skip = "skip"
+
+
+class Scope(StrEnum):
+    """What a key of the API may do."""
+
+    read = "read"  # campaigns, runs, reports
+    trigger = "trigger"  # fire campaigns whose trigger is `api`
+    send = "send"  # messages without a campaign
+    control = "control"  # pause, resume and cancel
 
 
 class SubscriptionStatus(StrEnum):
@@ -178,3 +190,17 @@ class RunState(StrEnum):
     @property
     def ended(self) -> bool:
         return self in (RunState.completed, RunState.failed, RunState.cancelled, RunState.skipped)
+
+
+class HappeningType(StrEnum):
+    """What is told to endpoints of the user's (`webhooks` in connect.yml)."""
+
+    sent = "sent"
+    failed = "failed"
+    delivered = "delivered"
+    opened = "opened"
+    clicked = "clicked"
+    bounced = "bounced"
+    complained = "complained"
+    unsubscribed = "unsubscribed"
+    resubscribed = "resubscribed"

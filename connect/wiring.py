@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
@@ -16,12 +16,14 @@ from connect.project.load import find_root, load_project
 from connect.project.project import Project
 from connect.project.settings import Adapters
 from connect.providers import catalog as providers
-from connect.providers.interface import Account, Provider
+from connect.providers.events import ParseEvents, parse_events_of
+from connect.providers.interface import Account, Provider, ProviderSettings
 from connect.vocabulary import Mode
 from connect.warehouses import catalog as warehouses
 
 if TYPE_CHECKING:
     from connect.ledger.store import Ledger
+    from connect.pipeline.postbox import Posted
     from connect.warehouses.interface import TakesRows, Warehouse
 
 _IN_MEMORY = ("duckdb", {"url": "duckdb:///:memory:"})
@@ -110,6 +112,31 @@ def _beside_others(project: Project, warehouse: Warehouse) -> Warehouse:
     if warehouse.capabilities.takes_rows:
         cast("TakesRows", warehouse).others = cache(partial(open_warehouse, project))
     return warehouse
+
+
+Reported = Callable[[Mapping[str, str], bytes, str], "Posted"]
+"""What was posted for an account: its headers, its body, and the URL."""
+
+
+def reports_of(project: Project, account: str) -> Reported | None:
+    """How what is posted for an account is read; None where there is no such account, or its provider reports nothing.
+
+    Raises UserError where its extra is not installed.
+    """
+    from connect.pipeline.postbox import Posted
+
+    entry = project.providers.get(account)
+    parse = _parser(entry.type) if entry is not None else None
+    return (
+        partial(Posted, parse, cast("ProviderSettings", entry.settings))
+        if entry is not None and parse is not None
+        else None
+    )
+
+
+@cache
+def _parser(kind: str) -> ParseEvents | None:
+    return parse_events_of(providers.load(kind))
 
 
 def open_accounts(

@@ -1,4 +1,4 @@
-"""Writes the pages that follow from the code: the command line's reference and the table of providers.
+"""Writes the pages that follow from the code: the references of the command line and the API, the table of providers.
 
     python -m docs.generate        (`make docs`)
 
@@ -15,7 +15,7 @@ from typing import Any
 import typer
 
 from connect.cli.main import app
-from docs import matrix
+from docs import api_reference, matrix
 
 DOCS = Path(__file__).parent
 
@@ -30,6 +30,7 @@ def pages() -> dict[Path, str]:
     makers: dict[str, Callable[[str], str]] = {
         "reference/cli.md": lambda _: command_line(),
         "providers/index.md": lambda page: between(page, matrix.table()),
+        "api.md": lambda page: between(page, api_reference.reference()),
     }
     return {DOCS / name: make(_read(DOCS / name)) for name, make in makers.items()}
 

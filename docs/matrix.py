@@ -97,6 +97,7 @@ what becomes of a message that is handed over twice, which a crash or a lost ans
   [`policy.in_doubt`](../reference/campaign.md#policy) decides."""
 _SANDBOX = "a mode in which it checks messages and sends none: `connect run NAME --mode test --sandbox`."
 _EVENTS = "whether it reports what became of a message later, and the adapter reads that."
+_COUNTS = "whether it can count [openings and clicks](../tracking.md) by itself, where its account says so."
 _ON_DISK = "whether messages are kept there; the run says so, loudly, before it starts."
 
 
@@ -124,6 +125,7 @@ COLUMNS = (
     _column("repeated", repeated, _REPEATED),
     _column("sandbox", lambda can: _of_people(can, can.sandbox), _SANDBOX),
     Column("events", lambda adapter: _of_people(adapter.capabilities, parse_events_of(adapter) is not None), _EVENTS),
+    _column("counts", lambda can: _of_email(can, can.tracks), _COUNTS),
     _column("attachments", lambda can: _of_email(can, can.attachments), "whether e-mails may have them."),
     _column("headers", lambda can: _of_email(can, can.custom_headers), "whether e-mails may have your own."),
     _column("on disk", lambda can: yes(can.persists_messages), _ON_DISK),

@@ -6,9 +6,11 @@ while the machine goes on, so that nothing depends on what reaches a disk. `TMPD
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +22,39 @@ _ROOM = 4 << 30
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    _the_same_examples_each_time()
     if "TMPDIR" not in os.environ and _roomy(_IN_MEMORY):
         os.environ["TMPDIR"] = tempfile.tempdir = str(_IN_MEMORY)  # also for the processes that tests start
+
+
+def _the_same_examples_each_time() -> None:
+    """Nobody's change is refused for another one's luck, or since the machine is busy. `EXAMPLES` asks for others."""
+    from hypothesis import HealthCheck, settings
+
+    slow = [HealthCheck.too_slow]
+    settings.register_profile(
+        "steady", derandomize="EXAMPLES" not in os.environ, deadline=None, suppress_health_check=slow
+    )
+    settings.load_profile("steady")
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """What is here now stays: nobody needs to look through it for garbage."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    gc.unfreeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def done_once_in_this_process() -> Iterator[None]:
+    from tests.quick import in_one_process
+
+    with pytest.MonkeyPatch.context() as patch:
+        in_one_process(patch)
+        yield
 
 
 def _roomy(folder: Path) -> bool:

@@ -2,8 +2,9 @@
 
     python -m tests.forking DESCRIPTOR
 
-Asked through a socket, `{"program", "arguments", "folder", "environment"}` with four descriptors: standard input,
-output and error, and where to write how it ended. The answer is the process id.
+Asked through a socket, `{"program", "arguments", "folder", "environment", "first"}` with four descriptors: standard
+input, output and error, and where to write how it ended; `first` are the folders in which modules are looked for before
+all others. The answer is the process id.
 """
 
 from __future__ import annotations
@@ -29,7 +30,6 @@ import connect.cli
 LAZY = (
     "alembic.command",
     "cryptography.hazmat.primitives.ciphers.aead",
-    "duckdb_sqlalchemy",
     "resource",
     "rich._emoji_codes",
     "rich.progress",
@@ -109,6 +109,7 @@ def run(request: dict[str, Any]) -> None:
     os.environ.clear()
     os.environ.update(request["environment"])
     sys.argv = [request["program"], *request["arguments"]]
+    sys.path[:0] = request["first"]
     tempfile.tempdir = None
     time.tzset()
     random.seed()

@@ -2,11 +2,12 @@
 
 They are forked from a process that has imported it, one for each process of pytest. All else is their own: arguments,
 environment, folder, streams, memory; they are killed and suspended like any other. Where the system can not do that
-(other than Linux), and where a process is to import something else, they are started as everywhere.
+(other than Linux), and where a process is to import what was imported from elsewhere, they are started as everywhere.
 """
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import select
@@ -21,28 +22,48 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import Any, Self
 
 COMMAND = str(Path(sys.executable).with_name("connect"))
 """The installed command."""
 
 
 def start(
-    program: str, *arguments: str, folder: Path, environment: Mapping[str, str] | None = None, text: bool = False
+    program: str,
+    *arguments: str,
+    folder: Path,
+    environment: Mapping[str, str] | None = None,
+    text: bool = False,
+    log: Path | None = None,
 ) -> subprocess.Popen[Any]:
-    """A Python program with these arguments, whose input is empty and whose output is kept."""
+    """A Python program with these arguments, whose input is empty and whose output is kept, or written to a file."""
     environment = os.environ if environment is None else environment
-    if sys.platform == "linux" and environment.get("PYTHONPATH") == os.environ.get("PYTHONPATH"):
-        return Forked(program, arguments, folder, environment, text)  # type: ignore[return-value]  # for its callers
-    return subprocess.Popen(
-        [sys.executable, program, *arguments],
-        cwd=folder,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=text,
-    )
+    if sys.platform == "linux" and _imports_the_same(environment):
+        return Forked(program, arguments, folder, environment, text, log)  # type: ignore[return-value]  # for callers
+    out = log.open("wb") if log else None
+    try:
+        return subprocess.Popen(
+            [sys.executable, program, *arguments],
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=out or subprocess.PIPE,
+            stderr=subprocess.STDOUT if out else subprocess.PIPE,
+            text=text,
+        )
+    finally:
+        if out:
+            out.close()
+
+
+def _imports_the_same(environment: Mapping[str, str]) -> bool:
+    """Whether it looks where this process looks, be it in other folders first; those are asked for what is new."""
+    ours, theirs = (_folders(paths) for paths in (os.environ, environment))
+    return theirs[len(theirs) - len(ours) :] == ours
+
+
+def _folders(environment: Mapping[str, str]) -> list[str]:
+    return [*filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))]
 
 
 def run(program: str, *arguments: str, folder: Path, **how: Any) -> subprocess.CompletedProcess[Any]:
@@ -77,6 +98,11 @@ class _Forks:
         quiet: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
         with there:
             self._process = subprocess.Popen(command, cwd=here, pass_fds=[there.fileno()], **quiet)
+        atexit.register(self._end)
+
+    def _end(self) -> None:
+        self._asking.close()
+        self._process.wait()
 
     def fork(self, request: Mapping[str, Any], descriptors: Sequence[int]) -> int:
         with self._lock:
@@ -87,23 +113,39 @@ class _Forks:
 _forks = cache(_Forks)
 
 
+def _output(log: Path | None) -> tuple[int | None, int]:
+    """Descriptors, where it is read and where it is written; of a file nothing is read here."""
+    return (None, os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)) if log else os.pipe()
+
+
+def _stream(descriptor: int | None, text: bool) -> Any:
+    how: dict[str, Any] = {"mode": "r", "encoding": "utf-8"} if text else {"mode": "rb"}
+    return None if descriptor is None else open(descriptor, **how)
+
+
 class Forked:
     """What `subprocess.Popen` is to a process that was started, as far as tests ask for it."""
 
     def __init__(
-        self, program: str, arguments: Sequence[str], folder: Path, environment: Mapping[str, str], text: bool
+        self,
+        program: str,
+        arguments: Sequence[str],
+        folder: Path,
+        environment: Mapping[str, str],
+        text: bool,
+        log: Path | None = None,
     ) -> None:
         self.args = [program, *arguments]
         self.returncode: int | None = None
-        self._how = {"mode": "r", "encoding": "utf-8"} if text else {"mode": "rb"}
-        out, err, self._told = os.pipe(), os.pipe(), os.pipe()
+        (out, out_), (err, err_), self._told = _output(log), _output(log), os.pipe()
         nothing = os.open(os.devnull, os.O_RDONLY)
-        theirs = [nothing, out[1], err[1], self._told[1]]
+        theirs = [nothing, out_, err_, self._told[1]]
         request = {
             "program": program,
             "arguments": arguments,
             "folder": str(folder),
             "environment": dict(environment),
+            "first": [each for each in _folders(environment) if each not in _folders(os.environ)],
         }
         try:
             self.pid = _forks().fork(request, theirs)
@@ -111,8 +153,7 @@ class Forked:
             for descriptor in theirs:
                 os.close(descriptor)
         self.stdin = None
-        self.stdout: IO[Any] = open(out[0], **self._how)  # type: ignore[call-overload]  # noqa: SIM115
-        self.stderr: IO[Any] = open(err[0], **self._how)  # type: ignore[call-overload]  # noqa: SIM115
+        self.stdout, self.stderr = _stream(out, text), _stream(err, text)
 
     def poll(self) -> int | None:
         return self._ended(0)
@@ -163,5 +204,6 @@ class Forked:
         return self.returncode
 
     def _close(self) -> None:
-        self.stdout.close()
-        self.stderr.close()
+        for stream in (self.stdout, self.stderr):
+            if stream is not None:
+                stream.close()

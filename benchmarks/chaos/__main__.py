@@ -2,7 +2,8 @@
 
 python -m benchmarks.chaos [--kills N] [--seed S] [--json FILE] [--only TEXT] [--jobs N] [--speed N]
 
-After the runs come the daemons, four at a time, by themselves: they want the machine for themselves.
+After the runs come the daemons, four at a time, by themselves: they want the machine for themselves. Then people who
+unsubscribe at a server.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from random import Random, SystemRandom
 from benchmarks.chaos.accounts import Account, Evidence, account, violations
 from benchmarks.chaos.daemons import Siege, besieged
 from benchmarks.chaos.faults import dealt
+from benchmarks.chaos.leavers import Exodus, departures
 from benchmarks.chaos.scenario import POSTGRESQL, SQLITE, Scenario, chosen
 from benchmarks.chaos.timetable import COLUMNS, timetable
 from benchmarks.chaos.trial import Trouble, trial
@@ -47,9 +49,10 @@ def main() -> int:
     print(f"seed {seed}{f', without PostgreSQL: {missing}' if missing else ''}")
     rows, broken = _runs(options, seed, bool(missing))
     more, broken_too = _daemons(options, seed, bool(missing))
+    leavers, broken_as_well = _leavers(options, seed, bool(missing))
     if options.json:
-        options.json.write_text(json.dumps(rows + more, indent=2) + "\n")
-    return 1 if broken + broken_too else 0
+        options.json.write_text(json.dumps(rows + more + leavers, indent=2) + "\n")
+    return 1 if broken + broken_too + broken_as_well else 0
 
 
 _Rows = list[dict[str, object]]
@@ -89,6 +92,31 @@ def _daemons(options: argparse.Namespace, seed: int, no_postgresql: bool) -> tup
         print(_daemons_line(str(siege), [row.get(word, "") for word in COLUMNS]))
         print("".join(f"    BROKEN: {problem}\n" for problem in problems), end="", flush=True)
     return rows, broken
+
+
+def _leavers(options: argparse.Namespace, seed: int, no_postgresql: bool) -> tuple[_Rows, int]:
+    """What people who unsubscribe go through."""
+    rows: _Rows = []
+    broken = 0
+    for ledger in (SQLITE, *(() if no_postgresql else (POSTGRESQL,))):
+        exodus = Exodus(ledger, kills=options.kills or 100)
+        if options.only not in str(exodus):
+            continue
+        row, problems = _exodus(exodus, seed)
+        rows.append({**row, "scenario": str(exodus), "seed": seed})
+        broken += len(problems)
+        print(f"{exodus!s:<24} " + "  ".join(f"{value} {name}" for name, value in row.items()))
+        print("".join(f"    BROKEN: {problem}\n" for problem in problems), end="", flush=True)
+    return rows, broken
+
+
+def _exodus(exodus: Exodus, seed: int) -> tuple[dict[str, object], list[str]]:
+    with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
+        try:
+            found = departures(exodus, seed, Path(folder))
+        except (Trouble, ConnectError, OSError) as trouble:
+            return {}, [f"{type(trouble).__name__}: {trouble}"]
+    return found.row(), list(found.problems())
 
 
 def _siege(siege: Siege, seed: int) -> tuple[dict[str, object], list[str]]:

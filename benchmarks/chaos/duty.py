@@ -28,7 +28,7 @@ _LEASE = timedelta(minutes=10)
 _PRELOADED = [
     "benchmarks.chaos.duty",
     "connect.cli.on_duty",
-    "connect.cli.standing",
+    "connect.schedule.standing",
     "connect.ledger.postgresql",
     "connect.ledger.sqlite",
     "connect.ledger.store",
@@ -37,7 +37,6 @@ _PRELOADED = [
     "connect.warehouses.duckdb",
     "alembic.command",
     "duckdb",
-    "duckdb_sqlalchemy",
     "psycopg",
     "sqlalchemy.dialects.postgresql.psycopg",
     "sqlalchemy.dialects.sqlite",

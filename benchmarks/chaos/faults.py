@@ -24,11 +24,11 @@ _DECK = (Fault.kill,) * 6 + (Fault.stop,) * 2 + (Fault.term, Fault.cut)
 class Strike:
     fault: Fault
     seconds: float | None
-    """This long after the process was started, whatever it does then; None counts deliveries instead."""
+    """This long after the process was started, whatever it does then, though never later than its deliveries say."""
     deliveries: int
     """After so many more deliveries than there were before."""
     jitter: float
-    """And this many seconds later."""
+    """And this many seconds later, when it was the deliveries that were waited for."""
     lasts: float
     """For how long the ledger is cut."""
 

@@ -85,6 +85,15 @@ chaos_request_key_1000 = connect.testing.http_provider:HttpRequestKey1000
 """
 
 
+def started(arguments: list[str], environment: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
+    """The installed `connect`, which writes into this file."""
+    command = [str(Path(sys.executable).with_name("connect")), *arguments]
+    with log.open("wb") as file:
+        return subprocess.Popen(
+            command, env=environment, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT
+        )
+
+
 class House:
     """One project for one scenario."""
 
@@ -103,15 +112,9 @@ class House:
         """A process that runs the campaign, or goes on with its run."""
         log = self.root / f"log-{len(self._logs)}"
         self._logs.append(log)
-        command = [str(Path(sys.executable).with_name("connect")), "run", "news", "--yes", "--json"]
-        with log.open("wb") as file:
-            return subprocess.Popen(
-                [*command, "--lease", str(LEASE), "--workers", str(self._workers), "--project", str(self.root), *more],
-                env={**os.environ, **self._environment, "PYTHONPATH": self._path()},
-                stdin=subprocess.DEVNULL,
-                stdout=file,
-                stderr=subprocess.STDOUT,
-            )
+        arguments = ["--lease", str(LEASE), "--workers", str(self._workers), "--project", str(self.root), *more]
+        environment = {**os.environ, **self._environment, "PYTHONPATH": self._path()}
+        return started(["run", "news", "--yes", "--json", *arguments], environment, log)
 
     def _path(self) -> str:
         """Where the adapters of the harness are found as entry points, before whatever was there."""

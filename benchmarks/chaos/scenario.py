@@ -74,8 +74,7 @@ class Scenario:
     @property
     def step(self) -> int:
         """About how many deliveries lie between two kills."""
-        # The cursor waits for the table, about a second: who always dies before that gets nowhere, and is stopped.
-        return _STEP[self.bulk] * (10 if self.written else 1)
+        return _STEP[self.bulk]
 
     def audience(self, kills: int) -> int:
         """Enough people for so many kills."""

@@ -164,11 +164,15 @@ class Range:
         return run is not None and run.state is RunState.completed
 
     def _reached(self, strike: Strike, process: Process) -> bool:
-        if strike.seconds is not None:
-            time.sleep(max(0.0, self._began + strike.seconds - time.monotonic()))
-        else:
-            enough = self._receivers.deliveries() + strike.deliveries
-            self._wait(lambda: self._receivers.deliveries() >= enough or process.poll() is not None, "deliveries")
+        enough = self._receivers.deliveries() + strike.deliveries
+        at = None if strike.seconds is None else self._began + strike.seconds
+
+        def now() -> bool:
+            late = at is not None and time.monotonic() >= at
+            return late or self._receivers.deliveries() >= enough or process.poll() is not None
+
+        self._wait(now, "deliveries")
+        if at is None:
             time.sleep(strike.jitter)
         return process.poll() is None
 

@@ -10,9 +10,9 @@ from typing import Any
 from connect.ledger.records import Tally
 from connect.vocabulary import Outcome
 from connect.warehouses import catalog
-from connect.warehouses.destination import deliveries_table
+from connect.warehouses.destination import deliveries_table, events_table
 
-TABLE = "connect_deliveries"
+TABLE, EVENTS = "connect_deliveries", "connect_events"
 APART = "&options=-csearch_path%3Dledger"
 """At the end of the ledger's URL."""
 Ended = tuple[int | None, str, str, int]
@@ -29,15 +29,16 @@ class Written:
         return cls(ledger.partition("&options=")[0].replace("+psycopg", ""))
 
     def settle(self, count: int) -> None:
-        """So many people, the table, and a schema for the ledger, which shares none with tables of anybody else."""
+        """So many people, the tables, and a schema for the ledger, which shares none with tables of anybody else."""
         with self._connected() as server:
             server.execute("create schema ledger")
             server.execute(
                 "create table people as select i as id, 'person-' || i || '@mail.example' as email, "
                 f"true as subscribed from generate_series(1, {count}) as people(i)"
             )
-            for statement in catalog.load("postgresql").dialect.create_table(deliveries_table(TABLE)):
-                server.execute(statement)
+            for table in (deliveries_table(TABLE), events_table(EVENTS)):
+                for statement in catalog.load("postgresql").dialect.create_table(table):
+                    server.execute(statement)
 
     def rows(self) -> list[Ended]:
         with self._connected() as server:

@@ -24,6 +24,7 @@ from connect.channels.mime import fold, is_plain_id
 from connect.channels.parts import Bad, EmailParts, Refused, UnsubscribeHeaders
 from connect.channels.plain import text_from_html
 from connect.channels.preheader import with_preheader
+from connect.channels.tracked import Marks, Rewriter
 from connect.channels.unsubscribe import unsubscribe_fields
 from connect.vocabulary import Reason
 
@@ -55,8 +56,9 @@ class EmailForm:
     Checks are made in one order, whichever fields vary: an e-mail with two faults is refused for the same one.
     """
 
-    def __init__(self, constant: EmailParts, varies: frozenset[str]) -> None:
-        self._constant, self._varies = constant, varies
+    def __init__(self, constant: EmailParts, varies: frozenset[str], rewriter: Rewriter | None = None) -> None:
+        """`rewriter`: what is done to the links of the page, for each delivery."""
+        self._constant, self._varies, self._rewriter = constant, varies, rewriter
         self._raw_html: Step[str | WireText | None] = self._step(attrgetter("html"), "html")
         self._raw_text: Step[str | WireText | None] = self._step(attrgetter("text"), "text")
         self._preheader = self._step(_preheader, "preheader")
@@ -73,8 +75,8 @@ class EmailForm:
         self._letterhead: Letterhead | None = None
         self._folded: Folded | None = None
 
-    def __reduce__(self) -> tuple[type[EmailForm], tuple[EmailParts, frozenset[str]]]:
-        return EmailForm, (self._constant, self._varies)
+    def __reduce__(self) -> tuple[type[EmailForm], tuple[EmailParts, frozenset[str], Rewriter | None]]:
+        return EmailForm, (self._constant, self._varies, self._rewriter)
 
     def build(
         self,
@@ -83,10 +85,11 @@ class EmailForm:
         message_key: bytes,
         correlation_id: str,
         unsubscribe: UnsubscribeHeaders | None,
+        marks: Marks | None = None,
     ) -> Email | Bad:
-        """As `build_email`; of `parts`, only the fields that vary are read."""
+        """As `build_email`; of `parts`, only the fields that vary are read. `marks`: where the page is rewritten."""
         try:
-            return self._build(parts, correlation_id, unsubscribe)
+            return self._build(parts, correlation_id, unsubscribe, marks)
         except Refused as refused:
             return refused.bad
 
@@ -97,7 +100,9 @@ class EmailForm:
         once = cache(partial(check, self._constant))
         return lambda parts: once()
 
-    def _build(self, parts: EmailParts, correlation_id: str, unsubscribe: UnsubscribeHeaders | None) -> Email:
+    def _build(
+        self, parts: EmailParts, correlation_id: str, unsubscribe: UnsubscribeHeaders | None, marks: Marks | None
+    ) -> Email:
         around = self._letterhead or self._around(parts)
         sender, cc, bcc, reply_to, customs, attachments = around
         # Before text is made from HTML, which takes seconds for megabytes; and again with that text.
@@ -105,7 +110,7 @@ class EmailForm:
         check_size(raw_html, raw_text, attachments)
         to, subject = self._to(parts), self._subject(parts)
         text, text_data = self._text(parts)
-        html, html_data = self._html(parts)
+        html, html_data = self._html(parts) if marks is None else self._rewritten(parts, marks)
         if html is not raw_html or text is not raw_text:
             check_size(html, text, attachments)
         links, links_folded = unsubscribe_fields(unsubscribe)
@@ -155,10 +160,25 @@ class EmailForm:
         html = self._raw_html(parts)
         if html is None:
             return None, None
-        preheader = self._preheader(parts)
+        return _begun(html, self._preheader(parts))
+
+    def _rewritten(self, parts: EmailParts, marks: Marks) -> Body:
+        """As `_page`, with the links of this delivery."""
+        html, rewriter = self._raw_html(parts), self._rewriter
+        if html is None or rewriter is None:
+            return self._html(parts)
         if isinstance(html, str):
-            return mended(with_preheader(html, preheader))
-        return mended(with_preheader(str(html), preheader)) if preheader else (html, html)
+            made: str | WireText = rewriter.text(html, marks, lasting="html" not in self._varies)
+        else:
+            made = rewriter.octets(html, marks)
+        return _begun(made, self._preheader(parts))
+
+
+def _begun(html: str | WireText, preheader: str) -> Body:
+    """With the line beside the subject."""
+    if isinstance(html, str):
+        return mended(with_preheader(html, preheader))
+    return mended(with_preheader(str(html), preheader)) if preheader else (html, html)
 
 
 def _text(body: str | WireText) -> str:

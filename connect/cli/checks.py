@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -12,9 +13,10 @@ from connect import wiring
 from connect.clock import SystemClock
 from connect.errors import ConnectError, OutsideError, Problem
 from connect.liquid.library import Library
-from connect.pipeline import deliverability, firing
+from connect.pipeline import conversions, deliverability, firing, hearing
 from connect.pipeline.accounts import Accounts, providers_of, reaches_people, route_problems
 from connect.pipeline.checking import Checked, check_campaign
+from connect.pipeline.history import keeps_apart
 from connect.pipeline.senders import is_free_mail, sender, signings
 from connect.project.campaign import Campaign
 from connect.project.campaigns import Loaded, load_campaign, load_campaigns
@@ -42,7 +44,8 @@ def check_campaigns(
 def _check(project: Project, name: str, loaded: Loaded, library: Library, ask_warehouse: bool) -> Checked:
     now = SystemClock().now()
     checked = _checked(project, name, loaded, library, ask_warehouse, now)
-    return replace(checked, problems=(*checked.problems, *firing.warnings(loaded, now)))
+    kept_apart = loaded.campaign is not None and keeps_apart(project, loaded.campaign)
+    return replace(checked, problems=(*checked.problems, *firing.warnings(loaded, now, kept_apart=kept_apart)))
 
 
 def _checked(
@@ -59,7 +62,9 @@ def _checked(
             project, loaded, name, library, warehouse, now, goes_live=goes_live, reaches_people=reaches
         )
         notes = _reservations(warehouse, loaded.campaign.audience.source) if warehouse else ()
-        problems = (*checked.problems, *route_problems(loaded.campaign, accounts))
+        problems = (*checked.problems, *route_problems(loaded.campaign, accounts), *hearing.warnings(project, accounts))
+        opens = partial(wiring.open_warehouse, project) if ask_warehouse else None
+        problems = (*problems, *conversions.problems(project, loaded.campaign, opens, now))
         return replace(checked, problems=problems, notes=(*checked.notes, *notes))
     except ConnectError as outside:
         return Checked(

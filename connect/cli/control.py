@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,13 +12,10 @@ from connect.cli.options import Debug, Json, ModeOption, ProjectFolder, Target, 
 from connect.cli.terminal import err, out, print_json
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
-    from connect.cli.steering import Change, Steered
-    from connect.ledger.records import NewRun, RunRecord, Schedule
+    from connect.ledger.records import RunRecord
     from connect.ledger.store import Ledger
-    from connect.project.campaign import Campaign
     from connect.project.project import Project
+    from connect.schedule.steering import Change, Steered
     from connect.vocabulary import Mode
 
 Name = Annotated[str, typer.Argument(help="The campaign.")]
@@ -34,8 +30,10 @@ def pause(
     debug: Debug = False,
 ) -> None:
     """Skip what comes due for a campaign, until it is resumed. Runs that have begun go on."""
+    from connect.schedule.by_hand import paused
+
     opened = _open(project, target, mode)
-    steered, going_on = _steer(opened, name, lambda _: _paused)
+    steered, going_on = _steer(opened, name, lambda _: paused)
     if json:
         print_json(steered.as_json())
         return
@@ -56,8 +54,10 @@ def resume(
     debug: Debug = False,
 ) -> None:
     """Let a campaign fire again, from its next time on. What came due meanwhile stays skipped."""
+    from connect.schedule.by_hand import resumed
+
     opened = _open(project, target, mode)
-    steered, _ = _steer(opened, name, lambda ledger: _resumed(opened, ledger))
+    steered, _ = _steer(opened, name, lambda ledger: resumed(opened, ledger))
     if json:
         print_json(steered.as_json())
         return
@@ -74,8 +74,10 @@ def skip_next(
     debug: Debug = False,
 ) -> None:
     """Skip a campaign's next fire time, and only that one."""
+    from connect.schedule.by_hand import skipping
+
     opened = _open(project, target, mode)
-    steered, _ = _steer(opened, name, lambda ledger: _skipping(opened, ledger))
+    steered, _ = _steer(opened, name, lambda ledger: skipping(opened, ledger))
     if json:
         print_json(steered.as_json())
         return
@@ -92,74 +94,10 @@ def _open(folder: Path, target: str | None, mode: Mode | None) -> Project:
 def _steer(project: Project, name: str, making: Callable[[Ledger], Change]) -> tuple[Steered, RunRecord | None]:
     """(the campaign after the change, its run that has not ended)"""
     from connect.cli.opening import ledger_of
-    from connect.cli.steering import steer
+    from connect.schedule.steering import steer
 
     with ledger_of(project) as ledger:
         return steer(project, ledger, name, ledger.now(), making(ledger)), ledger.unfinished(project.mode, name)
-
-
-def _paused(campaign: Campaign | None, schedule: Schedule, now: datetime) -> tuple[Schedule, Sequence[NewRun]]:
-    return replace(schedule, paused=True), ()
-
-
-def _resumed(project: Project, ledger: Ledger) -> Change:
-    """What came due while it was paused is skipped first: perhaps no daemon was there to do so."""
-
-    def change(campaign: Campaign | None, schedule: Schedule, now: datetime) -> tuple[Schedule, Sequence[NewRun]]:
-        from connect.schedule.claims import is_ahead, set_back
-
-        if campaign and is_ahead(schedule, now):
-            return replace(set_back(campaign, schedule, now), paused=False), ()
-        if schedule.paused:
-            schedule, runs = _decided(project, ledger, campaign, schedule, now)
-            return replace(schedule, paused=False), runs
-        return schedule, ()
-
-    return change
-
-
-def _skipping(project: Project, ledger: Ledger) -> Change:
-    """What has come due already is not the next time: it gets its run, or not, as if a daemon had looked just now."""
-
-    def change(campaign: Campaign | None, schedule: Schedule, now: datetime) -> tuple[Schedule, Sequence[NewRun]]:
-        _must_have_a_next_time(schedule)
-        if campaign is None or _fires_once(campaign):  # of which the time that is due is the only one
-            return replace(schedule, skip_next=True), ()
-        schedule, runs = _decided(project, ledger, campaign, schedule, now)
-        return replace(schedule, skip_next=True), runs
-
-    return change
-
-
-def _decided(
-    project: Project, ledger: Ledger, campaign: Campaign | None, schedule: Schedule, now: datetime
-) -> tuple[Schedule, Sequence[NewRun]]:
-    """What a daemon would write now. Nothing where only it has the campaign's last good version."""
-    from connect.schedule.claims import decide
-    from connect.schedule.history import busy, ran
-    from connect.schedule.work import make_run
-
-    if campaign is None:
-        return schedule, ()
-    before, going_on = ran(ledger, campaign, schedule), busy(ledger, campaign, schedule)
-    decision = decide(campaign, schedule, now, ran=before, busy=going_on)
-    if decision is None:
-        return schedule, ()
-    return decision.schedule_after, [make_run(project, campaign, fire) for fire in decision.fires]
-
-
-def _must_have_a_next_time(schedule: Schedule) -> None:
-    from connect.errors import UserError
-
-    if schedule.fired:
-        said = f"{schedule.campaign} fires once, and has: there is no next time"
-        raise UserError.of("nothing-to-skip", said, f"`connect launch {schedule.campaign}` fires it by hand")
-
-
-def _fires_once(campaign: Campaign) -> bool:
-    from connect.project.trigger import Immediate, Scheduled
-
-    return isinstance(campaign.trigger, Immediate | Scheduled)
 
 
 def _say_next(steered: Steered, options: str) -> None:
@@ -173,13 +111,14 @@ def _say_next(steered: Steered, options: str) -> None:
 
 def _say_would_be_next(steered: Steered, options: str) -> None:
     """What a pause is about to skip; of a campaign that fires once, that is all of it."""
-    from connect.cli.calendar import next_entry
+    from connect.schedule.by_hand import fires_once
+    from connect.schedule.calendar import next_entry
 
     if steered.campaign is None or steered.schedule.fired:
         return
     following = next_entry(steered.campaign, steered.now)
     if following:
         out.print(f"the next would be {following.local}", markup=False)
-    if _fires_once(steered.campaign):
+    if fires_once(steered.campaign):
         said = "it fires once: skipped, it fires no more, only by"
         out.print(f"{said} `connect launch {steered.name}{options}`", markup=False)

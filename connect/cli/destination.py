@@ -49,7 +49,7 @@ def init(
     _ask(yes, destination.source)
     warehouse.write([Query(sql, {}) for sql in statements], _TIMEOUT)
     for table, _ in tables:
-        problem = lacking(table, columns_of(warehouse, table, destination.source))
+        problem = lacking(table, columns_of(warehouse, table, destination.source), warehouse.dialect.takes)
         if problem is not None:
             from connect.errors import UserError
 
@@ -108,7 +108,7 @@ def _state(warehouse: Warehouse, table: Table, source: str) -> str:
     from connect.warehouses.destination import lacking
 
     try:
-        problem = lacking(table, columns_of(warehouse, table, source))
+        problem = lacking(table, columns_of(warehouse, table, source), warehouse.dialect.takes)
     except UserError:
         return "not there: `connect destination init` makes it"
     return problem.message if problem else "ready"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -59,6 +60,7 @@ def _checks(project: Project) -> Iterator[Check]:
         yield "source", name, lambda name=name: wiring.open_warehouse(project, name).check()  # type: ignore[misc]
     if project.subscriptions is not None and project.subscriptions.write:
         yield "subscriptions", project.subscriptions.write, lambda: _optouts(project)
+        yield "held opt-outs", project.target, lambda: _held(project)
     if project.destination is not None:
         yield "destination", project.destination.deliveries, lambda: _history(project)
     for name in project.providers:
@@ -82,6 +84,32 @@ def _optouts(project: Project) -> str:
     return f"unsubscribes, hard bounces and complaints are added to this table of source {written.source}"
 
 
+_LONG = timedelta(minutes=15)
+"""A warehouse that was away for less needs no doctor."""
+
+
+def _held(project: Project) -> str:
+    """Whether opt-outs wait in the ledger that nobody writes into the warehouse."""
+    from connect.cli.opening import ledger_of
+    from connect.errors import OutsideError, UserError
+    from connect.pipeline.sealing import unopened, unreadable
+    from connect.schedule.times import utc
+
+    with ledger_of(project) as ledger:
+        held, now = ledger.waiting(), ledger.now()
+        lost = unopened(ledger, project.secret) if held.count else 0
+    if lost:
+        raise UserError(unreadable(lost))
+    if held.since is None:
+        return "none waits in the ledger for the warehouse"
+    waits = plural(held.count, "opt-out waits", "opt-outs wait")
+    said = f"{waits} in the ledger for the warehouse since {utc(held.since)}"
+    if now - held.since < _LONG:
+        return f"{said}; runs heed them"
+    hint = "`connect serve` and `connect daemon` write them, and their logs say `opt-outs-held` and why not; start one"
+    raise OutsideError.of("opt-outs-waiting", f"{said}, and runs heed them", hint)
+
+
 def _history(project: Project) -> str:
     """Whether the tables that deliveries and events are written to are there, and whole."""
     from connect import wiring
@@ -91,7 +119,7 @@ def _history(project: Project) -> str:
     assert destination is not None
     warehouse = wiring.open_warehouse(project, destination.source)
     try:
-        must_be_there(warehouse, destination)
+        must_be_there(warehouse, project)
     finally:
         warehouse.close()
     return f"deliveries are written to this table of source {destination.source}, events to {destination.events}"

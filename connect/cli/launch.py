@@ -15,12 +15,12 @@ from connect.cli.terminal import out, print_json
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from connect.cli.steering import Steered
     from connect.ledger.records import NewRun, Schedule
     from connect.ledger.store import Ledger
     from connect.project.campaign import Campaign
     from connect.project.campaigns import Loaded
     from connect.project.project import Project
+    from connect.schedule.steering import Steered
 
 
 def launch(
@@ -35,9 +35,9 @@ def launch(
 ) -> None:
     """Fire a campaign that fires once, now; a daemon works off the run. Asks first."""
     from connect.cli.opening import ledger_of, open_project
-    from connect.cli.standing import alive, daemons_of
     from connect.errors import raise_errors
     from connect.project.campaigns import load_campaign
+    from connect.schedule.standing import alive, daemons_of
 
     opened = open_project(project, target, mode)
     loaded = load_campaign(opened, name)
@@ -60,7 +60,6 @@ def _look(project: Project, ledger: Ledger, loaded: Loaded, now: datetime, *, ag
     """Refuse what can not be launched; show what would be done, and ask."""
     from connect import wiring
     from connect.cli.running import announce, ask
-    from connect.cli.steering import found_or_adopted
     from connect.clock import SystemClock
     from connect.liquid.library import Library
     from connect.pipeline.accounts import providers_of, reaches_people
@@ -68,6 +67,7 @@ def _look(project: Project, ledger: Ledger, loaded: Loaded, now: datetime, *, ag
     from connect.pipeline.plan import plan_run
     from connect.project.load import templates
     from connect.schedule import claims
+    from connect.schedule.steering import found_or_adopted
 
     campaign = loaded.campaign
     assert campaign is not None
@@ -90,8 +90,8 @@ def _look(project: Project, ledger: Ledger, loaded: Loaded, now: datetime, *, ag
 
 def _must_be_live(campaign: Campaign) -> None:
     """In every mode: a daemon starts nothing else."""
-    from connect.cli.calendar import is_live
     from connect.errors import UserError
+    from connect.schedule.calendar import is_live
 
     if not is_live(campaign):
         said = f"{campaign.name} is {campaign.status}, and a daemon runs only what is live"
@@ -116,8 +116,8 @@ def _has_run(project: Project, ledger: Ledger, campaign: Campaign) -> bool:
 
 
 def _fire(project: Project, ledger: Ledger, name: str, now: datetime, again: bool) -> Steered:
-    from connect.cli.steering import steer
     from connect.schedule import claims
+    from connect.schedule.steering import steer
     from connect.schedule.work import make_run
 
     def change(campaign: Campaign | None, schedule: Schedule, now: datetime) -> tuple[Schedule, Sequence[NewRun]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from contextlib import suppress
@@ -14,7 +15,9 @@ from connect.cli import (
     destination,
     doctor,
     init,
+    keys,
     launch,
+    openapi,
     outbox,
     preview,
     profile,
@@ -24,11 +27,13 @@ from connect.cli import (
     schedule,
     schema,
     send,
+    serve,
     show,
     sources,
     status,
     subscriptions,
     validate,
+    webhooks,
 )
 from connect.cli.terminal import failing
 
@@ -47,6 +52,7 @@ app.command("preview")(preview.preview)
 app.command("run")(run.run)
 app.command("send")(send.send)
 app.command("daemon")(daemon.daemon)
+app.command("serve")(serve.serve)
 app.command("status")(status.status)
 app.command("schedule")(schedule.schedule)
 app.command("pause")(control.pause)
@@ -59,6 +65,9 @@ app.command("profile")(profile.profile)
 app.add_typer(sources.app, name="sources")
 app.add_typer(destination.app, name="destination")
 app.add_typer(subscriptions.app, name="subscriptions")
+app.add_typer(webhooks.app, name="webhooks")
+app.add_typer(keys.app, name="keys")
+app.command("openapi")(openapi.openapi)
 app.command("doctor")(doctor.doctor)
 app.command("schema")(schema.schema)
 app.command("outbox")(outbox.outbox)
@@ -69,12 +78,17 @@ def main() -> None:
     sys.exit(failing(app))
 
 
+_SELDOM = (100_000, 50, 100)
+"""Modules make objects that stay. To look for garbage among them after every 700 takes a tenth of a run's start."""
+
+
 def command() -> None:
     """The installed `connect`: main, and then an end without Python's finalisation.
 
     Threads of native libraries that let go of Python values while the interpreter is torn down abort the process
     (seen with DuckDB 2.0 on a busy machine); by then everything is closed and durable, and only output is left.
     """
+    gc.set_threshold(*_SELDOM)
     code = failing(app)
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):  # whoever read it has gone

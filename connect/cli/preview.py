@@ -47,7 +47,7 @@ def preview(
     assert loaded.campaign is not None
     library = Library(templates(opened.root))
     people: Sequence[Row] = _real_rows(opened, loaded.campaign, rows) if real else _examples(loaded.campaign)
-    found = previews(loaded.campaign, library, people, SystemClock().now())
+    found = previews(opened.name, loaded.campaign, library, people, SystemClock().now())
     if json:
         print_json([previewing.as_json(one) for one in found])
     elif open_page:

@@ -25,6 +25,9 @@ Since = Annotated[
 ]
 Until = Annotated[str | None, typer.Option(metavar="TIME", help="With --since: ISO 8601, local to the trigger's zone.")]
 
+Parameters = Annotated[
+    str | None, typer.Option(metavar="JSON", help="Of a campaign that is called: what a call would give.")
+]
 Sandbox = Annotated[bool, typer.Option("--sandbox", help="With --mode test: providers check the copies and send none.")]
 
 
@@ -37,6 +40,7 @@ def run(
     again: Again = False,
     workers: Workers = None,
     sandbox: Sandbox = False,
+    parameters: Parameters = None,
     since: Since = None,
     until: Until = None,
     lease: Lease = 30.0,
@@ -65,6 +69,22 @@ def run(
         lease=held,
         workers=workers,
         sandbox=sandbox,
+        parameters=_parsed(parameters),
         window=from_options(loaded.campaign, since, until, SystemClock().now()),
     )
     raise typer.Exit(ended)
+
+
+def _parsed(text: str | None) -> dict[str, object] | None:
+    """What a call would give. Raises UserError where it is no JSON object."""
+    import json
+
+    from connect.errors import UserError
+
+    try:
+        found = json.loads(text) if text is not None else None
+    except json.JSONDecodeError:
+        found = text
+    if found is not None and not isinstance(found, dict):
+        raise UserError.of("bad-parameters", "`--parameters` is no JSON object", 'such as {"order": "A-1"}')
+    return found

@@ -7,8 +7,9 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import timedelta
 from random import SystemRandom
 from typing import TYPE_CHECKING
@@ -20,16 +21,16 @@ from rich.progress import Progress as Bar
 
 from connect import wiring
 from connect.cli import routes
+from connect.cli.heralding import of_one_run
 from connect.cli.opening import ledger_of
 from connect.cli.tables import instant, show_report, state_text
 from connect.cli.terminal import err, out, plural, print_json, problem_as_json, show_frames, show_problems
 from connect.cli.window import Window, in_words
 from connect.cli.window import check as check_window
 from connect.clock import SystemClock
-from connect.errors import ConnectError, UserError, raise_errors
+from connect.errors import ConnectError, OutsideError, UserError, raise_errors
 from connect.executors import local, loops
 from connect.identity import system_random
-from connect.ledger.owner import Owner
 from connect.ledger.store import Ledger
 from connect.liquid.library import Library
 from connect.pipeline import reads
@@ -37,10 +38,12 @@ from connect.pipeline.accounts import Accounts, providers_of, reaches_people
 from connect.pipeline.beginning import begin
 from connect.pipeline.history import open_destination
 from connect.pipeline.job import LEASE, Job, Progress, Stopped, Tools
-from connect.pipeline.plan import Plan, plan_run, safe_recipients
+from connect.pipeline.plan import Plan, plan_fleeting, plan_run, safe_recipients, warnings_of
 from connect.pipeline.reads import Bill
 from connect.pipeline.reporting import run_report
 from connect.pipeline.run import execute
+from connect.pipeline.sealing import drain_project
+from connect.pipeline.sending import end_abandoned
 from connect.pipeline.snapshot import table_of
 from connect.project.load import templates
 from connect.vocabulary import Mode, Outcome, Reason, RunState
@@ -64,6 +67,7 @@ def run_campaign(
     workers: int | None = None,
     window: Window | None = None,
     sandbox: bool = False,
+    parameters: Mapping[str, object] | None = None,
 ) -> int:
     """Run, show, and return the exit code: 0, or 1 when deliveries failed or are in doubt.
 
@@ -71,6 +75,7 @@ def run_campaign(
     goes_on: the command that goes on with this run when it is interrupted; blank where none can.
     window: of an event trigger, the events that are meant.
     sandbox: providers check messages and send none; only in test mode.
+    parameters: of a campaign that is called.
     """
     raise_errors(loaded.problems)
     assert loaded.campaign is not None
@@ -81,22 +86,19 @@ def run_campaign(
     warehouse = wiring.open_audience(project, loaded.campaign.audience)
     with ledger_of(project) as ledger:
         try:
+            with suppress(OutsideError):  # what stays held is heeded all the same
+                drain_project(project, ledger, wiring.open_warehouse)
             if not goes_on:
-                _end_interrupted(ledger, project, loaded.campaign.name)
+                end_abandoned(ledger)
             check_window(loaded.campaign, window, ledger, project.mode, goes_on, SystemClock().now())
             accounts = wiring.open_accounts(project, providers_of(loaded.campaign), sandbox=sandbox)
-            plan = plan_run(
-                project,
-                loaded,
-                Library(texts),
-                texts,
-                warehouse,
-                ledger,
-                SystemClock(),
-                reaches_people=reaches_people(accounts),
-                again=again,
-                window=window,
-            )
+            library, clock, reaches = Library(texts), SystemClock(), reaches_people(accounts)
+            given = (project, loaded, library, texts, warehouse, ledger, clock)
+            if goes_on:
+                plan = plan_run(*given, reaches_people=reaches, again=again, window=window, parameters=parameters)
+            else:
+                plan = plan_fleeting(*given, reaches_people=reaches)
+                plan = replace(plan, warnings=warnings_of(*given[:3], warehouse, clock, reaches_people=reaches))
             if plan.campaign is not loaded.campaign:  # it was begun before, with its campaign as it was
                 accounts = wiring.open_accounts(project, providers_of(plan.campaign), sandbox=sandbox)
             announce(plan, accounts)
@@ -105,14 +107,6 @@ def run_campaign(
             return _run(plan, ledger, accounts, json, goes_on, lease, crew)
         finally:
             warehouse.close()
-
-
-def _end_interrupted(ledger: Ledger, project: Project, name: str) -> None:
-    """End what can not go on, so that the next run is its own. Raises SliceHeld while its process still works on it."""
-    before = ledger.unfinished(project.mode, name)
-    if before is not None:
-        claimed = ledger.claim_slice(before.id, owner=Owner.here(), lease=LEASE)
-        ledger.finish(before.id, RunState.cancelled, "it was interrupted, and a send does not go on", slice=claimed)
 
 
 def announce(plan: Plan, accounts: Accounts) -> None:
@@ -206,13 +200,13 @@ def _run(
     plan: Plan, ledger: Ledger, accounts: Accounts, json: bool, goes_on: str, lease: timedelta, workers: int
 ) -> int:
     destination = open_destination(plan.project, wiring.open_warehouse)
-    job = begin(plan, ledger, SystemClock(), system_random, accounts, destination)
+    job = begin(plan, ledger, SystemClock(), system_random, accounts, destination, wiring.open_warehouse)
     failure: ConnectError | None = None
     began = time.monotonic()
     with _watching(plan) as watch, loops.long_running():
         try:
             with asyncio.Runner(loop_factory=loops.event_loop) as runner:
-                runner.run(_until_signalled(job, ledger, watch, lease, workers))
+                runner.run(_until_signalled(plan.project, job, ledger, watch, lease, workers))
         except Stopped:
             pass
         except ConnectError as problem:
@@ -253,7 +247,9 @@ def _went_wrong(report: Report) -> bool:
     return not report.total(Outcome.sent) and not would and report.total(Outcome.refused) > 0
 
 
-async def _until_signalled(job: Job, ledger: Ledger, watch: Watch, lease: timedelta, workers: int) -> None:
+async def _until_signalled(
+    project: Project, job: Job, ledger: Ledger, watch: Watch, lease: timedelta, workers: int
+) -> None:
     """Execute; the first Ctrl-C or SIGTERM stops well, the second at once."""
     stop = asyncio.Event()
     task = asyncio.current_task()
@@ -270,8 +266,9 @@ async def _until_signalled(job: Job, ledger: Ledger, watch: Watch, lease: timede
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopping)
     try:
-        tools = Tools(ledger, SystemClock(), SystemRandom(), stop, watch, lease, local.crew_of(workers))
-        await execute(job, tools)
+        async with of_one_run(project, SystemClock()) as tell:
+            tools = Tools(ledger, SystemClock(), SystemRandom(), stop, watch, lease, local.crew_of(workers), tell=tell)
+            await execute(job, tools)
     except asyncio.CancelledError:
         raise Stopped from None
 

@@ -25,34 +25,13 @@ app = typer.Typer(
 _ALL = 1_000_000
 
 
-def _found(ledger: Ledger, run: str) -> RunRecord:
-    from connect.errors import UserError
-
-    record = ledger.run(run)
-    if record is None:
-        raise UserError.of("unknown-run", f"there is no run `{run}`", "`connect runs list` lists them")
-    return record
-
-
-def _must_have_begun(run: RunRecord) -> None:
-    from connect.errors import UserError
-    from connect.vocabulary import RunState
-
-    if run.state is RunState.queued:
-        raise UserError.of(
-            "run-queued",
-            f"run {run.id} waits for its turn",
-            f"a daemon starts it when the run before it has ended; `connect runs cancel {run.id}` ends it",
-        )
-
-
 def _what_to_do(run: RunRecord, target: str | None) -> str:
     from rich.markup import escape
 
-    from connect.cli.send import is_a_send
+    from connect.pipeline.sending import is_a_send
     from connect.vocabulary import Mode, RunState
 
-    if is_a_send(run.campaign):
+    if run.fleeting or is_a_send(run.campaign):
         return "a send does not go on"
     if run.state is RunState.queued:
         return escape(f"a daemon takes it up, or `connect daemon --once{typed(target)}`")
@@ -109,16 +88,19 @@ def show_run(
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Show a run: its states with reasons, and how its deliveries ended."""
+    """Show a run: its states with reasons, how its deliveries ended, and what was reported of them."""
     from rich.markup import escape
 
+    from connect.cli.figures import show_figures
     from connect.cli.opening import ledger_of, open_project
     from connect.cli.tables import instant, show_report, show_runs, state_text
     from connect.pipeline.reporting import run_report
+    from connect.schedule.by_hand import found
 
-    with ledger_of(open_project(project, target)) as ledger:
-        record = _found(ledger, run)
-        report = run_report(ledger, record)
+    opened = open_project(project, target)
+    with ledger_of(opened) as ledger:
+        record = found(ledger, run)
+        report = run_report(ledger, record, zone=opened.timezone)
     if json:
         print_json(report.as_json())
         return
@@ -129,6 +111,9 @@ def show_run(
         out.print(f"[dim]{instant(change.at)}[/]  {change.state}{reason}")
     out.print()
     show_report(report, out)
+    if report.known.events:
+        out.print()
+        show_figures(report, out)
     if not record.state.ended:
         out.print(f"\n{state_text(record)}; {_what_to_do(record, target)}")
 
@@ -146,14 +131,13 @@ def cancel_run(
     from connect.cli.tables import show_report
     from connect.pipeline.reporting import run_report
     from connect.pipeline.snapshot import drop_of
-    from connect.vocabulary import RunState
+    from connect.schedule.by_hand import cancel_run, found
     from connect.wiring import open_warehouse
 
     opened = open_project(project, target)
     with ledger_of(opened) as ledger:
-        record = _found(ledger, run)
-        ledger.finish(record.id, RunState.cancelled, "cancelled by hand")
-        report = run_report(ledger, _found(ledger, record.id))
+        record = cancel_run(ledger, found(ledger, run))
+        report = run_report(ledger, record)
     if json:
         print_json(report.as_json())
     else:
@@ -174,12 +158,10 @@ def pause_run(
     from connect.cli.opening import ledger_of, open_project
     from connect.cli.tables import show_runs
     from connect.reports.counts import run_as_json
-    from connect.vocabulary import RunState
+    from connect.schedule.by_hand import found, pause_run
 
     with ledger_of(open_project(project, target)) as ledger:
-        record = _found(ledger, run)
-        ledger.set_state(record.id, RunState.paused, "paused by hand")
-        record = _found(ledger, record.id)
+        record = pause_run(ledger, found(ledger, run))
     if json:
         print_json(run_as_json(record))
         return
@@ -199,15 +181,13 @@ def resume_run(
     """Go on with a run that was paused, stopped or interrupted."""
     from connect.cli.opening import ledger_of, open_project
     from connect.cli.running import run_campaign
-    from connect.errors import UserError
     from connect.project.campaigns import load_campaign
+    from connect.schedule.by_hand import found, must_go_on
 
     opened = open_project(project, target)
     with ledger_of(opened) as ledger:
-        record = _found(ledger, run)
-    if record.state.ended:
-        raise UserError.of("run-ended", f"run {record.id} has ended: {record.state}", "start a new one: `connect run`")
-    _must_have_begun(record)
+        record = found(ledger, run)
+    must_go_on(record)
     in_its_mode = open_project(project, target, record.mode)
     loaded, goes_on = load_campaign(opened, record.campaign), f"connect runs resume {record.id}{typed(target)}"
     # Not `again`: if the run ends before this one looks, nobody asked for another.

@@ -14,10 +14,10 @@ from connect.cli.options import Debug, Json, ProjectFolder, Target
 from connect.cli.terminal import err, out, plural, print_json, problem_as_json, show_problems
 
 if TYPE_CHECKING:
-    from connect.cli.calendar import Entry
     from connect.errors import Problem
     from connect.project.campaign import Campaign
     from connect.project.project import Project
+    from connect.schedule.calendar import Entry
 
 _RANGE = timedelta(days=7)
 _LONGEST = timedelta(days=3660)
@@ -37,8 +37,8 @@ def schedule(
     debug: Debug = False,
 ) -> None:
     """List when live campaigns fire, in each one's own zone."""
-    from connect.cli.calendar import entries_between
     from connect.cli.opening import open_project
+    from connect.schedule.calendar import entries_between
 
     opened = open_project(project, target)
     start, end = _range(since, until, opened.timezone)
@@ -52,9 +52,9 @@ def schedule(
 
 
 def _range(since: str, until: str, zone: str) -> tuple[datetime, datetime]:
-    from connect.cli.times import given
     from connect.clock import SystemClock
     from connect.errors import UserError
+    from connect.schedule.times import given
 
     start = given(since, zone, "--from") if since else SystemClock().now()
     end = given(until, zone, "--until") if until else start + _RANGE
@@ -66,9 +66,9 @@ def _range(since: str, until: str, zone: str) -> tuple[datetime, datetime]:
 
 def _campaigns(project: Project, name: str | None) -> tuple[list[Campaign], list[Problem]]:
     """The one that is asked for, or all that are live, with what is wrong in the files."""
-    from connect.cli.calendar import is_live
     from connect.errors import raise_errors
     from connect.project.campaigns import load_campaign, load_campaigns
+    from connect.schedule.calendar import is_live
 
     if name is not None:
         loaded = load_campaign(project, name)
@@ -114,8 +114,8 @@ def _show(
 ) -> None:
     from rich.markup import escape
 
-    from connect.cli.calendar import is_live, rule
-    from connect.cli.times import utc
+    from connect.schedule.calendar import is_live, rule
+    from connect.schedule.times import utc
 
     lines = _lines(entries, whole)
     if lines:
@@ -154,7 +154,7 @@ def _lines(entries: Sequence[Entry], whole: bool) -> list[_Line]:
 
 
 def _remark(entry: Entry) -> str:
-    from connect.cli.calendar import is_local
+    from connect.schedule.calendar import is_local
 
     return _LOCAL if is_local(entry.campaign) else ""
 

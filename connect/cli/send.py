@@ -4,26 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from connect.cli.options import Debug, Json, ModeOption, ProjectFolder, Target
 from connect.cli.run import Sandbox, Yes
 
-if TYPE_CHECKING:
-    from connect.project.campaigns import Loaded
-    from connect.project.project import Project
-
 People = list[dict[str, Any]]
-
-_RUN_OF = "message "
-"""What the runs of messages are called, before the message's name. No campaign has a space in its name."""
-
-
-def is_a_send(campaign: str) -> bool:
-    """Whether a run of this name sent a message without a campaign."""
-    return campaign.startswith(_RUN_OF)
 
 
 def send(
@@ -45,10 +33,12 @@ def send(
     """Send a message without a campaign. The people are kept in memory only, so an interrupted send is not resumed."""
     from connect.cli.opening import open_project
     from connect.cli.running import run_campaign
+    from connect.pipeline.sending import as_campaign
+    from connect.project.campaigns import load_message
 
     rows = _people(person or [], people)
     opened = open_project(project, target, mode)
-    loaded = _as_campaign(opened, message, rows)
+    loaded = as_campaign(opened, message, load_message(opened, message), rows)
     raise typer.Exit(run_campaign(opened, loaded, yes=yes, again=True, json=json, goes_on="", sandbox=sandbox))
 
 
@@ -104,48 +94,3 @@ def _parsed(text: str, name: str) -> list[Any]:
             raise UserError.of("bad-rows", f"{name} is not JSON: line {at + error.lineno - 1}") from None
         found += value if whole else [value]
     return found
-
-
-def _as_campaign(project: Project, name: str, rows: People) -> Loaded:
-    """The message as a campaign that runs once, now, for these people."""
-    from connect.project.audience import Audience
-    from connect.project.campaign import Campaign, digest
-    from connect.project.campaigns import Loaded, load_message
-    from connect.project.policy import Policy
-    from connect.project.trigger import Immediate
-    from connect.vocabulary import CampaignStatus
-
-    loaded = load_message(project, name)
-    campaign = None
-    if loaded.message is not None:
-        campaign = Campaign.model_construct(
-            name=f"{_RUN_OF}{name}",
-            description="",
-            status=CampaignStatus.live,
-            trigger=Immediate(type="immediate", timezone=project.timezone),
-            audience=Audience.model_construct(
-                source=project.default_source, people=tuple(rows), key=_key(rows), params={}
-            ),
-            examples=(),
-            message=loaded.message,
-            policy=Policy(),
-            file=loaded.file,
-            digest="",
-        )
-        campaign = campaign.model_copy(update={"digest": digest(campaign)})
-    return Loaded(campaign, loaded.problems, loaded.texts, loaded.file)
-
-
-def _key(rows: People) -> tuple[str, ...]:
-    """What tells people apart: the first of these that all of them have."""
-    from connect.errors import UserError
-
-    for name in _KEYS:
-        if all(name in row for row in rows):
-            return (name,)
-    said = "nothing tells these people apart" if len(rows) > 1 else "nothing says who this person is"
-    hint = f"give each one of {', '.join(_KEYS)}, such as: id=7"
-    raise UserError.of("bad-person", said, hint)
-
-
-_KEYS = ("id", "email", "phone_number", "device_token")

@@ -16,7 +16,7 @@ from connect.vocabulary import Mode, RunState
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from connect.cli.standing import CampaignStanding, DaemonStanding, RunStanding, Standing
+    from connect.schedule.standing import CampaignStanding, DaemonStanding, RunStanding, Standing
 
 Check = Annotated[
     bool, typer.Option("--check", help="Look for daemons only, and exit with 3 unless one is alive on this machine.")
@@ -33,7 +33,7 @@ def status(
 ) -> None:
     """Show daemons, what fires next, and the runs that have not ended, with what they wait for."""
     from connect.cli.opening import ledger_of, open_project
-    from connect.cli.standing import alive, daemons_of, standing
+    from connect.schedule.standing import alive, daemons_of, standing
 
     opened, options = open_project(project, target, mode), typed(target, mode)
     with ledger_of(opened) as ledger:
@@ -74,13 +74,17 @@ def as_json(found: Standing) -> dict[str, object]:
             {"file": file, "problems": [problem_as_json(problem) for problem in problems]}
             for file, problems in found.broken.items()
         ],
+        "optouts_held": {
+            "count": found.held.count,
+            "since": found.held.since.isoformat() if found.held.since else None,
+        },
     }
 
 
 def _show(found: Standing, options: str) -> None:
     from rich.markup import escape
 
-    from connect.cli.times import utc
+    from connect.schedule.times import utc
 
     project = found.project
     err.print(f"[dim]{escape(project.name)}, target {escape(project.target)}, mode {project.mode}, {utc(found.now)}[/]")
@@ -90,6 +94,12 @@ def _show(found: Standing, options: str) -> None:
         out.print("\n[bold]runs[/]")
     for run in found.runs:
         _show_run(run, found)
+    if found.held.since:
+        out.print("\n[bold]opt-outs[/]")
+        out.print(
+            f"  [yellow]{plural(found.held.count, 'waits', 'wait')} for the warehouse[/] since {utc(found.held.since)}"
+        )
+        err.print(f"  [dim]runs heed them; `connect doctor{options}` says what is in the way[/]")
 
 
 def _show_daemons(daemons: Sequence[DaemonStanding], living: Sequence[DaemonStanding], options: str) -> None:
@@ -103,7 +113,7 @@ def _show_daemons(daemons: Sequence[DaemonStanding], living: Sequence[DaemonStan
 def _daemon(daemon: DaemonStanding) -> str:
     from rich.markup import escape
 
-    from connect.cli.times import lasted
+    from connect.schedule.times import lasted
 
     record, heard = daemon.record, f"{lasted(max(daemon.silent, timedelta(0)))} ago"
     who = f"{escape(daemon.owner.hostname)} pid {daemon.owner.pid}"
@@ -111,6 +121,8 @@ def _daemon(daemon: DaemonStanding) -> str:
     if daemon.late:
         return f"[red]✗[/] {who}: [red]late, last heard of {heard}[/]"
     runs = f", works on {plural(record.runs, 'run')}" if record.runs else ""
+    if record.dropped:
+        runs += f", [yellow]has dropped {plural(record.dropped, 'outgoing webhook')}[/]"
     return f"[green]✓[/] {who}, up {lasted(record.beat_at - record.started_at + daemon.silent)}, heard of {heard}{runs}"
 
 
@@ -135,7 +147,7 @@ def show_campaigns(found: Standing, options: str, console: Console, most: int = 
 def _campaign(campaign: CampaignStanding, options: str) -> str:
     from rich.markup import escape
 
-    from connect.cli.calendar import is_local
+    from connect.schedule.calendar import is_local
 
     words = escape(campaign.words(options))
     if campaign.held:
@@ -147,7 +159,7 @@ def _show_run(run: RunStanding, found: Standing) -> None:
     from rich.markup import escape
 
     from connect.cli.tables import instant, state_text
-    from connect.cli.times import utc
+    from connect.schedule.times import utc
 
     record = run.record
     waits = f", goes on at {utc(run.opens_at)}" if run.opens_at else ""

@@ -29,7 +29,7 @@ def as_json(found: Subscriber, who: Person) -> dict[str, object]:
 
 def _entry_as_json(entry: Entry) -> dict[str, object]:
     about = {"by": entry.by, "channel": entry.channel, "topic": entry.topic}
-    return {"at": _at(entry), **about, "status": entry.status.value, "stands": entry.stands}
+    return {"at": _at(entry), **about, "status": entry.status.value, "stands": entry.stands, "held": entry.held}
 
 
 def _verdict_as_json(verdict: Verdict) -> dict[str, object]:
@@ -60,6 +60,8 @@ def show(found: Subscriber, who: Person) -> None:
     else:
         out.print(f"[bold]on record[/] by this {known}")
         out.print(_record(found.entries))
+        if any(entry.held for entry in found.entries):
+            out.print("[dim]held: it waits for the warehouse, and counts already[/]")
     out.print("\n[bold]may be written to?[/]")
     out.print(_verdicts(_told(found, who)))
     if len(who.known_by) == 1:
@@ -78,6 +80,7 @@ def _record(entries: Sequence[Entry]) -> Table:
     table = _table("at", "by", "channel", "topic", "says", "")
     for entry in entries:
         now = "" if entry.stands or entry.status == "subscribed" else "[dim]taken back[/]"
+        now = "held" if entry.held else now
         where = (escape(entry.channel or "all"), escape(entry.topic or "all"))
         table.add_row(escape(_at(entry) or "–"), entry.by, *where, entry.status.value, now)
     return table

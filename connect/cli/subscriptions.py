@@ -15,11 +15,12 @@ import typer
 from connect.cli.options import Debug, Json, ProjectFolder, Target
 from connect.cli.run import Yes
 from connect.cli.terminal import err, out, plural, print_json, show_problems
-from connect.vocabulary import Channel
+from connect.vocabulary import Channel, SubscriptionStatus
 
 if TYPE_CHECKING:
     from connect.pipeline.optout_file import OptOutFile
     from connect.pipeline.subscriber import Entry, Person, Subscriber
+    from connect.pipeline.subscriptions import Change
     from connect.project.project import Project, Subscriptions
     from connect.warehouses.interface import Warehouse
 
@@ -48,9 +49,61 @@ class _Opened:
 
     def look_up(self, who: Person, topic: str | None = None) -> Subscriber:
         from connect.clock import SystemClock
+        from connect.pipeline.preferences import heeding
         from connect.pipeline.subscriber import look_up
 
-        return look_up(self.project, self.warehouse, who, SystemClock().now(), [topic] if topic else [])
+        held = self._held()
+        topics = [topic] if topic else []
+        topics += [change.topic for change in held if change.topic]
+        return heeding(look_up(self.project, self.warehouse, who, SystemClock().now(), topics), held, who)
+
+    def _held(self) -> list[Change]:
+        """Opt-outs that wait for the warehouse."""
+        from connect.cli.opening import ledger_of
+        from connect.clock import SystemClock
+        from connect.pipeline.waiting import Waiting
+
+        with ledger_of(self.project) as ledger:
+            waiting = Waiting(ledger, self.project.secret, SystemClock())
+            waiting.look()
+            return waiting.changes()
+
+    def drain(self) -> datetime:
+        """What waits is older than what is about to be written. Raises OutsideError where it can not be written.
+
+        Returns the time by the ledger's clock, which servers go by too.
+        """
+        from connect.cli.opening import ledger_of
+        from connect.pipeline.sealing import drain
+
+        with ledger_of(self.project) as ledger:
+            drain(ledger, self.project.secret, self.subscriptions, lambda: self.warehouse)
+            return ledger.now()
+
+    def note(self, changes: Sequence[Change]) -> None:
+        """They are written: runs that have read their rows already are told."""
+        from connect.cli.opening import ledger_of
+        from connect.pipeline.sealing import note
+
+        with ledger_of(self.project) as ledger:
+            note(self.project, ledger, changes)
+
+    @property
+    def now(self) -> datetime:
+        """By the ledger's clock."""
+        from connect.cli.opening import ledger_of
+
+        with ledger_of(self.project) as ledger:
+            return ledger.now()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a run may have read rows before now."""
+        from connect.cli.opening import ledger_of
+        from connect.vocabulary import RunState
+
+        with ledger_of(self.project) as ledger:
+            return bool(ledger.runs(state=RunState.running, limit=1))
 
 
 @contextmanager
@@ -140,15 +193,15 @@ def unsubscribe(
     debug: Debug = False,
 ) -> None:
     """Opt a person out, of everything or of one channel or topic. Opt-outs are real in every mode."""
-    from connect.clock import SystemClock
     from connect.pipeline.subscriber import leaving, person
     from connect.pipeline.subscriptions import check_table, record
 
     meant = person(who)
     with _opened(project, target) as opened:
         check_table(opened.warehouse, opened.subscriptions)
-        changes = leaving(meant, channel, topic, SystemClock().now(), reason)
+        changes = leaving(meant, channel, topic, opened.drain(), reason)
         record(opened.warehouse, opened.subscriptions, changes)
+        opened.note(changes)
         found = opened.look_up(meant, topic)
     channels = [channel] if channel else meant.channels
     _tell(opened, meant, found, json, "unsubscribed", _scope(meant, channel, topic))
@@ -198,18 +251,20 @@ def resubscribe(
     debug: Debug = False,
 ) -> None:
     """Take back what keeps messages from a person who asked for them again. Opt-outs are real in every mode."""
-    from connect.clock import SystemClock
     from connect.pipeline.subscriber import coming_back, person
     from connect.pipeline.subscriptions import check_table, record
 
     meant = person(who)
     with _opened(project, target) as opened:
         check_table(opened.warehouse, opened.subscriptions)
+        now = opened.drain()
         before = opened.look_up(meant, topic)
         standing = [entry for entry in before.entries if entry.stands and entry.about(channel, topic)]
         _must_be_taken_back_as_one(standing, channel, topic)
         _must_be_meant(standing, bounced, complained)
-        record(opened.warehouse, opened.subscriptions, coming_back(standing, SystemClock().now(), reason))
+        changes = coming_back(standing, now, reason)
+        record(opened.warehouse, opened.subscriptions, changes)
+        opened.note(changes)
         found = opened.look_up(meant, topic) if standing else before
     _tell(
         opened,
@@ -290,13 +345,12 @@ def import_file(
 
 
 def _file(opened: _Opened, path: Path, at: str | None) -> OptOutFile:
-    from connect.cli.times import given
-    from connect.clock import SystemClock
     from connect.pipeline.optout_file import OptOutFile
+    from connect.schedule.times import given
 
     zone = opened.project.timezone
     said: datetime | None = given(at, zone, "--at") if at else None
-    return OptOutFile(path, zone, SystemClock().now(), said, opened.subscriptions.subscribed_values)
+    return OptOutFile(path, zone, opened.now, said, opened.subscriptions.subscribed_values)
 
 
 def _write(opened: _Opened, file: OptOutFile, rows: int) -> None:
@@ -311,8 +365,31 @@ def _write(opened: _Opened, file: OptOutFile, rows: int) -> None:
         passing = err.is_terminal and count < rows
         err.print(f"{count:,} of {plural(rows, 'row')}", markup=False, end="\r" if passing else "\n")
 
+    optouts: list[Change] = []
     try:
-        record(opened.warehouse, opened.subscriptions, file.changes(), wrote)
+        record(opened.warehouse, opened.subscriptions, _heard(file.changes(), optouts), wrote)
     except ConnectError:
         err.print(f"{written:,} of {plural(rows, 'row')} are in the table; repeated, none is added twice", markup=False)
         raise
+    if opened.is_running:
+        _tell_runs(opened, optouts)
+
+
+def _heard(changes: Iterator[Change], optouts: list[Change]) -> Iterator[Change]:
+    """The same; the first opt-outs among them are remembered, and one more."""
+    from connect.pipeline.sealing import MOST_NOTED
+
+    for change in changes:
+        if change.status is not SubscriptionStatus.subscribed and len(optouts) <= MOST_NOTED:
+            optouts.append(change)
+        yield change
+
+
+def _tell_runs(opened: _Opened, optouts: Sequence[Change]) -> None:
+    """Those who are at work. Who begins now reads the table."""
+    from connect.pipeline.sealing import MOST_NOTED
+
+    opened.note(optouts[:MOST_NOTED])
+    if len(optouts) > MOST_NOTED:
+        said = f"a run is at work: of the rows that it has read already, it heeds the first {MOST_NOTED:,} of these"
+        err.print(f"{said}; pause and resume it to have it heed all (`connect runs pause`)", markup=False)

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from connect.cli.calendar import is_local, rule
-from connect.cli.times import in_zone
 from connect.project.campaign import Campaign
 from connect.project.trigger import Event, Recurring, Scheduled
+from connect.schedule.calendar import is_local, rule
 from connect.schedule.due import begins_at
+from connect.schedule.times import in_zone
 
 
 def in_words(campaign: Campaign, times: Sequence[datetime]) -> str:

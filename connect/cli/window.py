@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from connect.cli.times import given, in_zone, lasted
 from connect.errors import UserError
 from connect.project.trigger import Event
+from connect.schedule.times import given, in_zone, lasted
 
 if TYPE_CHECKING:
     from connect.ledger.store import Ledger

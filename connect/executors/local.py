@@ -12,6 +12,7 @@ from connect.executors import flat
 from connect.executors.process import Task
 from connect.executors.remote import Remote
 from connect.executors.several import Several
+from connect.pipeline import tracing
 from connect.pipeline.accounts import Accounts
 from connect.pipeline.books import Books
 from connect.pipeline.crew import Crew, Orders, alone
@@ -75,7 +76,7 @@ def _task(orders: Orders, lease: Lease, number: int, of: int) -> Task:
     accounts = [(type(provider), _share(account, number, of)) for provider, account in orders.accounts.values()]
     sending = replace(orders.sending, worker=number, of=of)
     intents = flat.intents(orders.recovered.intents())
-    return Task(orders.kit, accounts, intents, frozenset(orders.copied), sending, lease.until)
+    return Task(orders.kit, accounts, intents, frozenset(orders.copied), sending, lease.until, tracing.carried())
 
 
 def _share(account: Account, number: int, of: int) -> Account:

@@ -13,7 +13,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -24,8 +24,10 @@ from connect.clock import SystemClock
 from connect.executors import flat
 from connect.executors.frames import Frames, Gone
 from connect.executors.loops import event_loop, long_running
+from connect.executors.telemetry import flush
 from connect.executors.told import told
 from connect.ledger.records import Bucket, Call, Slots
+from connect.pipeline import tracing
 from connect.pipeline.books import Composed, Settlement
 from connect.pipeline.kit import Kit
 from connect.pipeline.recovery import Recovered
@@ -50,6 +52,8 @@ class Task:
     sending: Sending
     until: float
     """When the lease ends, in seconds since the machine was started."""
+    trace: Mapping[str, str] = field(default_factory=dict)
+    """The span of the run (`connect.pipeline.tracing`)."""
 
 
 class Line:
@@ -180,6 +184,7 @@ class Process:
 async def work(frames: Frames) -> None:
     """Everything that a worker does, from its task to its end. Raises what is not to be expected."""
     task: Task = (await frames.hear())[0]
+    tracing.follow(task.trace)
     line = Line(frames, task.until)
     recovered = Recovered(flat.to_intents(task.intents))
     async with AsyncExitStack() as stack:
@@ -227,6 +232,7 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)
     with long_running(), asyncio.Runner(loop_factory=event_loop) as runner:
         code = runner.run(_main(int(sys.argv[1])))
+        flush()
         os._exit(code)
 
 

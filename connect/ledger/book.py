@@ -30,7 +30,7 @@ class Book:
         self.version = version
         self.cursor = cursor
         self.has_moved = False
-        """Whether the cursor was moved, and the run told so."""
+        """Whether the run has got any further, and was told so."""
         self._slice_id = slice_id
         self._bundles: dict[bytes, Bundle] = {}
         self._next = intents.first_id(slice_id)

@@ -88,14 +88,16 @@ class Commits:
         settled: Sequence[Settled] = (),
         withdrawn: Sequence[bytes] = (),
         released: Sequence[Call] = (),
+        further: bool = False,
     ) -> None:
         """Everything up to the cursor is settled: count it and forget its keys, settled before or not.
 
         `settled`, `withdrawn` and `released` are others, ahead of the cursor, that are to be written with it.
 
         A cursor of None stays where it is, for deliveries that are in no place, such as those of people who left.
+        `further`: the run has got further, though the cursor may not show it yet.
         """
-        await self._write(Writes(members_of(released), settled, withdrawn, passed, cursor, dict(tallies)))
+        await self._write(Writes(members_of(released), settled, withdrawn, passed, cursor, dict(tallies), further))
 
     async def close(self) -> None:
         """Write what is waiting, and stop. Safe to call twice."""
@@ -204,7 +206,7 @@ class Commits:
                 counted[tally] += number
         book.write(connection)
         tallies.count(connection, self._slice.run_id, counted)
-        if cursors and not book.has_moved:
+        if any(writes.is_progress for writes in batch) and not book.has_moved:
             if slices.made_progress(connection, self._slice):
                 runs.tell_recoveries(connection, self._slice.run_id)
             book.has_moved = True

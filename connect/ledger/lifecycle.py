@@ -7,11 +7,12 @@ this order: the place of runs, slices, runs.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
-from connect.ledger import caps, intents, runs, schedules, slices, tallies
+from connect.ledger import calls, caps, intents, runs, schedules, slices, tallies
 from connect.ledger.owner import Owner
 from connect.ledger.records import NewRun, NewSlice, RunRecord, Schedule, Slice, Tally
 from connect.ledger.refusals import CapHeld, RunExists
@@ -20,8 +21,12 @@ from connect.vocabulary import RunState
 
 
 def create(connection: Connection, scope: Scope, run: NewRun, again: bool) -> RunRecord:
-    """Only what runs at once has slices. Raises RunExists."""
+    """Only what runs at once has slices. Raises RunExists, or CallKnown."""
     scope.one_at_a_time(connection)
+    if run.named:
+        calls.claim(connection, run.named, run.id, scope.now(connection))
+    if run.called:
+        run = replace(run, fire_time=runs.next_free(connection, scope.target, run))
     other = runs.in_the_way(connection, scope.target, run, again)
     if other:
         raise RunExists(other)

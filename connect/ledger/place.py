@@ -35,6 +35,8 @@ class Place(ABC):
     """One kind of database, and where it is. `str` names it without its secrets."""
 
     url: URL
+    one_writer: ClassVar[bool]
+    """It takes one writer at a time, and who waits looks again and again."""
     reads: ClassVar[Mapping[str, Any]]
     """Execution options of a transaction that only reads: a consistent view that holds nobody up."""
 
@@ -56,6 +58,10 @@ class Place(ABC):
     @abstractmethod
     def now(self, connection: Connection, clock: Clock) -> datetime:
         """The instant by the clock that all who share this ledger go by."""
+
+    @abstractmethod
+    def checkpoint(self, engine: Engine) -> None:
+        """Move what was committed to its place, where a commit would have to do that one day."""
 
     @abstractmethod
     def forget(self, engine: Engine) -> None:

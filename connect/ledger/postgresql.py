@@ -73,6 +73,7 @@ _SAID = {
 @dataclass(frozen=True, slots=True)
 class PostgreSQL(Place):
     url: URL
+    one_writer: ClassVar[bool] = False
     reads: ClassVar[Mapping[str, Any]] = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 
     @classmethod
@@ -118,6 +119,9 @@ class PostgreSQL(Place):
         """The server's own clock: those of the machines that share it may differ by more than a lease."""
         instant: datetime = connection.execute(select(func.clock_timestamp())).scalar_one()
         return instant.astimezone(UTC)
+
+    def checkpoint(self, engine: Engine) -> None:
+        """The server does it by itself."""
 
     def forget(self, engine: Engine) -> None:
         """Give back the space of deleted rows at once. The server would do it too, in its own time: no failure counts.

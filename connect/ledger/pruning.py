@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, FromClause, and_, case, delete, exists, or_, select
 
-from connect.ledger.tables import INTENTS, RUNS, SLICES, STATES, TALLIES
+from connect.ledger.tables import EVENTS, INTENTS, RUNS, SLICES, STATES, TALLIES
 from connect.vocabulary import Outcome, RunState
 
 _ENDED = [state.value for state in RunState if state.ended]
@@ -55,6 +55,6 @@ def _batches(ids: Sequence[str]) -> Iterator[Sequence[str]]:
 def _delete(connection: Connection, ids: Sequence[str]) -> None:
     theirs = select(SLICES.c.id).where(SLICES.c.run_id.in_(ids))
     connection.execute(delete(INTENTS).where(INTENTS.c.slice_id.in_(theirs)))
-    for table in (SLICES, TALLIES, STATES):
+    for table in (SLICES, TALLIES, STATES, EVENTS):
         connection.execute(delete(table).where(table.c.run_id.in_(ids)))
     connection.execute(delete(RUNS).where(RUNS.c.id.in_(ids)))

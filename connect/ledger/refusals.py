@@ -1,6 +1,7 @@
 """What the ledger says no to, as exceptions that callers act on.
 
 RunExists     this fire time has its run, or the campaign one that is still going: look at `record`
+CallKnown     a call of this name has its run: look at `call`
 RunEnded      there is nothing left to do for it
 RunPaused     somebody has paused it since it was looked at: leave it alone
 SliceHeld     another worker that is alive holds the slice, until then
@@ -36,6 +37,14 @@ class RunExists(UserError):
             )
         )
         self.record = record
+
+
+class CallKnown(UserError):
+    """A call of this name was made before; `run_id` says which run it got, and `request` what it asked."""
+
+    def __init__(self, run_id: str, request: bytes) -> None:
+        super().__init__(Problem("call-known", f"a call of this name has run {run_id}"))
+        self.run_id, self.request = run_id, request
 
 
 class RunEnded(UserError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import (
     ColumnElement,
@@ -75,6 +75,8 @@ def _row(target: str, run: NewRun, now: datetime) -> dict[str, object]:
         "until": run.until,
         "beside": run.beside,
         "cap": run.cap,
+        "parameters": run.parameters if sealed else None,
+        "fleeting": run.fleeting,
     }
 
 
@@ -105,18 +107,42 @@ def beginning_with(connection: Connection, target: str, prefix: str) -> list[Run
     return _select(connection, RUNS.c.target == target, RUNS.c.id.startswith(prefix, autoescape=True), limit=3)
 
 
-def newest(connection: Connection, target: str, campaign: str | None, limit: int) -> list[RunRecord]:
-    of_campaign = [] if campaign is None else [RUNS.c.campaign == campaign]
-    return _select(connection, RUNS.c.target == target, *of_campaign, limit=limit)
+def newest(
+    connection: Connection,
+    target: str,
+    campaign: str | None,
+    limit: int,
+    state: RunState | None = None,
+    behind: tuple[datetime, str] | None = None,
+) -> list[RunRecord]:
+    wanted = [RUNS.c.target == target]
+    wanted += [] if campaign is None else [RUNS.c.campaign == campaign]
+    wanted += [] if state is None else [RUNS.c.state == state.value]
+    if behind is not None:
+        started_at, run_id = behind
+        later = and_(RUNS.c.started_at == started_at, RUNS.c.id < run_id)
+        wanted.append(or_(RUNS.c.started_at < started_at, later))
+    return _select(connection, *wanted, limit=limit)
 
 
 def at(connection: Connection, target: str, mode: Mode, campaign: str, fire_time: datetime) -> RunRecord | None:
     return _first(connection, *_of(target, mode, campaign), RUNS.c.fire_time == fire_time)
 
 
+def next_free(connection: Connection, target: str, run: NewRun) -> datetime:
+    """The first instant from its fire time on that no run of its campaign has."""
+    mine = (*_of(target, run.mode, run.campaign), RUNS.c.fire_time >= run.fire_time)
+    free = run.fire_time
+    for taken in connection.execute(select(RUNS.c.fire_time).where(*mine).order_by(RUNS.c.fire_time)).scalars():
+        if taken != free:
+            break
+        free += timedelta(microseconds=1)
+    return free
+
+
 def unfinished(connection: Connection, target: str, mode: Mode, campaign: str) -> RunRecord | None:
     """The one of the oldest fire time: there are several where runs are made to overlap."""
-    found = where(connection, *_of(target, mode, campaign), is_unfinished(RUNS))
+    found = where(connection, *_of(target, mode, campaign), is_unfinished(RUNS), ~RUNS.c.fleeting)
     return min(found, key=lambda run: run.fire_time, default=None)
 
 
@@ -132,7 +158,9 @@ def queued(connection: Connection, target: str, mode: Mode, campaign: str) -> li
 
 
 def last_completed(connection: Connection, target: str, mode: Mode, campaign: str) -> RunRecord | None:
-    return _first(connection, *_of(target, mode, campaign), RUNS.c.state == RunState.completed.value)
+    """Not one that was for the people of a call: how many those were says nothing about its audience."""
+    completed = (RUNS.c.state == RunState.completed.value, ~RUNS.c.fleeting)
+    return _first(connection, *_of(target, mode, campaign), *completed)
 
 
 def has_run_live(connection: Connection, target: str, campaign: str) -> RunRecord | None:
@@ -199,7 +227,8 @@ def note(connection: Connection, run_id: str, text: str, now: datetime) -> None:
 
 def end(connection: Connection, run_id: str, state: RunState, reason: str, now: datetime) -> None:
     set_state(connection, run_id, state, reason, now)
-    connection.execute(update(RUNS).where(RUNS.c.id == run_id).values(salt=None, secret=None, ended_at=now))
+    erased: dict[str, object] = {"salt": None, "secret": None, "parameters": None}
+    connection.execute(update(RUNS).where(RUNS.c.id == run_id).values(**erased, ended_at=now))
 
 
 def tell_recoveries(connection: Connection, run_id: str) -> None:

@@ -120,7 +120,7 @@ def mark_ended(connection: Connection, slice: Slice) -> None:
 
 
 def made_progress(connection: Connection, slice: Slice) -> bool:
-    """The cursor has moved; whether workers had died before it did."""
+    """It has got further; whether workers had died before it did."""
     died = (SLICES.c.id == slice.id, SLICES.c.recoveries > 0)
     return connection.execute(update(SLICES).where(*died).values(recoveries=0)).rowcount > 0
 

@@ -22,13 +22,15 @@ _OUTSIDE_TRANSACTIONS = {"ledger_begin": ""}
 
 # https://sqlite.org/pragma.html. FULL: in write-ahead mode NORMAL may lose the last commits when the power goes,
 # and a lost intent is a message sent twice. secure_delete: message keys and sealed secrets are overwritten, not
-# only unlinked. temp_store: nothing is spilled to a temporary file.
+# only unlinked. temp_store: nothing is spilled to a temporary file. wal_autocheckpoint, in pages: whoever commits then
+# is held up, and everybody behind; who writes much moves its pages before that (`checkpoint`).
 _PRAGMAS = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
     "PRAGMA secure_delete = ON",
     "PRAGMA foreign_keys = ON",
     "PRAGMA temp_store = MEMORY",
+    "PRAGMA wal_autocheckpoint = 10000",
 )
 
 _PERMISSIONS = "the file and its folder must be writable for the user who runs Connect"
@@ -48,6 +50,7 @@ _REMEDIES = {
 class SQLiteFile(Place):
     url: URL
     path: Path
+    one_writer: ClassVar[bool] = True
     reads: ClassVar[Mapping[str, Any]] = {"ledger_begin": "BEGIN"}
 
     @classmethod
@@ -81,11 +84,13 @@ class SQLiteFile(Place):
     def now(self, connection: Connection, clock: Clock) -> datetime:
         return clock.now()  # all who share the file are on one machine
 
+    def checkpoint(self, engine: Engine) -> None:
+        """Others write meanwhile: no more is moved than can be without waiting for anybody."""
+        _checkpoint(engine, "PASSIVE")
+
     def forget(self, engine: Engine) -> None:
         """Empty the write-ahead log, in which overwritten bytes live on until it is used again."""
-        with engine.connect() as connection:
-            connection.execution_options(**_OUTSIDE_TRANSACTIONS)
-            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        _checkpoint(engine, "TRUNCATE")
 
     def damage(self, connection: Connection) -> str:
         found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
@@ -125,6 +130,12 @@ def _prepare(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
     driver.isolation_level = None
     for pragma in (f"PRAGMA busy_timeout = {int(place.BUSY_SECONDS * 1000)}", *_PRAGMAS):
         connection.cursor().execute(pragma)
+
+
+def _checkpoint(engine: Engine, how: str) -> None:
+    with engine.connect() as connection:
+        connection.execution_options(**_OUTSIDE_TRANSACTIONS)
+        connection.exec_driver_sql(f"PRAGMA wal_checkpoint({how})")
 
 
 def _begin(connection: Connection) -> None:

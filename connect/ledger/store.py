@@ -6,25 +6,48 @@ Its methods are plain functions for threads; `connect.ledger.commits` is how a r
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Literal, TypeVar
 
 from sqlalchemy import Connection, Engine
 
 from connect.clock import Clock
 from connect.errors import UserError
-from connect.ledger import daemons, intents, lifecycle, pruning, runs, schedules, slices, slots, tallies, work
+from connect.ledger import (
+    calls,
+    census,
+    daemons,
+    events,
+    intents,
+    lifecycle,
+    optouts,
+    pruning,
+    runs,
+    schedules,
+    seen,
+    slices,
+    slots,
+    tallies,
+    work,
+)
+from connect.ledger.calls import Call
 from connect.ledger.owner import Owner
 from connect.ledger.place import Place, place_of
 from connect.ledger.records import (
     WHOLE,
     Bucket,
+    Census,
     DaemonRecord,
+    EventCount,
+    Held,
+    HeldOptOut,
     Intent,
     NewRun,
     NewSlice,
+    Reported,
     RunRecord,
     Schedule,
     Slice,
@@ -103,9 +126,10 @@ class Ledger:
     def create_run(self, run: NewRun, *, again: bool = True) -> RunRecord:
         """Claim the place of a run, with its slices, its first tallies and its first state, in one transaction.
 
-        Raises RunExists if the fire time has its run, if the campaign has one in this mode that is still going,
-        waiting to go on or queued, or, without `again`, if it has already run live. One that is made to run beside
-        others, is queued or is skipped can always be made, unless its fire time has a run; the last two get no slices.
+        Raises CallKnown where a call of this name has its run. Raises RunExists if the fire time has its run, if the
+        campaign has one in this mode that is still going, waiting to go on or queued, or, without `again`, if it has
+        already run live. One that is made to run beside others, is queued or is skipped can always be made, unless its
+        fire time has a run; the last two get no slices.
         """
         return self.transact(
             lambda connection: lifecycle.create(connection, self._scope, run, again),
@@ -145,9 +169,24 @@ class Ledger:
             )
         return found[0] if found else None
 
-    def runs(self, *, campaign: str | None = None, limit: int = 50) -> list[RunRecord]:
-        """Runs of every mode, newest first."""
-        return self._ask(lambda connection: runs.newest(connection, self.target, campaign, limit))
+    def runs(
+        self,
+        *,
+        campaign: str | None = None,
+        limit: int = 50,
+        state: RunState | None = None,
+        behind: tuple[datetime, str] | None = None,
+    ) -> list[RunRecord]:
+        """Runs of every mode, newest first; those behind one that is known by when it was made and its id."""
+        return self._ask(lambda connection: runs.newest(connection, self.target, campaign, limit, state, behind))
+
+    def abandoned(self) -> list[RunRecord]:
+        """Unfinished runs whose people were in the memory of a process that is gone."""
+        return self._ask(lambda connection: work.abandoned(connection, self.target, self._now(connection)))
+
+    def call(self, name: bytes) -> Call | None:
+        """What became of a call of the API that named itself so, if one did."""
+        return self._ask(lambda connection: calls.find(connection, name))
 
     def unfinished(self, mode: Mode, campaign: str) -> RunRecord | None:
         """The run of this campaign that is going on, or waits to go on: of several the one of the oldest fire time.
@@ -223,6 +262,30 @@ class Ledger:
     def tallies(self, run_id: str) -> list[Tally]:
         """Everything that the cursor has passed, counted."""
         return self._ask(lambda connection: tallies.read(connection, run_id))
+
+    def events(self, run_id: str) -> list[EventCount]:
+        """What was reported about the deliveries of a run, counted."""
+        return self._ask(lambda connection: events.read(connection, run_id))
+
+    def count_events(self, reported: Sequence[Reported]) -> set[bytes]:
+        """Count those that are new, in one transaction; returns the first names of the new ones.
+
+        Whatever is given again within some days counts once (`connect.ledger.seen`). Events of runs that are not here
+        are remembered, and not counted.
+        """
+        return self.transact(lambda connection: events.count(connection, reported, self.clock.now()))
+
+    def checkpoint(self) -> None:
+        """For who writes much, now and then: what was committed is moved to its place, so that no commit has to."""
+        with self._place.trouble():
+            self._place.checkpoint(self._engine)
+
+    def forget_seen(self) -> None:
+        """Forget what was counted so long ago that nobody reports it again, and calls that nobody repeats any more."""
+        now = self.clock.now()
+        for part in range(seen.PARTS):
+            self.transact(partial(seen.forget, now=now, part=part))
+        self.transact(lambda connection: calls.forget(connection, self._now(connection)))
 
     def finish(
         self,
@@ -356,6 +419,52 @@ class Ledger:
         """Who has said within a day or so that it is alive, the oldest daemon first."""
         return self._ask(daemons.read)
 
+    # Opt-outs that wait for the warehouse
+
+    def hold(self, sealed: Mapping[bytes, bytes]) -> None:
+        """Keep sealed opt-outs, by name, until the warehouse has them; each once, however often it comes."""
+        self.transact(lambda connection: optouts.add(connection, self._scope, sealed, self.clock.now()))
+
+    def held(self, after: int = 0, limit: int = 1000) -> list[HeldOptOut]:
+        """Those that came behind an id, in their order. Who reads on like that misses none."""
+        return self._ask(lambda connection: optouts.after(connection, after, limit))
+
+    def taken(self, after: int = 0, limit: int = 1000) -> list[HeldOptOut]:
+        """The same, with those that the warehouse has since less than half an hour, or since a run at work began."""
+        return self._ask(lambda connection: optouts.after(connection, after, limit, gone=True))
+
+    def held_ids(self) -> list[int]:
+        return self._ask(optouts.ids)
+
+    def held_count(self) -> int:
+        return self._ask(optouts.count)
+
+    def waiting(self) -> Held:
+        """How many are held, and since when."""
+        return self._ask(optouts.waiting)
+
+    def let_go(self, names: Collection[bytes]) -> None:
+        """The warehouse has these."""
+        self.transact(lambda connection: optouts.let_go(connection, names, self._now(connection)))
+
+    def note_taken(self, sealed: Mapping[bytes, bytes]) -> None:
+        """The warehouse has these, which were never held: for those that have read it before."""
+
+        def add(connection: Connection) -> None:
+            now = self._now(connection)
+            optouts.add(connection, self._scope, sealed, now, gone_at=now)
+
+        self.transact(add)
+
+    def forget_gone(self) -> None:
+        """Remove what the warehouse has for so long that nobody goes by what was read before."""
+        if self._ask(lambda connection: optouts.is_any_past(connection, self._now(connection))):
+            self.transact(lambda connection: optouts.remove_past(connection, self._now(connection)))
+
+    def census(self, campaigns: Sequence[str]) -> Census:
+        """How things stand, in numbers; of these campaigns the last live run."""
+        return self._ask(lambda connection: census.take(connection, self.target, campaigns, self._now(connection)))
+
     # Upkeep
 
     def prune(self, older_than: timedelta) -> int:
@@ -367,6 +476,7 @@ class Ledger:
         now = self.clock.now()
         before = now - min(older_than, now - EPOCH)
         removed = self.transact(lambda connection: self._prune(connection, before))
+        self.forget_seen()
         self._forget()
         return removed
 

@@ -86,6 +86,8 @@ RUNS = Table(
     Column("until", Instant),
     Column("beside", Boolean, nullable=False, server_default=false()),
     Column("cap", Text, nullable=False, server_default=""),
+    Column("parameters", LargeBinary),  # of a call, sealed; erased when the run ends
+    Column("fleeting", Boolean, nullable=False, server_default=false()),
     UniqueConstraint("target", "mode", "campaign", "fire_time", name="one_run_per_fire_time"),
     # Runs of one campaign never overlap, whatever a racing process believes, unless they are made for it.
     Index(
@@ -210,4 +212,55 @@ DAEMONS = Table(
     Column("started_at", Instant, nullable=False),
     Column("beat_at", Instant, nullable=False),
     Column("runs", Integer, nullable=False),
+    Column("dropped", Integer, nullable=False, server_default="0"),
+)
+
+# What providers reported about the deliveries of a run, counted. A link is one that stands in the campaign's own
+# templates, as it stands there: what was clicked is never kept, because it may name a person.
+EVENTS = Table(
+    "events",
+    METADATA,
+    Column("run_id", ForeignKey("runs.id"), primary_key=True),
+    Column("channel", String(8), primary_key=True),
+    Column("arm", String(64), primary_key=True),
+    Column("type", String(16), primary_key=True),
+    Column("bounce", String(8), primary_key=True),  # hard or soft; empty for what is no bounce
+    Column("machine", Boolean, primary_key=True),
+    Column("day", String(10), primary_key=True),  # in the project's zone
+    Column("link", Text, primary_key=True),  # empty where none was clicked
+    Column("count", BigInteger, nullable=False),
+    Column("firsts", BigInteger, nullable=False),  # of them, the first of their type and link for their delivery
+    sqlite_with_rowid=False,
+)
+
+# What has been counted: keyed hashes, forgotten after some days.
+SEEN = Table(
+    "seen",
+    METADATA,
+    Column("name", LargeBinary(16), primary_key=True),
+    Column("day", Integer, nullable=False),  # since 1970; no index: it would cost as much as all the rest
+    sqlite_with_rowid=False,
+)
+
+# Opt-outs that the warehouse could not take yet: each sealed with the project's secret.
+OPTOUTS = Table(
+    "optouts",
+    METADATA,
+    Column("id", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True),
+    Column("name", LargeBinary(16), nullable=False, unique=True),  # a keyed hash: the same one is held once
+    Column("sealed", LargeBinary, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("gone_at", Instant),  # when it was said that the warehouse has it: it stays for those that read before
+    sqlite_autoincrement=True,  # an id is never used again: who reads on behind one misses none
+)
+
+# Calls of the API that named themselves: who calls again is told what became of the first.
+CALLS = Table(
+    "calls",
+    METADATA,
+    Column("name", LargeBinary(16), primary_key=True),  # a keyed hash of the API key's name and the Idempotency-Key
+    Column("request", LargeBinary(16), nullable=False),  # a keyed hash of what was asked
+    Column("run_id", String(16), nullable=False),
+    Column("at", Instant, nullable=False, index=True),
+    sqlite_with_rowid=False,
 )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TypeVar
 
 from sqlalchemy import Connection, Engine
 
 from connect.errors import OutsideError
-from connect.ledger.place import Chance, Place
+from connect.ledger.place import BUSY_SECONDS, Chance, Place
+from connect.ledger.turns import Turns
 
 T = TypeVar("T")
 
@@ -55,6 +56,7 @@ class Transactions:
     def __init__(self, place: Place, engine: Engine) -> None:
         self._place = place
         self._engine = engine
+        self._turns = Turns(BUSY_SECONDS) if place.one_writer else None
 
     def line(self) -> Line:
         return Line(self._engine)
@@ -62,7 +64,8 @@ class Transactions:
     @contextmanager
     def write(self, line: Line | None = None) -> Iterator[Connection]:
         """One transaction that writes. Raises OutsideError for locks, full disks and databases that are gone."""
-        with self._place.trouble(), line.begin() if line else self._engine.begin() as connection:
+        turn = self._turns.mine() if self._turns else nullcontext()
+        with self._place.trouble(), turn, line.begin() if line else self._engine.begin() as connection:
             yield connection
 
     @contextmanager

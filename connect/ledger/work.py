@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Connection, FromClause, and_, exists, or_
 
 from connect.ledger import caps, runs, slices
 from connect.ledger.records import RunRecord
 from connect.ledger.tables import RUNS, SCHEDULES
-from connect.vocabulary import Mode
+from connect.vocabulary import Mode, RunState
 
 _SENDS = "message "
-"""How the runs of `connect send` are called. Their people are in the memory of a process that is gone: see
-`connect.cli.send`. No campaign has a space in its name."""
+"""How the runs of messages are called, which earlier versions did not mark as fleeting. No campaign has a space in
+its name."""
 
 
 def work(connection: Connection, target: str, mode: Mode, now: datetime) -> list[RunRecord]:
     """Oldest fire time first."""
-    of_campaigns = and_(
-        RUNS.c.target == target, RUNS.c.mode == mode.value, ~RUNS.c.campaign.startswith(_SENDS, autoescape=True)
-    )
+    not_fleeting = and_(~RUNS.c.fleeting, ~RUNS.c.campaign.startswith(_SENDS, autoescape=True))
+    of_campaigns = and_(RUNS.c.target == target, RUNS.c.mode == mode.value, not_fleeting)
     found = [*_turns(connection, of_campaigns), *_going_on(connection, of_campaigns, now)]
     return sorted(found, key=lambda run: (run.fire_time, run.id))
 
@@ -51,3 +50,20 @@ def _going_on(connection: Connection, of_campaigns: ColumnElement[bool], now: da
         slice.run_id for slice in slices.of_runs(connection, list(running)) if slices.may_be_claimed(slice, now)
     }
     return [run for run in running.values() if run.id in claimable]
+
+
+_BEGINS_WITHIN = timedelta(minutes=1)
+"""Between its row and the claim of its slice a run is nobody's."""
+
+
+def abandoned(connection: Connection, target: str, now: datetime) -> list[RunRecord]:
+    """Fleeting runs of processes that are gone."""
+    found = runs.where(connection, RUNS.c.target == target, RUNS.c.fleeting, runs.is_unfinished(RUNS))
+    return [run for run in found if _is_abandoned(connection, run, now)]
+
+
+def _is_abandoned(connection: Connection, run: RunRecord, now: datetime) -> bool:
+    mine = slices.of_run(connection, run.id)
+    left = run.state is not RunState.running or any(slice.owner for slice in mine)
+    begun = left or now - run.started_at > _BEGINS_WITHIN
+    return begun and all(slices.is_free(slice, now) for slice in mine)

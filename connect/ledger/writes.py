@@ -25,6 +25,12 @@ class Writes:
     passed: Sequence[bytes] = ()
     cursor: str | None = None
     tallies: Mapping[TallyKey, int] = field(default_factory=dict)
+    further: bool = False
+    """The run has got further, though the cursor may not show it yet."""
+
+    @property
+    def is_progress(self) -> bool:
+        return self.further or self.cursor is not None
 
     def deliveries(self) -> int:
         """How many it is about."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -33,7 +34,7 @@ class Part:
 
 
 class Library:
-    """The files under templates/, each parsed at most once."""
+    """The files under templates/, each parsed at most once; and so are the texts that use them. For any thread."""
 
     def __init__(self, templates: Mapping[str, Text], *, events: bool = False) -> None:
         """events: each row is that of an event, and its columns are also `event.*`."""
@@ -43,6 +44,9 @@ class Library:
         self._environments: dict[tuple[bool, UndefinedPolicy, NullsPolicy], Environment] = {}
         self._grammar = self._environment(False, "refuse", "blank")
         self._static = self._grammar.static_context()
+        self._texts: dict[Text, Part] = {}
+        self._compiled: dict[tuple[Text, bool, UndefinedPolicy, NullsPolicy], Template] = {}
+        self._guard = threading.RLock()
 
     @cached_property
     def of_events(self) -> Library:
@@ -62,7 +66,14 @@ class Library:
         escape: HTML-escape what is printed. undefined, nulls: what becomes of names that the data lacks, and of nulls
         that are printed without a default.
         """
-        part = self._parsed(text)
+        key = (text, escape, undefined, nulls)
+        with self._guard:
+            if key not in self._compiled:
+                self._compiled[key] = self._made(*key)
+            return self._compiled[key]
+
+    def _made(self, text: Text, escape: bool, undefined: UndefinedPolicy, nulls: NullsPolicy) -> Template:
+        part = self._text(text)
         survey = self._survey(part)
         problems = list(dict.fromkeys((*part.problems, *survey.problems)))
         if problems:
@@ -72,7 +83,8 @@ class Library:
 
     def used(self, text: Text) -> frozenset[str]:
         """The names of the templates that a text reaches, through whatever they reach themselves."""
-        return frozenset(self._survey(self._parsed(text)).templates)
+        with self._guard:
+            return frozenset(self._survey(self._text(text)).templates)
 
     def part(self, name: str) -> Part | None:
         """The parsed template of this name; None if there is none."""
@@ -113,6 +125,11 @@ class Library:
         survey = Survey(self, self._static)
         survey.walk(part.nodes)
         return survey
+
+    def _text(self, text: Text) -> Part:
+        if text not in self._texts:
+            self._texts[text] = self._parsed(text)
+        return self._texts[text]
 
     def _parsed(self, text: Text) -> Part:
         nodes, problems = parse(self._grammar, text)

@@ -100,7 +100,7 @@ def keeper(most: int) -> Callable[[object], None]:
 def product(left: object, right: object, guarded: Callable[[object, object], object]) -> object:
     """What `times` gives, for numbers without its guard."""
     if type(right) is int and -_BOUND < right < _BOUND:
-        if type(left) is float and (found := quick.times(left, right)) is not None:
+        if type(left) is float and (found := quick.times_whole(left, right)):
             return found
         if type(left) is int and -_BOUND < left < _BOUND:
             return left * right

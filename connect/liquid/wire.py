@@ -73,6 +73,11 @@ class WireText:
         """In octets."""
         return len(self.data)
 
+    @property
+    def parts(self) -> tuple[tuple[str, ...], Sequence[str]]:
+        """As octets: what the template says itself, and the values between; there is one of these less."""
+        return (*self._pieces[::2], ""), self._pieces[1::2]
+
     def may_hold(self, pair: str) -> bool:
         """Whether these two characters may stand in it side by side. Looks at the values only."""
         within, begun = _within(self.literals, pair)
@@ -89,6 +94,17 @@ def _within(literals: Literals, pair: str) -> tuple[bool, bool]:
     """Whether the pair, or the end of it, is in a literal; whether a literal ends in what may be its beginning."""
     within = any(pair in piece or piece.startswith(pair[1]) for piece in literals.added)
     return within, any(piece.endswith(pair[0]) for piece in literals.added)
+
+
+def refilled(pieces: Sequence[str], literals: Literals, printed: str | None = None) -> WireText:
+    """Octets that are put together anew: a literal, a value, a literal…, and what is known of the literals.
+
+    printed: what of the values has to be looked at; the others are plain ASCII. All of them where it is None.
+    """
+    values = "".join(pieces[1::2])
+    added = 0 if values.isascii() else len(values) - len(values.encode("latin-1").decode())
+    values = values if printed is None else printed
+    return WireText("".join(pieces).encode("latin-1"), values, added, literals, pieces)
 
 
 def as_wire_text(text: str) -> WireText:

@@ -1,25 +1,32 @@
 """The sweep: the audience in the order of the hash space, in batches, with memory that its size does not change.
 
 A read takes the range of positions that is expected to fill half the budget, and closes; the next one runs in the
-background while its rows are handed out. Where the warehouse holds reads, one goes on where the last one stopped.
+background while its rows are handed out. Where many are to come, a roll says who is in each. Where the warehouse holds
+reads, one goes on where the last one stopped.
 The warehouse gives one row of each key, so that every batch ends between two people and a read may be cut after any
 row.
 """
 
 from __future__ import annotations
 
+import bisect
 import threading
 from collections import deque
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from contextvars import copy_context
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from connect.clock import Clock
 from connect.errors import OutsideError
+from connect.pipeline import tracing
+from connect.pipeline.devices import Known, tokens_of
 from connect.pipeline.held import Held
+from connect.pipeline.ranges import Ranges
+from connect.pipeline.roll import Rolls
 from connect.vocabulary import Channel
 from connect.warehouses.history import HISTORY, ONCE, PERSON
 from connect.warehouses.interface import Warehouse, WarehouseLost, python_values
@@ -28,12 +35,6 @@ from connect.warehouses.wrapping import DUPLICATES, KEY, POSITION, Wrapping, opt
 if TYPE_CHECKING:
     import pyarrow
 
-_SPACE = 1 << 128
-_LAST = "f" * 32
-_FIRST_ROW_BYTES = 1024
-"""What a row is taken to need until some were measured."""
-_ENOUGH = 1000
-"""So many rows should have come before what came is believed instead."""
 _PAUSES = (0.1, 1.0, 5.0, 20.0)
 """Seconds before each new attempt: a fail-over takes half a minute."""
 _ARROW_ROWS = 4096  # a multiple of DuckDB's vectors, small enough to cut a read close to its budget
@@ -118,6 +119,8 @@ class Rows:
     """`clock.monotonic()` when the read of these rows began."""
     history: History | None = None
     """Where deliveries are written."""
+    dead: Mapping[str, int] = field(default_factory=dict, repr=False)
+    """Device token → flag, of the devices among theirs that are not to be sent to."""
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -132,6 +135,7 @@ class Rows:
             {channel: flags[start:stop] for channel, flags in self.optouts.items()},
             self.read_at,
             self.history.piece(start, stop) if self.history else None,
+            self.dead,
         )
 
 
@@ -143,6 +147,7 @@ class _Reading:
     read_at: float
     fresh_until: float
     next: str | None
+    dead: Mapping[str, int] = field(default_factory=dict, repr=False)
 
 
 class Sweep:
@@ -166,20 +171,49 @@ class Sweep:
         fresh_for: timedelta = timedelta(minutes=15),
         hold: timedelta | None = None,
         batch_rows: int = 1000,
+        before: Callable[[], object] = lambda: None,
+        few: bool = False,
+        devices: Known | None = None,
     ) -> None:
-        self._warehouse, self._wrapping = warehouse, wrapping
+        """`before` is called right before each read. few: the audience is in memory as it is.
+
+        `devices` is asked about those of each read, after it.
+        """
+        self._few, self._devices = few, devices
+        self._warehouse, self._wrapping, self._before = warehouse, wrapping, before
         self._last, self._timeout, self._clock = after or None, timeout, clock
         self._fresh_for = fresh_for.total_seconds()
         self._hold = (hold or warehouse.capabilities.longest_read).total_seconds()
         self._batch_rows = batch_rows
-        self._ranges = _Ranges(budget_bytes // 2, rows, batch_rows, upto or None)
+        self._ranges = Ranges(budget_bytes // 2, rows, batch_rows, upto or None)
+        self._rolls = Rolls(
+            warehouse,
+            wrapping,
+            self._ranges,
+            most_bytes=budget_bytes * 2 // 3,
+            timeout=timeout,
+            fresh_for=self._fresh_for,
+            clock=clock,
+        )
         # It has to end before its time-out, which counts while it waits too.
         self._held = Held(clock, min(self._hold, timeout.total_seconds() * 0.8))
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="audience")
+        self._context = copy_context()
+        """Whoever follows the run finds its reads in it."""
         self._stopped, self._idle = threading.Event(), threading.Event()
         self._idle.set()
         self._slow = False
-        self.reads = 0
+        self._alone = True  # nobody was met with two rows of one key
+        self._reads = 0
+
+    @property
+    def reads(self) -> int:
+        """How many passes over the audience were begun, rolls among them."""
+        return self._reads + self.rolls
+
+    @property
+    def rolls(self) -> int:
+        return self._rolls.made
 
     def batches(self) -> Iterator[Rows]:
         """Every person in these bounds, once. Blocks while the warehouse works; raises what it raises."""
@@ -207,7 +241,7 @@ class Sweep:
 
     def _prefetch(self, after: str | None) -> Future[_Reading]:
         try:
-            return self._reader.submit(self._read, after)
+            return self._reader.submit(self._context.run, self._read, after)
         except RuntimeError:  # it was shut down
             raise _closed() from None
 
@@ -226,23 +260,24 @@ class Sweep:
                 if self._clock.monotonic() > reading.fresh_until:
                     reading.batches.clear()
                     return True
-                rows = self._rows(batch.slice(start, self._batch_rows), reading.read_at)
+                rows = self._rows(batch.slice(start, self._batch_rows), reading)
                 self._last = rows.positions[-1]
                 yield rows
         return False
 
-    def _rows(self, batch: pyarrow.RecordBatch, read_at: float) -> Rows:
+    def _rows(self, batch: pyarrow.RecordBatch, reading: _Reading) -> Rows:
         names = [column.name for column in self._wrapping.audience.columns]
         return Rows(
             positions=batch.column(POSITION).to_pylist(),
             keys=batch.column(KEY).to_pylist(),
             duplicates=batch.column(DUPLICATES).to_pylist(),
-            columns=Columns(batch, names),
+            columns=(columns := Columns(batch, names)),
             optouts={
                 channel: batch.column(optout_column(channel)).to_pylist() for channel in self._wrapping.optouts.channels
             },
-            read_at=read_at,
+            read_at=reading.read_at,
             history=_history(batch) if self._wrapping.history else None,
+            dead=_among(columns, reading.dead),
         )
 
     # In the background
@@ -254,12 +289,23 @@ class Sweep:
             if self._stopped.is_set():
                 raise _closed()
             try:
-                return self._read_patiently(after)
+                with tracing.span("read") as span:
+                    reading = self._asked_about(self._read_patiently(after))
+                    span.set("rows", sum(batch.num_rows for batch in reading.batches))
+                return reading
             except BaseException:
                 self._held.let_go()
                 raise
         finally:
             self._idle.set()
+
+    def _asked_about(self, reading: _Reading) -> _Reading:
+        """With what is known of its devices."""
+        if self._devices is None or not reading.batches:
+            return reading
+        names = [column.name for column in self._wrapping.audience.columns]
+        found = (token for batch in reading.batches for token in tokens_of(Columns(batch, names)))
+        return replace(reading, dead=self._devices.among(found))
 
     def _read_patiently(self, after: str | None) -> _Reading:
         """Read one range; a connection that is lost before anybody came is opened again, a few times."""
@@ -297,18 +343,65 @@ class Sweep:
         self._ranges.measured(after, end, sum(b.num_rows for b in batches), sum(b.nbytes for b in batches))
         return _Reading(batches, stream.began, stream.began + self._fresh_for, self._ranges.rest(end))
 
-    def _open(self, after: str | None, upto: str | None) -> AbstractContextManager[Iterator[pyarrow.RecordBatch]]:
-        self.reads += 1
-        return self._warehouse.read(self._wrapping.sweep_query(after, upto), self._timeout, _ARROW_ROWS)
+    def _open(
+        self, after: str | None, upto: str | None, people: pyarrow.Table | None = None, *, alone: bool = False
+    ) -> AbstractContextManager[Iterator[pyarrow.RecordBatch]]:
+        self._reads += 1
+        self._before()
+        query = replace(self._wrapping.sweep_query(after, upto, people, alone=alone), few=self._few)
+        return self._warehouse.read(query, self._timeout, _ARROW_ROWS)
 
     def _read_range(self, after: str | None) -> _Reading:
-        upto = self._ranges.upto(after)
+        """Read as many people as fit: those that the roll names, else those that are expected in a range."""
+        roll = None if self._slow else self._rolls.at(after)
+        if roll is None:
+            return self._read_upto(after, self._ranges.upto(after))
+        upto, people = roll.next(after, self._ranges.people)
+        if people is None:
+            now = self._clock.monotonic()
+            self._ranges.measured(after, upto, 0, 0)
+            return _Reading(deque(), now, now, self._ranges.rest(upto))
+        self._alone = self._alone and not roll.thinned
+        try:
+            # Many more than were asked for are a part that is full of one key: not to be sorted row by row.
+            if self._alone and people.num_rows <= 2 * self._ranges.people:
+                return self._read_alone(after, upto, people)
+            return self._read_upto(after, upto, people)
+        except _NotAlone:
+            self._alone = False
+            return self._read_upto(after, upto, people)
+        except _TooMuch:
+            return self._read_upto(after, upto, people)
+
+    def _read_alone(self, after: str | None, upto: str | None, people: pyarrow.Table) -> _Reading:
+        """Read those that a roll names in whatever order they come, and put them in ours: that costs less.
+
+        Raises _NotAlone where somebody has two rows, and _TooMuch where they do not fit: what comes can not be cut.
+        """
+        read_at = self._clock.monotonic()
+        batches: deque[pyarrow.RecordBatch] = deque()
+        size = 0
+        with self._open(after, upto, people, alone=True) as stream:
+            for batch in stream:
+                batches.append(batch)
+                size += batch.nbytes
+                if size > 2 * self._ranges.budget:
+                    raise _TooMuch
+                if self._stopped.is_set():
+                    raise _closed()
+        arrived = self._clock.monotonic()
+        batches = _sorted(batches, after, upto)
+        self._ranges.measured(after, upto, sum(b.num_rows for b in batches), sum(b.nbytes for b in batches))
+        return _Reading(batches, read_at, arrived + self._fresh_for, self._ranges.rest(upto))
+
+    def _read_upto(self, after: str | None, upto: str | None, people: pyarrow.Table | None = None) -> _Reading:
         read_at = self._clock.monotonic()
         batches: deque[pyarrow.RecordBatch] = deque()
         cut = False
         try:
-            with self._open(after, upto) as stream:
-                cut = self._fill(batches, stream, 2 * self._ranges.budget)
+            with self._open(after, upto, people) as stream:
+                inside = stream if people is None else _inside(stream, after, upto)
+                cut = self._fill(batches, inside, 2 * self._ranges.budget)
         except OutsideError:
             # What came is whole people in order: go on behind it. A read that gives nothing is trouble.
             if not batches or self._stopped.is_set():
@@ -334,6 +427,10 @@ class Sweep:
         return False
 
 
+def _among(columns: Columns, dead: Mapping[str, int]) -> Mapping[str, int]:
+    return {token: dead[token] for token in tokens_of(columns) if token in dead} if dead else {}
+
+
 def _history(batch: pyarrow.RecordBatch) -> History:
     people, once, flags = (batch.column(name).to_pylist() for name in (PERSON, ONCE, HISTORY))
     return History(people, once, flags)
@@ -353,47 +450,51 @@ def _joined(batches: deque[pyarrow.RecordBatch], rows: int) -> deque[pyarrow.Rec
     return joined
 
 
+def _inside(
+    stream: Iterable[pyarrow.RecordBatch], after: str | None, upto: str | None
+) -> Iterator[pyarrow.RecordBatch]:
+    """Those of a read whose positions are within these bounds; they ascend."""
+    for batch in stream:
+        position = batch.column(POSITION)
+        first = 0 if after is None else _behind(position, after)
+        end = batch.num_rows if upto is None else _behind(position, upto)
+        yield batch.slice(first, max(0, end - first))
+
+
+class _NotAlone(Exception):
+    """Somebody has two rows."""
+
+
+class _TooMuch(Exception):
+    """What the people of a roll have does not fit into memory at once."""
+
+
+def _sorted(batches: deque[pyarrow.RecordBatch], after: str | None, upto: str | None) -> deque[pyarrow.RecordBatch]:
+    """Rows of a range in the order of their positions. What is in `batches` is let go of.
+
+    Raises _NotAlone where two have one key, or one has none.
+    """
+    import pyarrow
+    from pyarrow import compute
+
+    if not batches:
+        return batches
+    rows = pyarrow.Table.from_batches(batches)
+    batches.clear()
+    order = compute.sort_indices(rows, sort_keys=[(POSITION, "ascending")])
+    # Arrow's own allocator keeps as much again for itself.
+    rows = compute.take(rows, order, memory_pool=pyarrow.system_memory_pool()).combine_chunks()
+    positions = rows.column(POSITION)
+    alike = compute.equal(positions.slice(1), positions.slice(0, max(0, len(positions) - 1)))
+    if positions.null_count or compute.any(alike).as_py():
+        raise _NotAlone
+    return deque(batch for batch in _inside(rows.to_batches(), after, upto) if batch.num_rows)
+
+
+def _behind(positions: pyarrow.Array, bound: str) -> int:
+    """The place of the first position behind this one."""
+    return bisect.bisect_right(range(len(positions)), bound, key=lambda place: positions[place].as_py())
+
+
 def _closed() -> OutsideError:
     return OutsideError.of("query-stopped", "the audience was not read to its end: reading was stopped", "run it again")
-
-
-class _Ranges:
-    """How wide the next read is: as many rows as fit into the budget, by what was measured so far."""
-
-    def __init__(self, budget: int, rows: int, least: int, last: str | None) -> None:
-        self.budget = budget
-        self.last = last
-        self._least = least
-        self._expected = rows
-        self._rows = self._bytes = self._covered = 0
-
-    def upto(self, after: str | None) -> str | None:
-        """The last position of the range that begins behind `after`; None when it reaches the end of the space."""
-        start = _number(after)
-        width = _SPACE * max(self._least, self.budget // self._row_bytes()) // max(1, self._density())
-        return self.last if start + width >= _number(self.last, _SPACE) - 1 else f"{start + width:032x}"
-
-    def rest(self, end: str | None) -> str | None:
-        """Where to go on behind the range that ended here; None where nothing is left."""
-        return None if end is None or (self.last is not None and end >= self.last) else end
-
-    def measured(self, after: str | None, end: str | None, rows: int, size: int) -> None:
-        self._covered += (_SPACE if end is None else _number(end)) - _number(after)
-        self._rows += rows
-        self._bytes += size
-
-    def _row_bytes(self) -> int:
-        return max(1, self._bytes // self._rows) if self._rows else _FIRST_ROW_BYTES
-
-    def _density(self) -> int:
-        """Rows in the whole space: as counted before, and as met so far once that says more."""
-        met = self._rows * _SPACE // self._covered if self._covered else 0
-        told = self._expected * self._covered // _SPACE
-        return met if told >= _ENOUGH else max(self._expected, met)
-
-
-def _number(position: str | None, nothing: int = 0) -> int:
-    """How many positions there are up to this one. Behind the last one stands a cursor that has passed everybody."""
-    if not position:
-        return nothing
-    return int(position, 16) + 1 if position <= _LAST else _SPACE

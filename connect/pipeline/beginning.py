@@ -9,15 +9,17 @@ from functools import partial
 
 from connect.channels.zones import Place
 from connect.clock import Clock
-from connect.errors import raise_errors
+from connect.errors import UserError, raise_errors
 from connect.identity import RandomBytes, new_run_id
+from connect.ledger.optouts import KEPT
 from connect.ledger.records import NewRun, NewSlice, RunRecord, Slice, Tally
 from connect.ledger.store import Ledger
-from connect.pipeline import gates
+from connect.pipeline import gates, parameters
 from connect.pipeline.accounts import Accounts, reaches_people, route_problems
 from connect.pipeline.audience import Sweep
 from connect.pipeline.bundle import Bundle
 from connect.pipeline.deliveries import RunFacts
+from connect.pipeline.devices import Dead, Known
 from connect.pipeline.history import cap_of, destination_of, must_be_there
 from connect.pipeline.job import Copied, Job
 from connect.pipeline.kit import Kit
@@ -25,15 +27,18 @@ from connect.pipeline.moment import Moment
 from connect.pipeline.places import places_of
 from connect.pipeline.plan import SALT, SECRET, Plan, open_seals, safe_recipients
 from connect.pipeline.rates import limits_of
+from connect.pipeline.sealing import unreadable
 from connect.pipeline.snapshot import Snapshot
+from connect.pipeline.sources import OpenSource
+from connect.pipeline.waiting import Heeded, Waiting
 from connect.pipeline.waves import Timing
 from connect.pipeline.writeback import Diary
 from connect.project.campaign import Campaign
 from connect.project.message import HttpContent
 from connect.project.project import Project
-from connect.project.trigger import Immediate, Recurring, Scheduled
+from connect.project.trigger import Api, Immediate, Recurring, Scheduled
 from connect.redact import Secret
-from connect.vocabulary import Mode, RunState
+from connect.vocabulary import Channel, Mode, RunState
 from connect.warehouses.interface import Warehouse
 
 
@@ -66,7 +71,13 @@ def new_run(
         until=moment.until,
         beside=_lasts(bundle.campaign),
         cap=cap_of(project, bundle.campaign),
+        parameters=parameters.seal(project.secret, moment.parameters),
+        called=isinstance(bundle.campaign.trigger, Api),
     )
+
+
+def _nothing() -> None:
+    """Before a read of an audience without opt-outs."""
 
 
 def _lasts(campaign: Campaign) -> bool:
@@ -82,11 +93,13 @@ def begin(
     random: RandomBytes,
     accounts: Accounts,
     destination: Warehouse | None = None,
+    source: OpenSource | None = None,
 ) -> Job:
     """Give the plan its row in the ledger (or take up the one that it has), and everything that it runs with.
 
     `destination` is where its deliveries are written, opened apart from where the audience is read: see
-    `destination_of`. Raises UserError where its accounts can not carry its contents, or the destination has no table.
+    `destination_of`. `source` opens where devices are written that turn out to be dead. Raises UserError where its
+    accounts can not carry its contents, or the destination has no table.
     """
     campaign, project = plan.campaign, plan.project
     raise_errors(route_problems(campaign, accounts))
@@ -94,13 +107,20 @@ def begin(
     if written is not None:
         if destination is None:
             raise RuntimeError("this run writes back, and was given no destination")
-        must_be_there(destination, written)
+        must_be_there(destination, project)
     timing = _timing(plan, accounts)
+    heeded = None
+    if project.subscriptions is not None:
+        waiting = Waiting(ledger, project.secret, clock, KEPT + campaign.audience.timeout)
+        _must_open(waiting, campaign, project.mode)
+        heeded = Heeded(waiting, plan.wrapping.audience, plan.wrapping.optouts)
     record = plan.resumes or _begun(plan, timing, ledger, clock, random)
     salt, secret = open_seals(project, record)
     history = replace(plan.wrapping.history, run=record.id) if plan.wrapping.history else None
     wrapping = replace(plan.wrapping, salt=salt, history=history)
     snapshot = Snapshot.of(project, campaign, plan.warehouse, record.id)
+
+    devices = Known.of(plan.warehouse, wrapping.optouts, campaign.audience.timeout)
 
     def sweep(slice: Slice) -> Sweep:
         return Sweep(
@@ -111,9 +131,14 @@ def begin(
             upto=slice.high,
             timeout=campaign.audience.timeout,
             clock=clock,
+            before=heeded.look if heeded else _nothing,
+            few=campaign.audience.people is not None,
+            devices=devices,
         )
 
-    facts = RunFacts(record.id, campaign.name, project.target, record.mode, record.fire_time, secret)
+    facts = RunFacts(
+        record.id, campaign.name, project.target, record.mode, record.fire_time, secret, plan.moment.parameters
+    )
     rates = {name: project.providers[name].rate for name in accounts}
     buckets = limits_of(accounts, rates, campaign, project.mode)
     diary = None
@@ -122,7 +147,36 @@ def begin(
         diary = Diary.of(destination, written.source, written.deliveries, facts, topic, written.include)
     places = partial(_places, plan, timing, snapshot)
     copied = Copied(snapshot, wrapping.audience) if snapshot else None
-    return Job(record, sweep, _kit(plan, facts, accounts), accounts, timing, places, buckets, copied, diary)
+    return Job(
+        record,
+        sweep,
+        _kit(plan, facts, accounts),
+        accounts,
+        timing,
+        places,
+        buckets,
+        copied,
+        diary,
+        heeded,
+        _dead(plan, ledger, source),
+    )
+
+
+def _dead(plan: Plan, ledger: Ledger, source: OpenSource | None) -> Dead | None:
+    subscriptions, real = plan.project.subscriptions, plan.project.mode is Mode.live
+    if source is None or not real or Channel.push not in plan.campaign.message.channels:
+        return None
+    if subscriptions is None or subscriptions.write is None:
+        return None
+    return Dead(plan.project, subscriptions, ledger, source)
+
+
+def _must_open(waiting: Waiting, campaign: Campaign, mode: Mode) -> None:
+    """Nobody is let pass who may have left, in an opt-out that nobody can read."""
+    if mode is Mode.live and not campaign.message.transactional:
+        waiting.look()
+        if waiting.unopened:
+            raise UserError(unreadable(waiting.unopened))
 
 
 def _begun(plan: Plan, timing: Timing, ledger: Ledger, clock: Clock, random: RandomBytes) -> RunRecord:
@@ -133,7 +187,10 @@ def _begun(plan: Plan, timing: Timing, ledger: Ledger, clock: Clock, random: Ran
             plan.queued.id, audience_rows=plan.rows, tallies=tallies, slices=slices, not_if_live=once
         )
     made = new_run(plan.project, plan.bundle, plan.moment, clock, random, state=RunState.running, manual=plan.manual)
-    return ledger.create_run(replace(made, audience_rows=plan.rows, tallies=tallies, slices=slices), again=plan.again)
+    made = replace(made, audience_rows=plan.rows, tallies=tallies, slices=slices, named=plan.named)
+    if plan.fleeting:  # others of its campaign neither wait for it, nor it for them
+        made = replace(made, fleeting=True, beside=True, called=True)
+    return ledger.create_run(made, again=plan.again)
 
 
 def _without_key(plan: Plan) -> Iterator[Tally]:
@@ -169,11 +226,13 @@ def _kit(plan: Plan, facts: RunFacts, accounts: Accounts) -> Kit:
         bundle=plan.bundle,
         facts=facts,
         ring=project.secret,
-        base_url=project.serve_base_url,
+        base_url=project.serve.base_url,
         mailto=project.unsubscribe.mailto if project.unsubscribe else None,
         test_recipient=safe_recipients(project),
         secrets=_secrets(plan, accounts),
         platforms={name: provider.capabilities.platforms for name, (provider, _) in accounts.items()},
+        project=project.name,
+        by_themselves=frozenset(name for name, (provider, _) in accounts.items() if provider.capabilities.tracks),
     )
 
 

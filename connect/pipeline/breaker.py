@@ -17,20 +17,22 @@ class Breaker:
     """Watches the last few hundred deliveries; trips when more than a fifth of them went wrong for one reason."""
 
     def __init__(self, *, off: bool = False) -> None:
-        self._last: deque[bool] = deque(maxlen=_LOOKED_AT)
-        self._wrong = 0
+        self._count = 0
+        self._wrong: deque[int] = deque()
+        """Which of the last went wrong."""
         self.off = off
         """Somebody has looked at it, and wants the run to go on."""
 
     def trips(self, wrong: bool) -> bool:
         """Note one more delivery; whether that is enough."""
-        if self.off:
+        self._count += 1
+        if self.off or not (wrong or self._wrong):
             return False
-        if len(self._last) == _LOOKED_AT:
-            self._wrong -= self._last[0]
-        self._last.append(wrong)
-        self._wrong += wrong
-        return len(self._last) == _LOOKED_AT and self._wrong > _SHARE * _LOOKED_AT
+        if wrong:
+            self._wrong.append(self._count)
+        while self._wrong and self._wrong[0] <= self._count - _LOOKED_AT:
+            self._wrong.popleft()
+        return self._count >= _LOOKED_AT and len(self._wrong) > _SHARE * _LOOKED_AT
 
 
 def template_trouble(reason: str) -> RunTrouble:

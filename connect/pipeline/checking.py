@@ -10,8 +10,18 @@ from zoneinfo import ZoneInfo
 
 from connect.errors import Problem, Severity, UserError
 from connect.liquid.library import Library
-from connect.pipeline import deliverability, firing, lint, safety, snapshot, subscriptions
-from connect.pipeline.history import history_of, must_be_there
+from connect.pipeline import (
+    deliverability,
+    firing,
+    history,
+    lint,
+    look,
+    parameters,
+    public,
+    safety,
+    snapshot,
+    subscriptions,
+)
 from connect.pipeline.mistakes import placed_in
 from connect.pipeline.moment import Moment
 from connect.pipeline.reads import read_size
@@ -77,12 +87,17 @@ def check_campaign(
     as soon as it is live; as `goes_live` where it is not said.
     """
     dialect = warehouse.dialect.sqlglot if warehouse else "duckdb"
-    problems = [*loaded.problems, *firing.event_problems(loaded), *lint.text_problems(loaded, library, dialect)]
+    problems = [*loaded.problems, *firing.event_problems(loaded), *firing.call_problems(loaded)]
+    problems += [*lint.text_problems(loaded, library, dialect)]
     campaign = loaded.campaign
     if campaign is None:
         return Checked(name, None, tuple(problems))
+    problems += history.problems(project, campaign, loaded.at)
     if project.subscriptions is not None:
         problems += subscriptions.unread(project.subscriptions, dialect)
+    problems += look.problems(project)
+    if not _errors(problems):
+        problems += public.problems(project, loaded, library)
     size: int | None = None
     if warehouse is not None and not _errors(problems):
         found, size = _looked_at(project, campaign, library, warehouse, now, goes_live)
@@ -112,6 +127,16 @@ def _looked_at(
 def _warehouse_problems(
     project: Project, campaign: Campaign, library: Library, warehouse: Warehouse, wrapping: Wrapping, goes_live: bool
 ) -> list[Problem]:
+    problems = wrapped_problems(project, campaign, library, warehouse, wrapping, goes_live)
+    if not _errors(problems):
+        problems += _null_warnings(campaign, library, wrapping, warehouse)
+    return problems
+
+
+def wrapped_problems(
+    project: Project, campaign: Campaign, library: Library, warehouse: Warehouse, wrapping: Wrapping, goes_live: bool
+) -> list[Problem]:
+    """What does not fit between a campaign and the columns of its query. Asks the warehouse nothing."""
     columns = [column.name for column in wrapping.audience.columns]
     problems = snapshot.problems(campaign, warehouse)
     problems += lint.campaign_problems(campaign, library, columns)
@@ -119,8 +144,6 @@ def _warehouse_problems(
         problems += subscriptions.partly_read(project.subscriptions, wrapping.optouts.columns)
     if goes_live and project.mode is Mode.live:
         problems += safety.marketing_problems(project, campaign, columns)
-    if not _errors(problems):
-        problems += _null_warnings(campaign, library, wrapping, warehouse)
     return problems
 
 
@@ -171,13 +194,13 @@ def wrap(
         with placed_in(campaign.audience.written, campaign.file, warehouse.dialect):
             audience = in_segments(audience, campaign.audience, warehouse, values)
     optouts = _optouts(project, campaign, warehouse, values)
-    history = history_of(project, campaign, moment.fire_time)
-    if history is not None and history.asks and project.destination is not None:
-        must_be_there(warehouse, project.destination)
+    asked_before = history.history_of(project, campaign, moment.fire_time)
+    if asked_before is not None and asked_before.asks and project.destination is not None:
+        history.must_be_there(warehouse, project)
     with placed_in(campaign.audience.written, campaign.file, warehouse.dialect):
-        if history is not None:
-            once_columns(audience, history)
-        return Wrapping(warehouse.dialect, audience, optouts, salt, history)
+        if asked_before is not None:
+            once_columns(audience, asked_before)
+        return Wrapping(warehouse.dialect, audience, optouts, salt, asked_before)
 
 
 def _must_have_a_header(campaign: Campaign, columns: Sequence[Column]) -> None:
@@ -197,7 +220,7 @@ def _must_have_a_header(campaign: Campaign, columns: Sequence[Column]) -> None:
 def _values(campaign: Campaign, moment: Moment) -> Mapping[str, object]:
     """What every query of a campaign may bind. The date is that of the trigger's zone."""
     fire_date = moment.fire_time.astimezone(ZoneInfo(campaign.trigger.timezone)).date()
-    return {**campaign.audience.params, "fire_time": moment.fire_time, "fire_date": fire_date}
+    return {**parameters.bound(campaign, moment.parameters), "fire_time": moment.fire_time, "fire_date": fire_date}
 
 
 def _window(moment: Moment) -> Mapping[str, object]:

@@ -13,7 +13,7 @@ from connect.channels.addresses import normal
 from connect.channels.email import Bad
 from connect.channels.message import Device, Outgoing
 from connect.channels.zones import Place
-from connect.identity import correlation_id, message_key, person_mark
+from connect.identity import Pseudonyms, correlation_id
 from connect.liquid.library import Library
 from connect.liquid.template import Template
 from connect.liquid.trouble import Refusal, Skip
@@ -25,8 +25,11 @@ from connect.pipeline.contents.push import PushTemplates
 from connect.pipeline.contents.sms import SmsTemplates
 from connect.pipeline.deliveries import Delivery, Ended, Person, RunFacts
 from connect.pipeline.links import Link, UnsubscribeLinks, Urls
+from connect.pipeline.parameters import printed
 from connect.pipeline.places import Places
 from connect.pipeline.recovery import Recovered
+from connect.pipeline.tracking import Head, Tracking
+from connect.pipeline.visits import head
 from connect.pipeline.waves import EXPIRED, Turn
 from connect.project.campaign import Campaign
 from connect.project.message import EmailContent, HttpContent, PushContent, SmsContent
@@ -67,8 +70,13 @@ class Composer:
         turn: Turn | None = None,
         secrets: Secrets = MappingProxyType({}),
         platforms: Platforms = MappingProxyType({}),
+        tracking: Tracking | None = None,
+        known: bytes | None = None,
     ) -> None:
-        """`turn` says which deliveries are settled now; None is all of them. `secrets` are those of the content."""
+        """`turn` says which deliveries are settled now; None is all of them. `secrets` are those of the content.
+
+        known: the message key of the only delivery that is asked for, of a run whose secret is gone.
+        """
         self.facts, self.links = facts, links
         self.recovered = recovered or Recovered()
         self.reach = campaign.policy.reach
@@ -80,11 +88,13 @@ class Composer:
         self.scope: Scope = {
             "campaign": {"name": campaign.name, "description": campaign.description},
             "run": {"id": facts.run_id, "fire_time": facts.fire_time},
-            "params": campaign.audience.params,
+            "params": printed(campaign, facts.parameters),
             "now": facts.fire_time,
         }
         real = facts.mode is Mode.live
-        self.templates = _compile(campaign, library, self.scope, links.mailto, secrets, real=real)
+        self.known = known
+        self._pseudonyms = Pseudonyms(facts.secret)
+        self.templates = _compile(campaign, library, self.scope, links.mailto, secrets, tracking, self.head, real=real)
         self.channels: tuple[Channel, ...] = tuple(self.templates)
         self.several = Channel.push in self.channels
         """A person may have several addresses on a channel."""
@@ -98,12 +108,14 @@ class Composer:
         optouts: Mapping[Channel, Sequence[int]],
         now: Callable[[], datetime] | None = None,
         heard: Sequence[int] | None = None,
+        dead: Mapping[str, int] = MappingProxyType({}),
     ) -> Composing:
-        """Bound to a batch of rows: their key texts, the user's columns, who opted out of what, who has heard before.
+        """Bound to a batch of rows: their key texts, the user's columns, who opted out of what, who has heard before;
+        and which of their devices are not to be sent to.
 
         `now` tells the time, by which deliveries expire; without it they do not.
         """
-        return Composing(self, keys, columns, optouts, now, heard)
+        return Composing(self, keys, columns, optouts, now, heard, dead)
 
     def deliveries(self, person: Person, now: Callable[[], datetime] | None = None) -> list[Delivery]:
         """As of a batch of one."""
@@ -111,9 +123,20 @@ class Composer:
         optouts = {channel: (flag,) for channel, flag in person.optouts.items()}
         return self.over((person.key,), columns, optouts, now).deliveries(0)
 
+    def head(self, key: bytes) -> bytes:
+        """What the links of a delivery to our server begin with."""
+        return head(self.facts.run_id, key, counts=self.facts.mode is Mode.live)
+
+    def view(self, key: bytes, key_text: str) -> str:
+        """Where the message with this key can be seen in a browser."""
+        return self.links.view(self.head(key), key_text)
+
+    def message_key(self, key: str, channel: Channel, address: str) -> bytes:
+        return self.known or self._pseudonyms.message_key(key, channel, address)
+
     def mark(self, key: str) -> bytes:
         """What all message keys of the person with this key text begin with."""
-        return person_mark(self.facts.secret, key)
+        return self._pseudonyms.person_mark(key)
 
 
 class Composing:
@@ -127,8 +150,10 @@ class Composing:
         optouts: Mapping[Channel, Sequence[int]],
         now: Callable[[], datetime] | None,
         heard: Sequence[int] | None,
+        dead: Mapping[str, int],
     ) -> None:
         self._composer, self._facts = composer, composer.facts
+        self._dead = dead
         self._heard = heard
         self._keys, self._optouts = keys, optouts
         self._locales = columns.get("locale")
@@ -190,7 +215,8 @@ class Composing:
         self._composer.problems.update(problems)
         settled = [
             one._replace(
-                address=self._held_back(one.channel, row) or (window if isinstance(window, Ended) else one.address)
+                address=self._held_back(one.channel, row)
+                or (window if isinstance(window, Ended) else self._unless_dead(one, row).address)
             )
             for one, window in zip(addressed, timely, strict=True)
         ]
@@ -201,7 +227,22 @@ class Composing:
     def _address(self, channel: Channel, contents: Mapping[str | None, Bound], row: int) -> Sequence[_Addressed]:
         if (optout := self._held_back(channel, row)) is not None:
             return (_Addressed(channel, self._content(contents, row), optout),)
-        return self._addressed(channel, contents, row)
+        return [self._unless_dead(one, row) for one in self._addressed(channel, contents, row)]
+
+    def _unless_dead(self, one: _Addressed, row: int) -> _Addressed:
+        """Without a device that is not to be sent to. One that was near the air before a crash ends as it did there:
+        else its intent would stand for another device of the person."""
+        if not self._dead or not isinstance(one.address, Device):
+            return one
+        end = gates.opted_out(self._dead.get(one.address.address, 0))
+        return one if end is None or self._was_near_the_air(one.address, row) else one._replace(address=end)
+
+    def _was_near_the_air(self, device: Device, row: int) -> bool:
+        composer, key = self._composer, self._keys[row]
+        if not composer.recovered:
+            return False
+        message = composer.message_key(key, Channel.push, normal(Channel.push, device.address))
+        return composer.recovered.knows(composer.mark(key), message)
 
     def _held_back(self, channel: Channel, row: int) -> Ended | None:
         """Who has opted out, or has heard before."""
@@ -276,13 +317,24 @@ class Composing:
     def _asked(self, channel: Channel, to: Where, row: int) -> Asked:
         facts = self._facts
         address = to if isinstance(to, str) else to.address
-        key = message_key(facts.secret, self._keys[row], channel, normal(channel, address))
+        key = self._composer.message_key(self._keys[row], channel, normal(channel, address))
         person = str(self._ids[row]) if self._ids is not None else ""
-        urls = Urls(self._link, row, key, person=person, channel=channel, address=address)
+        correlation = correlation_id(facts.run_id, key)
+        urls = Urls(
+            self._link,
+            row,
+            key,
+            person=person,
+            channel=channel,
+            address=address,
+            correlation=correlation,
+            key_text=self._keys[row],
+            view=self._composer.view,
+        )
         redirect = self._composer.redirects.get(channel)
         if redirect is not None:
             to, address = redirect, redirect if isinstance(redirect, str) else redirect.address
-        return Asked(row, key, correlation_id(facts.run_id, key), urls, address, to, redirect is not None)
+        return Asked(row, key, correlation, urls, address, to, redirect is not None)
 
     def _stopped(self, stop: Skip | Refusal) -> Ended:
         if isinstance(stop, Skip):
@@ -296,7 +348,15 @@ def _unchosen(one: _Addressed) -> Delivery:
 
 
 def _compile(
-    campaign: Campaign, library: Library, scope: Scope, mailto: str | None, secrets: Secrets, *, real: bool
+    campaign: Campaign,
+    library: Library,
+    scope: Scope,
+    mailto: str | None,
+    secrets: Secrets,
+    tracking: Tracking | None,
+    head: Head,
+    *,
+    real: bool,
 ) -> dict[Channel, dict[str | None, Templates]]:
     """Every content of the message, compiled, by channel (in the message's order) and locale."""
     message = campaign.message
@@ -311,7 +371,10 @@ def _compile(
         templates: Templates
         match content:
             case EmailContent():
-                templates = EmailTemplates(content, library, compile_text, scope, unsubscribe=unsubscribe, real=real)
+                tracked = tracking.of(content, head) if tracking else None
+                templates = EmailTemplates(
+                    content, library, compile_text, scope, unsubscribe=unsubscribe, tracking=tracked, real=real
+                )
             case SmsContent():
                 templates = SmsTemplates(content, library, compile_text)
             case PushContent():

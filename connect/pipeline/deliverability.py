@@ -175,7 +175,7 @@ def _own_page(project: Project) -> str:
 def _one_click(project: Project) -> Iterator[Problem]:
     url = project.unsubscribe.url if project.unsubscribe else None
     node = scalar(block(project.tree.get("serve")).get("base_url"))
-    name, link, place = "serve.base_url", project.serve_base_url or "", node.place if node else None
+    name, link, place = "serve.base_url", project.serve.base_url or "", node.place if node else None
     if url is not None:
         name, link, place = "unsubscribe.url", url.source, url.at(0)
     if link.strip().lower().startswith("http://"):

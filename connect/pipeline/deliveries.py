@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from connect.channels.message import Outgoing
@@ -20,6 +20,8 @@ class RunFacts:
     mode: Mode
     fire_time: datetime
     secret: bytes
+    parameters: Mapping[str, object] = field(default_factory=dict)
+    """What a call of the API gave."""
 
 
 @dataclass(frozen=True, slots=True)

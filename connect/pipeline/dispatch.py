@@ -23,6 +23,7 @@ from typing import Protocol
 
 from connect.clock import Clock
 from connect.ledger.records import Call, Intent
+from connect.pipeline import tracing
 from connect.pipeline.alarm import Alarm
 from connect.pipeline.answers import Answer, Answers
 from connect.pipeline.books import Books
@@ -36,6 +37,7 @@ from connect.pipeline.gate import Closed as Closed
 from connect.pipeline.lineup import Lineup
 from connect.pipeline.packing import Packed
 from connect.pipeline.rates import Limit, Meter
+from connect.pipeline.ready import Ready
 from connect.pipeline.recovery import IN_DOUBT
 from connect.pipeline.standing import Standing
 from connect.pipeline.verdicts import Ticket, Verdicts
@@ -103,6 +105,7 @@ class Lane:
         comes_back: Callable[[Ticket], bool] = lambda ticket: False,
     ) -> None:
         self._provider, self._account, self._books = provider, account, books
+        self._calls = tracing.Calls(account.name)
         self._terms, self._clock = terms, terms.clock
         self._successor = successor
         account.margin.holds = terms.hold.fresh
@@ -135,7 +138,7 @@ class Lane:
         self._lineup = Lineup(self._most(), terms.clock)
         self._free = self._window = _WINDOW * account.concurrency
         self._flying = 0
-        self._ready: asyncio.Queue[Packed] = asyncio.Queue()
+        self._ready = Ready()
         self._answers: list[Answer] = []
         self._writing: asyncio.Task[None] | None = None
         self._sending: set[asyncio.Task[None]] = set()
@@ -290,6 +293,7 @@ class Lane:
             event.set()
 
     async def _end(self) -> None:
+        self._calls.end()
         tasks = self._tasks()
         for task in tasks:
             task.cancel()
@@ -369,7 +373,7 @@ class Lane:
         if self._gate.has_closed and not self.idle:
             self.halt(Closed())
             return []
-        room, changes = self._gate.room(self._ready.qsize())
+        room, changes = self._gate.room(len(self._ready))
         leaving = list(self._admitted(min(room, self._free)))
         if self._lineup.calls:
             self._look_again(changes, idles=not (leaving or self._flying or self._gate.is_asking))
@@ -407,9 +411,8 @@ class Lane:
             self._alarm.set(when)
 
     def _release(self, calls: Sequence[Packed]) -> None:
-        for call in calls:
-            self._ready.put_nowait(call)
-        for _ in range(min(self._account.concurrency - len(self._sending), self._ready.qsize())):
+        self._ready.put(calls)
+        for _ in range(min(self._account.concurrency - len(self._sending), len(self._ready))):
             self._sending.add(asyncio.create_task(self._send_on()))
 
     def _call(self, packed: Packed) -> Call:
@@ -431,7 +434,7 @@ class Lane:
 
     async def _send_on(self) -> None:
         while True:
-            call = await self._ready.get()
+            call = self._ready.take() or await self._ready.coming()
             try:
                 self._answer(await self._send(call))
             except Exception as problem:  # noqa: BLE001 - raised to whoever puts or drains
@@ -446,7 +449,8 @@ class Lane:
             await self._terms.hold.held()
             if not self._gate.is_open and (kept := await self._kept_back(call)):
                 return kept
-        receipts = await self._provider.send([ticket.outgoing for ticket in call.tickets])
+        with self._calls.call(len(call.tickets)):
+            receipts = await self._provider.send([ticket.outgoing for ticket in call.tickets])
         if len(receipts) != len(call.tickets):
             raise RuntimeError(f"{self._account.name} gave {len(receipts)} receipts for {len(call.tickets)} messages")
         return self._read.to(call, receipts)

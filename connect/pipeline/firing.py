@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from connect.errors import Location, Problem, Severity
+from connect.pipeline import parameters
 from connect.pipeline.moment import Moment
 from connect.project.campaign import Campaign
 from connect.project.campaigns import Loaded
-from connect.project.trigger import Event, Recurring, Scheduled
+from connect.project.trigger import Api, Event, Recurring, Scheduled
 from connect.project.types import written_duration
 from connect.schedule.due import next_fire_times, passed
 from connect.vocabulary import QuietAction, QuietZone
@@ -19,10 +20,11 @@ LOOKED_AT = timedelta(hours=1)
 
 
 def moment_of_a_look(campaign: Campaign, now: datetime) -> Moment:
-    """What the queries of a campaign bind where it is looked at, and not run: of events, those of the last hour."""
+    """What the queries of a campaign bind where it is looked at, and not run: of events, those of the last hour; of
+    calls, their schema's examples."""
     if isinstance(campaign.trigger, Event):
         return Moment(now, now - LOOKED_AT, now)
-    return Moment(now)
+    return Moment(now, parameters=parameters.of_a_look(campaign))
 
 
 def next_fires(campaign: Campaign, now: datetime) -> tuple[datetime, ...]:
@@ -37,23 +39,43 @@ def event_problems(loaded: Loaded) -> Iterator[Problem]:
         return
     if campaign.audience.sql is None:
         said, hint = "an event trigger asks a query for events, and this audience is none", "write `sql` in its place"
-        yield Problem("event-people", said, hint, _place(loaded, "audience.people", "audience"))
+        yield Problem("event-people", said, hint, loaded.at("audience.people", "audience"))
     elif {column.casefold() for column in campaign.audience.key} <= _OF_A_PERSON:
         key = ", ".join(campaign.audience.key)
         yield Problem(
             "event-key",
             f"one person can have several events, and the key ({key}) is the person's: all but one would be lost",
             "add the column that tells the events apart, such as `key: [id, order_id]`",
-            _place(loaded, "audience.key", "audience"),
+            loaded.at("audience.key", "audience"),
         )
+
+
+def call_problems(loaded: Loaded) -> Iterator[Problem]:
+    """Why a campaign can not be called."""
+    campaign = loaded.campaign
+    if campaign is None or not isinstance(campaign.trigger, Api):
+        return
+    from connect.warehouses.query import KNOWN  # with it comes the grammar of SQL, which few need here
+
+    place = loaded.at("trigger.parameters", "trigger")
+    wrong = parameters.schema_problem(campaign.trigger.parameters)
+    if wrong:
+        yield Problem("bad-value", f"`parameters` is no JSON Schema: {wrong}", "json-schema.org explains them", place)
+    for name in KNOWN:
+        if name in parameters.names(campaign.trigger):
+            said = f"`{name}` is what every query may bind already, and no parameter can be called so"
+            yield Problem("bad-value", said, "give it another name", place)
 
 
 _OF_A_PERSON = {"id", "email", "phone_number"}
 """Columns that tell people apart, but not what happened to them."""
 
 
-def warnings(loaded: Loaded, now: datetime) -> Iterator[Problem]:
-    """What somebody should know who looks at the campaign, and need not be told at every run."""
+def warnings(loaded: Loaded, now: datetime, *, kept_apart: bool = False) -> Iterator[Problem]:
+    """What somebody should know who looks at the campaign, and need not be told at every run.
+
+    `kept_apart`: whoever moves from one wave to another is known there (see `connect.pipeline.history.keeps_apart`).
+    """
     campaign = loaded.campaign
     if campaign is None:
         return
@@ -61,20 +83,26 @@ def warnings(loaded: Loaded, now: datetime) -> Iterator[Problem]:
     if isinstance(trigger, Scheduled | Recurring) and passed(trigger, now):
         yield _passed(loaded, trigger, now)
     place = _of_waves(loaded, campaign)
-    if place is not None:
+    if place is not None and not kept_apart:
         yield Problem(
             "waves-unsettled",
             "everybody is met in the time of their own zone, one zone after the other: somebody whose zone changes "
             "in your data while the run goes on can be met twice, or not at all",
-            "let zones change between runs; this version can not keep people apart that move during one",
+            _FROZEN if campaign.audience.sql is not None else "let zones change between runs",
             place,
             Severity.warning,
         )
 
 
+_FROZEN = (
+    "`audience: {snapshot: true}` keeps zones as they are when the run begins; "
+    "a `destination` in the audience's warehouse keeps anybody from being met twice"
+)
+
+
 def _passed(loaded: Loaded, trigger: Scheduled | Recurring, now: datetime) -> Problem:
     key, said, hint = _why_no_more(trigger, now)
-    place = _place(loaded, f"trigger.{key}", "trigger")
+    place = loaded.at(f"trigger.{key}", "trigger")
     return Problem("at-passed", said, hint, place, Severity.warning)
 
 
@@ -95,8 +123,8 @@ def _of_waves(loaded: Loaded, campaign: Campaign) -> Location | None:
     """Where a campaign says that people are met by their own clocks; None where it does not."""
     trigger = campaign.trigger
     if isinstance(trigger, Scheduled | Recurring) and trigger.local_time:
-        return _place(loaded, "trigger.local_time", "trigger")
-    return _place(loaded, "policy.quiet_hours", "policy") if _defers_by_zone(campaign) else None
+        return loaded.at("trigger.local_time", "trigger")
+    return loaded.at("policy.quiet_hours", "policy") if _defers_by_zone(campaign) else None
 
 
 def _defers_by_zone(campaign: Campaign) -> bool:
@@ -107,9 +135,3 @@ def _defers_by_zone(campaign: Campaign) -> bool:
     channels = {content.channel for content in campaign.message.content}
     held = channels if quiet.channels is None else channels & set(quiet.channels)
     return bool(held) and quiet.action is QuietAction.defer and quiet.timezone is QuietZone.user
-
-
-def _place(loaded: Loaded, *paths: str) -> Location:
-    """The place of the first of these that stands in a file."""
-    found = (loaded.places[path] for path in paths if path in loaded.places)
-    return next(found, Location(loaded.file, 1, 1))

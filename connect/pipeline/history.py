@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from connect.errors import Location, Problem, UserError, raise_errors
+from connect.pipeline.sources import OpenSource
 from connect.project.campaign import Campaign
 from connect.project.destination import Destination
 from connect.project.policy import FrequencyCap
@@ -24,7 +26,7 @@ def destination_of(project: Project) -> Destination | None:
     return project.destination if project.mode is Mode.live else None
 
 
-def open_destination(project: Project, opens: Callable[[Project, str], Warehouse]) -> Warehouse | None:
+def open_destination(project: Project, opens: OpenSource) -> Warehouse | None:
     """To write to, apart from where audiences are read: closing those stops nothing here."""
     destination = destination_of(project)
     return opens(project, destination.source) if destination is not None else None
@@ -32,11 +34,10 @@ def open_destination(project: Project, opens: Callable[[Project, str], Warehouse
 
 def history_of(project: Project, campaign: Campaign, fire_time: datetime, run: str = "") -> History | None:
     """What a run asks; None where nothing is written, and nothing asked. Raises UserError where it can not be."""
-    raise_errors(list(problems(project, campaign)))
+    raise_errors(list(problems(project, campaign, lambda *paths: Location(campaign.file, 1, 1))))
     destination, policy = destination_of(project), campaign.policy
     if destination is None:
         return None
-    answers = _is_beside(destination, campaign) and Personal.id in destination.include
     cap = _cap(policy.frequency_cap, campaign, fire_time) if policy.frequency_cap else None
     return History(
         table=destination.deliveries,
@@ -45,7 +46,7 @@ def history_of(project: Project, campaign: Campaign, fire_time: datetime, run: s
         run=run,
         once=policy.once,
         cap=None if campaign.message.transactional else cap,
-        waves=answers and _has_waves(campaign),
+        waves=_answers(destination, campaign) and _has_waves(campaign),
     )
 
 
@@ -53,6 +54,17 @@ def _is_beside(destination: Destination, campaign: Campaign) -> bool:
     """Whether the audience is read from the warehouse that the deliveries are in."""
     audience = campaign.audience
     return audience.sql is not None and destination.source == audience.source
+
+
+def _answers(destination: Destination, campaign: Campaign) -> bool:
+    """Whether who was sent something before can be asked with the audience."""
+    return _is_beside(destination, campaign) and Personal.id in destination.include
+
+
+def keeps_apart(project: Project, campaign: Campaign) -> bool:
+    """Whether somebody who moves from one wave of a run to another is met once, or their zone stays as it was."""
+    destination = project.destination
+    return campaign.audience.snapshot or (destination is not None and _answers(destination, campaign))
 
 
 def _cap(cap: FrequencyCap, campaign: Campaign, fire_time: datetime) -> Cap:
@@ -77,13 +89,13 @@ def _has_waves(campaign: Campaign) -> bool:
     return local or campaign.policy.quiet_hours is not None or Channel.sms in campaign.message.channels
 
 
-def problems(project: Project, campaign: Campaign) -> Iterator[Problem]:
-    """What the gates of a campaign's history lack."""
+def problems(project: Project, campaign: Campaign, at: Callable[..., Location]) -> Iterator[Problem]:
+    """What the gates of a campaign's history lack. `at`: the place of the first of these paths that is written."""
     policy, destination = campaign.policy, project.destination
-    place = Location(campaign.file, 1, 1)
     asked = "once" if policy.once else "frequency_cap" if policy.frequency_cap else ""
     if not asked:
         return
+    place = at(f"policy.{asked}", "policy")
     if destination is None:
         said = f"`{asked}` asks who has heard before, and nothing is written of that"
         hint = "add `destination: {}` to connect.yml, then `connect destination init`"
@@ -97,21 +109,27 @@ def problems(project: Project, campaign: Campaign) -> Iterator[Problem]:
         yield Problem("history-without-ids", said, "add `id` to `destination.include`", place)
     if policy.frequency_cap and policy.frequency_cap.across is Across.topic and campaign.message.topic is None:
         said = "`frequency_cap` counts the messages of a topic, and this message has none"
+        place = at("policy.frequency_cap.across", "policy.frequency_cap", "policy")
         yield Problem("cap-without-topic", said, "give `message.topic`, or count `across: campaign` or `all`", place)
 
 
-def must_be_there(warehouse: Warehouse, destination: Destination) -> None:
-    """The tables have all of their columns. Raises UserError where one has not, or is not there."""
+def must_be_there(warehouse: Warehouse, project: Project) -> None:
+    """The tables of the destination are there, with columns that take the rows. Raises UserError where one is not."""
+    destination = project.destination
+    assert destination is not None
+    place = project.tree.key_places.get("destination")
     for table in (deliveries_table(destination.deliveries), events_table(destination.events)):
-        missing = lacking(table, columns_of(warehouse, table, destination.source))
-        if missing is not None:
-            raise UserError(missing)
+        found = columns_of(warehouse, table, destination.source, place)
+        problem = lacking(table, found, warehouse.dialect.takes)
+        if problem is not None:
+            raise UserError(replace(problem, location=place))
 
 
-def columns_of(warehouse: Warehouse, table: Table, source: str) -> Sequence[Column]:
-    """Raises UserError where there is no such table, or it may not be read."""
+def columns_of(warehouse: Warehouse, table: Table, source: str, place: Location | None = None) -> Sequence[Column]:
+    """Raises UserError where there is no such table, or it may not be read; `place` is where that is asked for."""
     try:
         return warehouse.columns(Query(f"select * from {table.name}", {}), _LOOKING)
     except SqlError:
         said = f"there is no table {table.name} in `{source}` that may be read, and deliveries are written to it"
-        raise UserError.of("destination-missing", said, "`connect destination init` shows and makes it") from None
+        hint = "`connect destination init` shows and makes it"
+        raise UserError.of("destination-missing", said, hint, place) from None

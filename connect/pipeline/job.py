@@ -19,10 +19,13 @@ from connect.pipeline.accounts import Accounts
 from connect.pipeline.audience import Sweep
 from connect.pipeline.books import Books
 from connect.pipeline.crew import Crew, Orders, alone
+from connect.pipeline.devices import Dead
+from connect.pipeline.happening import Tell
 from connect.pipeline.kit import Kit
 from connect.pipeline.lease import Lease
 from connect.pipeline.rates import Limit
 from connect.pipeline.snapshot import Snapshot
+from connect.pipeline.waiting import Heeded
 from connect.pipeline.waves import Timing
 from connect.pipeline.writeback import Diary
 from connect.project.campaign import Campaign
@@ -63,6 +66,10 @@ class Job:
     """The copy of the audience that it reads instead of the audience itself."""
     diary: Diary | None = None
     """Where its deliveries are written; None where they are not."""
+    heeded: Heeded | None = None
+    """Opt-outs that wait for the warehouse; None in a project that has none."""
+    dead: Dead | None = None
+    """Where devices are written that turn out to be dead; None where they are not."""
 
     @property
     def campaign(self) -> Campaign:
@@ -100,6 +107,8 @@ class Tools:
     """Whether to wait for slices that open later; else the run is left to whoever looks at it then."""
     hands_over: bool = False
     """A run that is stopped stays `running`: another process takes it up by itself."""
+    tell: Tell | None = None
+    """Who tells the user's endpoints what was sent, and what failed; None where nobody wants to hear of it."""
 
 
 class Stopped(ConnectError):

@@ -13,6 +13,7 @@ from connect.pipeline.contents.http import Secrets
 from connect.pipeline.deliveries import RunFacts
 from connect.pipeline.links import UnsubscribeLinks
 from connect.pipeline.recovery import Recovered
+from connect.pipeline.tracking import Tracking
 from connect.pipeline.waves import Turn
 from connect.vocabulary import Channel
 
@@ -32,10 +33,16 @@ class Kit:
     secrets: Secrets = field(default_factory=dict, repr=False)
     """Those of the campaign's content."""
     platforms: Platforms = field(default_factory=dict)
+    project: str = ""
+    """Its name."""
+    by_themselves: frozenset[str] = frozenset()
+    """The accounts whose provider counts openings and clicks."""
+    library: Library | None = field(default=None, repr=False, compare=False)
+    """Where its templates are parsed already; not for another process."""
 
     def composer(self, recovered: Recovered, copied: Collection[Channel]) -> Composer:
         """`copied` are the channels of which a test run has sent its one copy."""
-        library = Library(self.bundle.templates)
+        library = self.library or Library(self.bundle.templates)
         page = self.bundle.unsubscribe_page
         links = UnsubscribeLinks(
             ring=self.ring,
@@ -55,4 +62,5 @@ class Kit:
             turn=self.turn,
             secrets=self.secrets,
             platforms=self.platforms,
+            tracking=Tracking(self.project, self.facts.campaign, self.ring, self.base_url, self.by_themselves),
         )

@@ -31,6 +31,9 @@ class Lease:
     began: float
     """Monotonic seconds at which the claim was made, or renewed last."""
 
+    def __post_init__(self) -> None:
+        self._seconds = self.length.total_seconds()
+
     @property
     def in_ledger(self) -> timedelta:
         return self.length + self.longest_call
@@ -38,11 +41,11 @@ class Lease:
     @property
     def until(self) -> float:
         """Monotonic seconds up to which this process may send."""
-        return self.began + self.length.total_seconds()
+        return self.began + self._seconds
 
     def fresh(self) -> bool:
         """Asked before each call: nobody else can have taken over."""
-        return self.clock.monotonic() < self.until
+        return self.clock.monotonic() < self.began + self._seconds
 
     async def held(self) -> None:
         """The lease still holds, or is renewed now. Raises LeaseLost when somebody took over."""

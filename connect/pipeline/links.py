@@ -1,4 +1,4 @@
-"""Unsubscribe links: a sealed token on the project's server, or the user's own page."""
+"""Links of a message that are ours: to unsubscribe (on the project's server, or the user's page), and to see it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,24 @@ from connect.errors import Problem
 from connect.identity import KeyRing, unsubscribe_token
 from connect.liquid.template import Template
 from connect.liquid.trouble import Refusal
+from connect.pipeline.visits import view_token
 from connect.vocabulary import Channel, Reason
 
 Columns = Mapping[str, Sequence[object]]
-Link = Callable[[int, Mapping[str, str], bytes], str]
-"""(row, claims, message key) → the unsubscribe link."""
+Link = Callable[[int, dict[str, str], bytes], str]
+"""(row, claims but for the topic, which is added, message key) → the unsubscribe link."""
+View = Callable[[bytes, str], str]
+"""(message key, key text) → where the message can be seen in a browser."""
 
 _URL = re.compile(r"https?://[^\s<>\"]+")
+
+
+def _is_url(text: str) -> bool:
+    """As the pattern has it. What is printable ASCII, as nearly every link is, it takes four times as long for."""
+    if text.isascii() and text.isprintable():
+        begun = text.startswith("https://", 0, -1) or text.startswith("http://", 0, -1)
+        return begun and not (" " in text or "<" in text or ">" in text or '"' in text)
+    return _URL.fullmatch(text) is not None
 
 
 @dataclass(frozen=True)
@@ -38,18 +49,24 @@ class UnsubscribeLinks:
         page = self.page.over(columns, scope) if self.page else None
         topic = self.topic or ""
 
-        def link(row: int, claims: Mapping[str, str], key: bytes) -> str:
-            token = unsubscribe_token(self.ring, key, {**claims, "topic": topic}) if self.ring.secrets else ""
+        def link(row: int, claims: dict[str, str], key: bytes) -> str:
+            claims["topic"] = topic
+            token = unsubscribe_token(self.ring, key, claims) if self.ring.secrets else ""
             if page is not None:
                 return self._checked(page(row, key, {"token": token}))
             return f"{self.base_url.rstrip('/')}/u/{token}" if self.base_url and token else ""
 
         return link
 
+    def view(self, head: bytes, key_text: str) -> str:
+        """Where a message can be seen in a browser; empty where the project has no server."""
+        token = view_token(self.ring, head, key_text) if self.ring.secrets and self.base_url else ""
+        return f"{self.base_url}/v/{token}" if token else ""
+
     def _checked(self, rendered: str) -> str:
         assert self.page is not None
         link = rendered.strip()
-        if not _URL.fullmatch(link):
+        if not _is_url(link):
             raise Refusal(
                 Reason.render_error,
                 Problem(
@@ -68,24 +85,69 @@ class InertLinks(UnsubscribeLinks):
     def over(self, columns: Columns, scope: Mapping[str, object]) -> Link:
         return lambda row, claims, key: "https://preview.example/unsubscribe"
 
+    def view(self, head: bytes, key_text: str) -> str:
+        return "https://preview.example/view"
+
 
 class Urls(Mapping[str, object]):
     """`url.*` in Liquid, made when a template or a header first asks for it."""
 
-    __slots__ = ("_address", "_channel", "_key", "_link", "_made", "_person", "_row")
-    _NAMES = ("unsubscribe_link", "unsubscribe")
+    __slots__ = (
+        "_address",
+        "_channel",
+        "_correlation",
+        "_key",
+        "_key_text",
+        "_link",
+        "_made",
+        "_person",
+        "_row",
+        "_view",
+        "_viewed",
+    )
+    _NAMES = ("unsubscribe_link", "unsubscribe", "permalink_link", "permalink")
 
-    def __init__(self, link: Link, row: int, key: bytes, *, person: str, channel: Channel, address: str) -> None:
-        self._link, self._row, self._key = link, row, key
+    def __init__(
+        self,
+        link: Link,
+        row: int,
+        key: bytes,
+        *,
+        person: str,
+        channel: Channel,
+        address: str,
+        correlation: str = "",
+        key_text: str = "",
+        view: View | None = None,
+    ) -> None:
+        self._link, self._row, self._key, self._correlation = link, row, key, correlation
         self._person, self._channel, self._address = person, channel, address
         self._made: str | None = None
+        self._view, self._key_text, self._viewed = view, key_text, ""
 
     @property
     def unsubscribe_link(self) -> str:
         if self._made is None:
-            claims = {"id": self._person, "channel": self._channel.value, "address": self._address}
+            claims = {
+                "id": self._person,
+                "channel": self._channel,
+                "address": self._address,
+                "correlation": self._correlation,
+            }
             self._made = self._link(self._row, claims, self._key)
         return self._made
+
+    @property
+    def permalink_link(self) -> str:
+        """Where the message can be seen in a browser; empty for what is no e-mail."""
+        if not self._viewed and self._view is not None and self._channel is Channel.email:
+            self._viewed = self._view(self._key, self._key_text)
+        return self._viewed
+
+    @property
+    def made(self) -> tuple[str, ...]:
+        """The links that somebody has asked for."""
+        return tuple(link for link in (self._made, self._viewed) if link)
 
     def headers(self, mailto: str | None) -> UnsubscribeHeaders | None:
         """What List-Unsubscribe says; None where the project has neither a URL nor an address."""
@@ -97,6 +159,10 @@ class Urls(Mapping[str, object]):
             return self.unsubscribe_link
         if name == "unsubscribe":
             return Markup('<a href="{}">Unsubscribe</a>').format(self.unsubscribe_link)
+        if name == "permalink_link":
+            return self.permalink_link
+        if name == "permalink":
+            return Markup('<a href="{}">View in your browser</a>').format(self.permalink_link)
         raise KeyError(name)
 
     def __iter__(self) -> Iterator[str]:

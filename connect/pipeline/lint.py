@@ -12,28 +12,29 @@ from connect.channels.push import opened_url
 from connect.errors import Location, Problem, UserError
 from connect.liquid.library import Library
 from connect.liquid.names import Name
+from connect.pipeline.parameters import bindable, names
 from connect.project.campaign import Campaign
 from connect.project.campaigns import Loaded
 from connect.project.message import EmailContent, HttpContent, PushContent
 from connect.project.suggest import nearest
 from connect.project.text import Text, TextKind
-from connect.project.trigger import Event
+from connect.project.trigger import Api, Event
 from connect.vocabulary import Channel
 from connect.warehouses import query
 
 _NAMES = {
     "campaign": ("name", "description"),
     "run": ("id", "fire_time"),
-    "url": ("unsubscribe_link", "unsubscribe"),
+    "url": ("unsubscribe_link", "unsubscribe", "permalink_link", "permalink"),
     "now": (),
 }
+_PARAMS = ("`audience.params` has no", "neither the trigger's `parameters` nor `audience.params` has")
 _ROWS = ("user", "event")
 """The objects that are a row of the audience; the latter where that is the row of an event."""
 _LATER = {
-    ("feed",): "`feed.*` comes with data feeds",
-    ("url", "permalink"): "viewing a message in the browser",
-    ("url", "permalink_link"): "viewing a message in the browser",
+    "feed": "`feed.*` comes with data feeds",
 }
+_ANCHORS = (("url", "unsubscribe"), ("url", "permalink"))
 _ONE_COLUMN = re.compile(r"\{\{-?\s*(?:user|event)\.(\w+)\s*(?:\|\s*(?:strip|downcase)\s*)*-?\}\}")
 
 
@@ -46,19 +47,21 @@ def text_problems(loaded: Loaded, library: Library, dialect: str) -> list[Proble
             problems += query.check(
                 text,
                 dialect=dialect,
-                parameters=tuple(audience.params) if audience else None,
+                parameters=bindable(loaded.campaign) if loaded.campaign else None,
                 clock_warehouse=audience.clock_warehouse if audience else True,
                 events=loaded.campaign is not None and isinstance(loaded.campaign.trigger, Event),
             )
         elif kind is TextKind.segment:
             clock = audience.clock_warehouse if audience else True
             problems += query.check(text, dialect=dialect, parameters=(), clock_warehouse=clock)
+        elif kind is TextKind.conversions:
+            continue  # of another warehouse, perhaps: `connect.pipeline.conversions`
         else:
             problems += _liquid_problems(text, library, escape=kind is TextKind.liquid_html)
     return [problem for problem in problems if not _is_used_in_liquid(problem, loaded)]
 
 
-_SQL = (TextKind.sql, TextKind.segment)
+_SQL = (TextKind.sql, TextKind.segment, TextKind.conversions)
 
 
 def _is_used_in_liquid(problem: Problem, loaded: Loaded) -> bool:
@@ -112,8 +115,7 @@ def printed_without_default(campaign: Campaign, library: Library) -> dict[str, L
 
 def _name_problem(name: Name, campaign: Campaign, columns: Collection[str]) -> Problem | None:
     root, *rest = name.path
-    later = _LATER.get(tuple(name.path[:1])) or _LATER.get(tuple(name.path[:2]))
-    if later:
+    if later := _LATER.get(root):
         return Problem("not-yet-supported", f"{later} is not supported by this version", "", name.location)
     if root in _ROWS and root not in _rows(campaign):
         hint = "only campaigns with an event trigger have one: `trigger: {type: event, every: 5m}`"
@@ -122,7 +124,8 @@ def _name_problem(name: Name, campaign: Campaign, columns: Collection[str]) -> P
     if root in _ROWS:
         return _unknown(root, rest, columns, "the audience has no column", name.location)
     if root == "params":
-        return _unknown("params", rest, list(campaign.audience.params), "`audience.params` has no", name.location)
+        known = list(dict.fromkeys([*campaign.audience.params, *names(campaign.trigger)]))
+        return _unknown("params", rest, known, _PARAMS[isinstance(campaign.trigger, Api)], name.location)
     if root in _NAMES:
         return _unknown(root, rest, _NAMES[root], f"`{root}` has no", name.location) if _NAMES[root] else None
     objects = [*_rows(campaign), "params", *_NAMES]
@@ -135,12 +138,13 @@ def _rows(campaign: Campaign) -> tuple[str, ...]:
 
 
 def _anchor_problem(name: Name, escape: bool) -> Problem | None:
-    if escape or name.path[:2] != ("url", "unsubscribe"):
+    if escape or name.path[:2] not in _ANCHORS:
         return None
+    written = ".".join(name.path[:2])
     return Problem(
         "anchor-in-text",
-        "`url.unsubscribe` is an HTML link, and this is plain text",
-        "write `url.unsubscribe_link`",
+        f"`{written}` is an HTML link, and this is plain text",
+        f"write `{written}_link`",
         name.location,
     )
 

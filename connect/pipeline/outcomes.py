@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 
 from connect.ledger.commits import Commits
 from connect.ledger.records import Bucket, Call, Intent, Slots
+from connect.pipeline.announcing import Announcing
 from connect.pipeline.audience import Rows
 from connect.pipeline.books import Composed, End, Settlement
 from connect.pipeline.deliveries import Ended
+from connect.pipeline.devices import Dead
 from connect.pipeline.writeback import Line, People, Writeback
 from connect.vocabulary import Channel, Outcome
 
@@ -36,8 +38,8 @@ class _Batch:
     """Neighbouring rows of the sweep, some of them passed by the cursor already."""
 
     __slots__ = (
-        *("ends", "keys", "kept", "lines", "number", "passed", "pending", "people", "positions", "released"),
-        "written",
+        *("ends", "found", "keys", "kept", "lines", "number", "passed", "pending", "people", "positions"),
+        *("released", "unsure", "written"),
     )
 
     def __init__(self, number: int, positions: Sequence[str]) -> None:
@@ -46,13 +48,17 @@ class _Batch:
         self.pending = [_UNCOMPOSED] * len(positions)
         """For each row, deliveries that have not ended."""
         self.released = [0] * len(positions)
-        """For each row, how many were pending when it was composed."""
+        """For each row, how many were pending when it was composed…"""
+        self.unsure = [_UNCOMPOSED] * len(positions)
+        """…and of how many the ledger does not know yet how they ended."""
         self.ends: dict[int, list[tuple[TallyKey, int]]] = {}
         self.keys: dict[int, list[bytes]] = {}
         """Message keys that have an intent in the ledger, deleted as the cursor passes their row."""
         self.lines: dict[int, list[Line]] = {}
         """How the deliveries of a row ended, where that is to be written."""
         self.people: People | None = None
+        self.found = False
+        """Whether some of it were near the air before a crash."""
         self.passed = 0
         """How many rows the cursor has passed…"""
         self.kept = 0
@@ -64,14 +70,25 @@ class _Batch:
 class Outcomes:
     """The run's books: keeps rows in order, counts how deliveries ended, moves the cursor over the settled prefix."""
 
-    def __init__(self, commits: Commits, take_slots: TakeSlots = _no_slots, writeback: Writeback | None = None) -> None:
-        """With a `writeback` the cursor passes only what that has written."""
-        self._commits, self._writeback = commits, writeback
+    def __init__(
+        self,
+        commits: Commits,
+        take_slots: TakeSlots = _no_slots,
+        writeback: Writeback | None = None,
+        announcing: Announcing | None = None,
+        dead: Dead | None = None,
+    ) -> None:
+        """With a `writeback` the cursor passes only what that has written.
+
+        `announcing` and `dead` are told of what is durable.
+        """
+        self._dead = dead
+        self._commits, self._writeback, self._announcing = commits, writeback, announcing
         self._to_keep: deque[_Batch] = deque()
-        self._committing = 0
-        """Writes to the ledger that are on their way."""
         self._writing: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._further = False
+        """Whether this process settled rows that nobody had settled before it, and has told the ledger."""
         self._lost: Exception | None = None
         """Why deliveries can not be written."""
         self.halt: Callable[[BaseException], None] = self.troubled
@@ -106,20 +123,29 @@ class Outcomes:
         if self._writeback is not None:
             self._to_keep.append(batch)
             batch.people = self._writeback.people(rows) if rows is not None else None
+        if self._announcing is not None and rows is not None:
+            self._announcing.begin(number, rows)
 
     def composed(self, composed: Composed) -> None:
         batch, start = self._open[composed.batch], composed.start
         for row, pending in enumerate(composed.pending, start):
-            batch.pending[row] = batch.released[row] = pending
+            batch.pending[row] = batch.released[row] = batch.unsure[row] = pending
             self._ahead += pending
         for row, channel, end, times, key, account, address in composed.ended:
             if key is not None:
                 batch.keys.setdefault(row, []).append(key)
+                self._announce_again(Settlement(batch.number, row, channel, key, end.outcome, end.reason, "", address))
             self._count(batch, row, (channel, _NO_ARM, end.outcome, end.reason), times, key, account, address)
         self.more += composed.more
         self.elsewhere += composed.elsewhere
         self.met.update(composed.met)
+        batch.found = batch.found or bool(composed.met)
         self.problems.update(composed.problems)
+
+    def _announce_again(self, end: Settlement) -> None:
+        """Whether the process that died came to it, nobody knows; receivers know a repetition by its id."""
+        if self._announcing is not None:
+            self._announcing.told([self._announcing.of(end)])
 
     def gone(self, position: str, intents: Sequence[tuple[Intent, Ended]]) -> None:
         """Deliveries from before a crash whose people are met no more. `position` is behind every row."""
@@ -162,7 +188,15 @@ class Outcomes:
             self._count(batch, row, (channel, _NO_ARM, outcome, reason), 1, key, account, address)
             batch.keys.setdefault(row, []).append(key)
             batch.pending[row] -= 1
-        await self._commit(settled, withdrawn, released)
+        announcing = self._announcing
+        if announcing is None:
+            await self._commit(settled, withdrawn, released)
+        else:
+            told = [announcing.of(end) for end in settled]
+            await self._commit(settled, withdrawn, released)
+            announcing.told(told)
+        if self._dead is not None:
+            self._dead.heard(settled)
 
     async def flush(self) -> None:
         """Move the cursor over what is settled now."""
@@ -182,23 +216,17 @@ class Outcomes:
         self, settled: Sequence[Settlement], withdrawn: Sequence[bytes], released: Sequence[Call]
     ) -> None:
         """One write: the prefix that the cursor passes, outcomes that must wait ahead of it, and what is to leave."""
-        ripe = self._ripe()
         tallies: Counter[TallyKey] = Counter()
         keys: list[bytes] = []
         cursor = self._pass_prefix(tallies, keys)
         waiting = [(end.key, end.outcome, end.reason) for end in settled if not self._is_passed(end)]
-        if cursor is not None or waiting or withdrawn or released:
-            self._committing += 1
-            try:
-                await self._commits.advance(
-                    cursor, tallies, keys, settled=waiting, withdrawn=withdrawn, released=released
-                )
-            finally:
-                self._committing -= 1
+        further = self._gets_further()
+        if cursor is not None or waiting or withdrawn or released or further:
+            await self._commits.advance(
+                cursor, tallies, keys, settled=waiting, withdrawn=withdrawn, released=released, further=further
+            )
             self.position = cursor or self.position
-            self._keep(ripe)
-        if not self._committing:
-            self._keep(self._ripe())
+        self._keep(settled)
 
     def _is_passed(self, end: Settlement) -> bool:
         batch = self._open.get(end.batch)
@@ -212,7 +240,10 @@ class Outcomes:
             cursor = self._pass_rows(batch, tallies, keys) or cursor
             if batch.passed < len(batch.positions):
                 break
-            del self._open[self._batches.popleft().number]
+            self._batches.popleft()
+            del self._open[batch.number]
+            if self._announcing is not None:
+                self._announcing.passed(batch.number)
         if not self.is_full:
             self._room.set()
         return cursor
@@ -235,34 +266,49 @@ class Outcomes:
 
     # The user's own warehouse
 
-    def _ripe(self) -> list[tuple[_Batch, int]]:
-        """How far the rows are settled, in order.
-
-        They are kept only when the ledger has what became of them: else a message of which the warehouse says that it
-        was sent could be in doubt for whoever goes on.
-        """
-        ripe = []
+    def _settled(self, left: Callable[[_Batch], Sequence[int]]) -> Iterator[tuple[_Batch, range]]:
+        """The next rows, in order, of which nothing is left; of each batch."""
         for batch in self._to_keep:
             row, end = batch.kept, len(batch.positions)
-            while row < end and not batch.pending[row]:
+            while row < end and not left(batch)[row]:
                 row += 1
-            ripe.append((batch, row))
+            yield batch, range(batch.kept, row)
             if row < end:
                 break
-        return ripe
 
-    def _keep(self, ripe: Sequence[tuple[_Batch, int]]) -> None:
-        """Keep these, and see that they are written."""
+    def _gets_further(self) -> bool:
+        """Whether the ledger is to hear that this process settled what nobody had settled before it.
+
+        The cursor is behind by as long as rows wait to be written, and who dies meanwhile got further nevertheless.
+        Only what is settled in order counts, as with the cursor: the row that kills every process stops that, and
+        others may be sent behind it for a while. What was found settled, or ends at a gate, it meets each time again.
+        """
+        if self._further:
+            return False
+        front = self._settled(lambda batch: batch.pending)
+        self._further = any(batch.released[row] for batch, rows in front for row in rows)
+        return self._further
+
+    def _keep(self, durable: Sequence[Settlement]) -> None:
+        """The ledger knows how these ended. Keep what is settled now, and see that it is written.
+
+        Nothing is kept that the ledger does not have: else a message of which the warehouse says that it was sent
+        would be in doubt for whoever goes on.
+        """
         writeback = self._writeback
         if writeback is None:
             return
-        for batch, upto in ripe:
-            for row in range(batch.kept, upto):
+        for end in durable:
+            self._open[end.batch].unsure[end.row] -= 1
+        hurries = False
+        for batch, rows in self._settled(lambda batch: batch.unsure):
+            hurries = hurries or (batch.found and len(rows) > 0)  # who waited through a crash waits no longer
+            for row in rows:
                 writeback.keep(batch.people, row, batch.lines.pop(row, ()))
-            batch.kept = max(batch.kept, upto)
+            batch.kept = rows.stop
         while self._to_keep and self._to_keep[0].kept == len(self._to_keep[0].positions):
             self._to_keep.popleft()
-        if writeback.is_full:
+        if writeback.is_full or hurries:
             self._start_writing()
         elif writeback and self._timer is None and self._writing is None:
             self._timer = asyncio.get_running_loop().call_later(writeback.patience, self._start_writing)

@@ -17,6 +17,7 @@ from connect.ledger.commits import Commits
 from connect.ledger.records import Slice, Tally
 from connect.ledger.refusals import LeaseLost
 from connect.ledger.store import Ledger
+from connect.pipeline.announcing import Announcing
 from connect.pipeline.audience import Rows, Sweep
 from connect.pipeline.breaker import doubt_trouble
 from connect.pipeline.crew import Orders
@@ -51,9 +52,10 @@ class Part:
         self._job, self._tools, self._lease = job, tools, lease
         self._claimed = lease.slice
         self._writeback = Writeback(job.diary, tools.clock, self._note) if job.diary else None
-        self._outcomes = Outcomes(commits, tools.ledger.take_slots, self._writeback)
+        self._outcomes = Outcomes(commits, tools.ledger.take_slots, self._writeback, _announcing(job, tools), job.dead)
         self._channels = job.campaign.message.channels
         self._rows = self._gone = 0
+        self._noting: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         ledger, run_id = self._tools.ledger, self._claimed.run_id
@@ -80,6 +82,7 @@ class Part:
                 await self._let_go()
                 raise
             await self._settle_the_rest()
+            await self._dead_are_written()
         self._show()
         self._must_add_up()
 
@@ -147,6 +150,7 @@ class Part:
                     if self._outcomes.is_full:
                         self._crew.flush()  # what the cursor waits for may be waiting for its call to be full
                     await self._outcomes.room()
+                    piece = await self._heeding(piece)
                     self._outcomes.begin(batch := next(number), piece.positions, piece)
                     first = self._rows * width
                     self._count(len(piece) + sum(piece.duplicates))
@@ -154,6 +158,15 @@ class Part:
                     self._show()
                 await self._outcomes.flush()
         await self._crew.drain()
+
+    async def _heeding(self, rows: Rows) -> Rows:
+        """With the opt-outs that the warehouse does not have yet."""
+        heeded = self._job.heeded
+        if heeded is None:
+            return rows
+        if heeded.is_due:
+            await asyncio.to_thread(heeded.look)
+        return heeded.over(rows)
 
     async def _copy(self) -> None:
         """The copy of the audience is there, where the run reads one."""
@@ -211,6 +224,12 @@ class Part:
         with suppress(ConnectError):
             await self._outcomes.flush()
             await self._outcomes.written()
+        await self._dead_are_written()
+        await self._noted()
+
+    async def _dead_are_written(self) -> None:
+        if self._job.dead is not None:
+            await self._job.dead.written()
 
     async def _settle_the_rest(self) -> None:
         """Count those who were near the air before a crash and have left the audience since."""
@@ -222,6 +241,7 @@ class Part:
         await self._outcomes.flush()
         if self._writeback is not None:
             await self._unless_stopped(self._outcomes.written())
+            await self._noted()
 
     def _write_those_without_key(self, counted: Sequence[Tally]) -> None:
         """They were counted when the run began; here they are written, once for the run."""
@@ -232,7 +252,18 @@ class Part:
 
     def _note(self, words: str) -> None:
         """Why the run waits, for people who ask the ledger."""
-        self._noting = asyncio.create_task(asyncio.to_thread(self._tools.ledger.note, self._claimed.run_id, words))
+        self._noting = asyncio.create_task(self._write_note(words, self._noting))
+
+    async def _write_note(self, words: str, before: asyncio.Task[None] | None) -> None:
+        if before is not None:
+            await before
+        with suppress(ConnectError):  # it is only told; what the ledger has to know is written elsewhere
+            await asyncio.to_thread(self._tools.ledger.note, self._claimed.run_id, words)
+
+    async def _noted(self) -> None:
+        """Everything has been said before the ledger is let go of."""
+        if self._noting is not None:
+            await self._noting
 
     def _must_add_up(self) -> None:
         outcomes = self._outcomes
@@ -252,6 +283,14 @@ class Part:
                 outcomes.problems,
             )
         )
+
+
+def _announcing(job: Job, tools: Tools) -> Announcing | None:
+    """Who tells of this run's deliveries; None where nobody wants to hear of them, or it is not for real."""
+    tell, record = tools.tell, job.record
+    if tell is None or record.mode is not Mode.live:
+        return None
+    return Announcing(tell, tools.clock, record.id, record.campaign)
 
 
 _LEFT_US = (Outcome.sent, Outcome.failed, Outcome.unknown)

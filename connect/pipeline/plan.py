@@ -10,15 +10,17 @@ from connect.channels.message import Device
 from connect.clock import Clock
 from connect.errors import Problem, Severity, UserError, raise_errors
 from connect.identity import SealBroken
-from connect.ledger.records import RunRecord
+from connect.ledger.records import Named, RunRecord
 from connect.ledger.store import Ledger
 from connect.liquid.library import Library
-from connect.pipeline import reads, safety
+from connect.pipeline import lint, reads, safety
 from connect.pipeline.audience import Sizes, sizes
 from connect.pipeline.bundle import Bundle
-from connect.pipeline.checking import check_campaign, wrap
+from connect.pipeline.checking import check_campaign, wrap, wrapped_problems
 from connect.pipeline.lint import contents
 from connect.pipeline.moment import Moment
+from connect.pipeline.parameters import checked, opened
+from connect.pipeline.recipients import keys_of
 from connect.pipeline.snapshot import Snapshot
 from connect.project.campaign import Campaign, digest
 from connect.project.campaigns import Loaded
@@ -55,6 +57,10 @@ class Plan:
     resumes: RunRecord | None = None
     queued: RunRecord | None = None
     """It has its row already, and waits for its turn."""
+    fleeting: bool = False
+    """Its people are in this process's memory only."""
+    named: Named | None = None
+    """The call of the API that it is for, where that named itself."""
 
     @property
     def fire_time(self) -> datetime:
@@ -77,10 +83,11 @@ def plan_run(
     reaches_people: bool,
     again: bool = False,
     window: tuple[datetime, datetime] | None = None,
+    parameters: Mapping[str, object] | None = None,
 ) -> Plan:
     """What `connect run` would do now. Raises UserError when the campaign, its audience or its history says no.
 
-    window: the events after the first instant up to the second, by hand.
+    window: the events after the first instant up to the second, by hand. parameters: of a campaign that is called.
     """
     name = loaded.campaign.name if loaded.campaign else ""
     unfinished = ledger.unfinished(project.mode, name) if name else None
@@ -91,12 +98,60 @@ def plan_run(
         return plan_queued(project, loaded, warehouse, ledger, clock, waiting[0], reaches_people=reaches_people)
     campaign, warnings = _sound(project, loaded, library, warehouse, clock, reaches_people)
     moment, manual = _moment(ledger, project.mode, campaign, clock.now(), window)
+    moment = replace(moment, parameters=checked(campaign, parameters or {}))
     if manual and window is None and not again:
         _must_not_repeat(ledger, project, campaign)
     bundle = Bundle.of(campaign, library, templates, project.unsubscribe.url if project.unsubscribe else None)
     plan = _sized(project, bundle, warehouse, moment, manual, warnings)
     _must_fit(plan, ledger)
     return replace(plan, again=again or not manual or window is not None)
+
+
+def plan_fleeting(
+    project: Project,
+    loaded: Loaded,
+    library: Library,
+    templates: Mapping[str, Text],
+    warehouse: Warehouse,
+    ledger: Ledger,
+    clock: Clock,
+    *,
+    reaches_people: bool,
+    parameters: Mapping[str, object] | None = None,
+    named: Named | None = None,
+) -> Plan:
+    """A run now, for people who are in this process's memory only, whatever else its campaign is about.
+
+    Nobody looks at it before it begins, so it has no warnings.
+    """
+    campaign = loaded.campaign
+    raise_errors([*loaded.problems, *lint.text_problems(loaded, library, warehouse.dialect.sqlglot)])
+    assert campaign is not None
+    moment = Moment(clock.now(), parameters=checked(campaign, parameters or {}))
+    wrapping = wrap(project, campaign, warehouse, moment)
+    drafts = safety.draft_problems(campaign, project.mode, reaches_people)
+    raise_errors([*drafts, *wrapped_problems(project, campaign, library, warehouse, wrapping, reaches_people)])
+    bundle = Bundle.of(campaign, library, templates, project.unsubscribe.url if project.unsubscribe else None)
+    counted = _written_out(campaign)
+    plan = _sized(project, bundle, warehouse, moment, True, (), counted, wrapping=wrapping)
+    _must_fit(plan, ledger)
+    return replace(plan, again=True, fleeting=True, named=named)
+
+
+def _written_out(campaign: Campaign) -> Sizes | None:
+    """How many people are written out in the campaign; None where a query says who of them is meant."""
+    audience = campaign.audience
+    if audience.people is None or audience.segments is not None:
+        return None
+    keyed = sum(key is not None for key in keys_of(audience.people, audience.key))
+    return Sizes(len(audience.people), keyed, len(audience.people) - keyed)
+
+
+def warnings_of(
+    project: Project, loaded: Loaded, library: Library, warehouse: Warehouse, clock: Clock, *, reaches_people: bool
+) -> tuple[Problem, ...]:
+    """What somebody should know who looks at a run before it begins."""
+    return tuple(_sound(project, loaded, library, warehouse, clock, reaches_people)[1])
 
 
 def plan_queued(
@@ -115,7 +170,7 @@ def plan_queued(
     as_it_was = Loaded(bundle.campaign, (), tuple(_texts(bundle.campaign)), bundle.campaign.file)
     library = Library(bundle.templates)
     _, warnings = _sound(project, as_it_was, library, warehouse, clock, reaches_people)
-    plan = _sized(project, bundle, warehouse, _moment_of(run), run.manual, warnings)
+    plan = _sized(project, bundle, warehouse, _moment_of(project, run), run.manual, warnings)
     _must_fit(plan, ledger)
     return replace(plan, queued=run)
 
@@ -139,7 +194,7 @@ def plan_resumed(project: Project, loaded: Loaded, warehouse: Warehouse, run: Ru
     counted = None if run.audience_rows is None else Sizes(run.audience_rows, run.audience_rows, 0)
     snapshot = Snapshot.of(project, bundle.campaign, warehouse, run.id)
     copied = snapshot.query if snapshot and snapshot.exists() else None
-    plan = _sized(project, bundle, warehouse, _moment_of(run), run.manual, warnings, counted, copied)
+    plan = _sized(project, bundle, warehouse, _moment_of(project, run), run.manual, warnings, counted, copied)
     return replace(plan, resumes=run)
 
 
@@ -157,7 +212,8 @@ def _sound(
 
 def _must_fit(plan: Plan, ledger: Ledger) -> None:
     """The audience is within its limits."""
-    last = ledger.last_completed(Mode.live, plan.campaign.name)
+    changes = plan.campaign.audience.limits.max_change is not None
+    last = ledger.last_completed(Mode.live, plan.campaign.name) if changes else None
     raise_errors(safety.limit_problems(plan.campaign, plan.rows, last.audience_rows if last else None))
 
 
@@ -173,8 +229,8 @@ def _moment(
     return Moment(now), True
 
 
-def _moment_of(run: RunRecord) -> Moment:
-    return Moment(run.fire_time, run.since, run.until)
+def _moment_of(project: Project, run: RunRecord) -> Moment:
+    return Moment(run.fire_time, run.since, run.until, opened(project.secret, run.parameters, run.id))
 
 
 def _must_not_repeat(ledger: Ledger, project: Project, campaign: Campaign) -> None:
@@ -196,13 +252,14 @@ def _sized(
     warnings: Sequence[Problem],
     counted: Sizes | None = None,
     copied: Query | None = None,
+    wrapping: Wrapping | None = None,
 ) -> Plan:
     """`counted`: what it was when the run began. A run of many waves would else count its audience before each.
 
     copied: reads the copy of the audience, where there is one.
     """
     campaign = bundle.campaign
-    wrapping = wrap(project, campaign, warehouse, moment, copied=copied)
+    wrapping = wrapping or wrap(project, campaign, warehouse, moment, copied=copied)
     size = counted or sizes(warehouse, wrapping, campaign.audience.timeout)
     read_size = reads.read_size(warehouse, wrapping, campaign.audience.timeout)
     bill = reads.bill(project, campaign, warehouse, read_size, size.rows)

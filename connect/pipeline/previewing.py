@@ -12,6 +12,7 @@ from connect.liquid.library import Library
 from connect.pipeline.compose import Composer
 from connect.pipeline.deliveries import Ended, Person, RunFacts
 from connect.pipeline.links import InertLinks
+from connect.pipeline.tracking import Tracking
 from connect.project.campaign import Campaign, secrets_of
 from connect.redact import HIDDEN, Secret
 from connect.vocabulary import Channel, Mode
@@ -30,15 +31,27 @@ class Preview:
 
 
 def previews(
-    campaign: Campaign, library: Library, rows: Iterable[Mapping[str, object]], now: datetime
+    project: str, campaign: Campaign, library: Library, rows: Iterable[Mapping[str, object]], now: datetime
 ) -> list[Preview]:
-    """What each row would get. Opt-outs and duplicates are not looked at: they are the warehouse's to know."""
+    """What each row would get. Opt-outs and duplicates are not looked at: they are the warehouse's to know.
+
+    `project` is its name. Links lead where they say, and nothing is counted.
+    """
     facts = RunFacts(_RUN, campaign.name, "preview", Mode.live, now, b"preview")
     links = InertLinks(KeyRing(()), None, None, None, campaign.message.topic)
     secrets = dict.fromkeys(secrets_of(campaign), Secret(HIDDEN))
     found: list[Preview] = []
     for number, row in enumerate(rows, start=1):
-        composer = Composer(campaign, library, facts, links, test_recipient={}, copied=set(), secrets=secrets)
+        composer = Composer(
+            campaign,
+            library,
+            facts,
+            links,
+            test_recipient={},
+            copied=set(),
+            secrets=secrets,
+            tracking=Tracking(project, campaign.name),
+        )
         for delivery in composer.deliveries(Person(_key(campaign, row), row, {})):
             result = delivery.result if isinstance(delivery.result, Ended) else delivery.result.message
             found.append(Preview(number, delivery.channel, result, tuple(composer.problems)))

@@ -39,6 +39,10 @@ class Recovered:
                 del self._people[mark]
         return found
 
+    def knows(self, mark: bytes, key: bytes) -> bool:
+        """Whether this very delivery of the person was near the air, and was not met yet."""
+        return any(intent.key == key for intent in self._people.get(mark, ()))
+
     def channels_of(self, mark: bytes) -> set[Channel]:
         """The channels on which this person was near the air."""
         return {intent.channel for intent in self._people.get(mark, ())}

@@ -24,6 +24,7 @@ from connect.errors import ConnectError, Disposition, OutsideError, RunTrouble
 from connect.ledger.owner import Owner
 from connect.ledger.records import Slice
 from connect.ledger.refusals import CapHeld, LeaseLost, RunEnded, RunPaused, SliceHeld, SlicesClosed
+from connect.pipeline import tracing
 from connect.pipeline.breaker import crash_trouble
 from connect.pipeline.dispatch import Closed
 from connect.pipeline.job import Job, Progress, Stopped, Tools
@@ -41,14 +42,18 @@ async def execute(job: Job, tools: Tools) -> RunState:
     A run whose next slice opens later is waited for, or left `running` for whoever takes it up then: see `Tools.waits`.
     Raises OutsideError also where it has ended, and the copy of its audience could not be dropped.
     """
-    try:
-        state = await _through(job, tools)
-    except BaseException:
-        with suppress(ConnectError):  # what has stopped the run says more
-            await asyncio.to_thread(_clear_up, job, tools)
-        raise
-    await asyncio.to_thread(_clear_up, job, tools)
-    return state
+    record = job.record
+    about = {"run": record.id, "campaign": record.campaign, "target": record.target, "mode": record.mode.value}
+    with tracing.span("run", **about) as span:
+        try:
+            state = await _through(job, tools)
+        except BaseException:
+            with suppress(ConnectError):  # what has stopped the run says more
+                await asyncio.to_thread(_clear_up, job, tools)
+            raise
+        await asyncio.to_thread(_clear_up, job, tools)
+        span.set("state", state.value)
+        return state
 
 
 def _clear_up(job: Job, tools: Tools) -> None:
@@ -122,6 +127,8 @@ async def _work(job: Job, tools: Tools, parked: dict[datetime, str], *, takes_up
 def _go_on(job: Job, tools: Tools, takes_up: bool) -> None:
     """The run is going; unless it has crashed so often that a person should look first."""
     ledger, before = tools.ledger, job.record
+    if before.fleeting:  # nobody can have worked on it before, nor pause it
+        return
     now = ledger.run(before.id)
     trouble = crash_trouble(now) if now and takes_up and before.state is RunState.running else None
     if trouble is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from decimal import Decimal
 
 from connect.errors import Location, Problem
@@ -52,17 +52,29 @@ def marketing_problems(project: Project, campaign: Campaign, columns: Collection
                 _query(campaign),
             )
         )
-    if _sends_email(campaign) and (project.unsubscribe is None or project.unsubscribe.url is None):
-        problems.append(
-            Problem(
+    return [*problems, *_unsubscribe_problems(project, campaign)]
+
+
+def _unsubscribe_problems(project: Project, campaign: Campaign) -> Iterator[Problem]:
+    """Links lead to a page of the user's, or to the project's server, which must be able to write down who leaves."""
+    from connect.pipeline import desk  # with it comes the ledger, which needs a while to be imported
+
+    if project.unsubscribe is not None and project.unsubscribe.url is not None:
+        return
+    if project.serve.base_url is None:
+        if _sends_email(campaign):
+            yield Problem(
                 "live-without-unsubscribe",
                 f"{campaign.name} is marketing by e-mail, and has no unsubscribe URL",
-                "set `unsubscribe: {url: ...}` in connect.yml to a page that takes people off the list "
-                "(`serve.base_url` is for a server that this version does not have yet)",
+                "set `serve: {base_url: https://...}` to where `connect serve` answers, "
+                "or `unsubscribe: {url: ...}` to a page of yours that takes people off the list",
                 _place(campaign),
             )
+    elif wrong := desk.problem(project):
+        said = (
+            f"{campaign.name} has unsubscribe links to the project's server, which could not heed them: {wrong.message}"
         )
-    return problems
+        yield Problem("unsubscribe-not-heeded", said, wrong.hint, _place(campaign))
 
 
 def limit_problems(campaign: Campaign, rows: int, last: int | None) -> list[Problem]:

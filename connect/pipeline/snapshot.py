@@ -9,13 +9,14 @@ Nothing of it is anywhere else.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from connect.errors import ConnectError, OutsideError, Problem, UserError
 from connect.ledger.records import RunRecord, Slice
 from connect.pipeline.bundle import Bundle
+from connect.pipeline.sources import OpenSource
 from connect.project.audience import Audience as AudienceWritten
 from connect.project.campaign import Campaign
 from connect.project.project import Project
@@ -25,8 +26,6 @@ from connect.warehouses.wrapping import Audience, Wrapping
 _NAME = "connect_audience_"
 _DROPPING = timedelta(minutes=2)
 _AT_ONCE = 100
-
-OpenWarehouse = Callable[[Project, str], Warehouse]
 
 
 def problems(campaign: Campaign, warehouse: Warehouse) -> list[Problem]:
@@ -112,7 +111,7 @@ class Snapshot:
         self.warehouse.close()
 
 
-def drop_of(project: Project, run: RunRecord, opened: OpenWarehouse) -> None:
+def drop_of(project: Project, run: RunRecord, opened: OpenSource) -> None:
     """Drop the copy of a run that was ended by hand. Raises OutsideError where that can not be done now."""
     for source, (table,) in _with_a_copy(project, [run]).items():
         warehouse = opened(project, source)
@@ -122,7 +121,7 @@ def drop_of(project: Project, run: RunRecord, opened: OpenWarehouse) -> None:
             warehouse.close()
 
 
-def drop_all(project: Project, runs: Iterable[RunRecord], opened: OpenWarehouse) -> None:
+def drop_all(project: Project, runs: Iterable[RunRecord], opened: OpenSource) -> None:
     """Drop the copies of these runs that are still there, but for those of runs that have not ended."""
     for source, tables in _with_a_copy(project, [run for run in runs if run.state.ended]).items():
         warehouse = opened(project, source)

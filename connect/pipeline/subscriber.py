@@ -64,6 +64,8 @@ class Entry:
     """What it is about: `id`, `address` or both."""
     id: str | None = field(repr=False)
     address: str | None = field(repr=False)
+    held: bool = False
+    """It waits for the warehouse, and counts already."""
 
     def about(self, channel: Channel | None, topic: str | None) -> bool:
         """Whether it concerns this channel and this topic; None is any."""
@@ -140,19 +142,31 @@ def look_up(
 
     Raises UserError where the subscriptions query does not do, or tells people apart by what is not known of this one.
     """
-    if project.subscriptions is None:
-        hint = "add `subscriptions` to connect.yml"
-        raise UserError.of("no-subscriptions", "connect.yml does not say where opt-outs are read", hint)
-    audience = _audience(warehouse, who)
-    optouts = _optouts(project, project.subscriptions, warehouse, who, now)
-    _must_be_comparable(who, optouts)
-    wrapping = Wrapping(warehouse.dialect, audience, optouts)
-    asked = wrapping.optouts_query()
-    rows = warehouse.rows(asked, TIMEOUT) if asked else []
-    entries = tuple(_entry(row, who) for row in rows)
+    wrapping = _wrapping(project, warehouse, who, now)
+    entries = _entries(warehouse, wrapping, who)
     found = dict.fromkeys([None, *topics, *sorted({entry.topic for entry in entries if entry.topic})])
     verdicts = [verdict for topic in found for verdict in _verdicts(warehouse, wrapping, topic)]
     return Subscriber(entries, tuple(verdicts))
+
+
+def on_record(project: Project, warehouse: Warehouse, who: Person, now: datetime) -> tuple[Entry, ...]:
+    """What is on record about somebody alone. Raises as `look_up` does."""
+    return _entries(warehouse, _wrapping(project, warehouse, who, now), who)
+
+
+def _wrapping(project: Project, warehouse: Warehouse, who: Person, now: datetime) -> Wrapping:
+    if project.subscriptions is None:
+        hint = "add `subscriptions` to connect.yml"
+        raise UserError.of("no-subscriptions", "connect.yml does not say where opt-outs are read", hint)
+    optouts = _optouts(project, project.subscriptions, warehouse, who, now)
+    _must_be_comparable(who, optouts)
+    return Wrapping(warehouse.dialect, _audience(warehouse, who), optouts)
+
+
+def _entries(warehouse: Warehouse, wrapping: Wrapping, who: Person) -> tuple[Entry, ...]:
+    asked = wrapping.optouts_query()
+    rows = warehouse.rows(asked, TIMEOUT) if asked else []
+    return tuple(_entry(row, who) for row in rows)
 
 
 def _audience(warehouse: Warehouse, who: Person) -> Audience:

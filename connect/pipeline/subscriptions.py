@@ -39,6 +39,8 @@ COLUMNS = {
     "reason": Kind.text,
 }
 TIMEOUT = timedelta(minutes=2)
+ONE_CLICK, PAGE = "one_click", "page"
+"""How an opt-out came by a link: the column `source`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +139,14 @@ def key_of(change: Change) -> str:
     return hashlib.blake2b(text.encode(errors="replace"), digest_size=16).hexdigest()
 
 
+Scope = tuple[object, ...]
+
+
+def scope_of(change: Change) -> Scope:
+    """Whom and what it is about: of one scope the latest row decides."""
+    return change.id, change.address, change.channel, change.topic
+
+
 # Values as runs compare them
 
 
@@ -145,7 +155,7 @@ def normal(change: Change) -> Change:
     return replace(
         change,
         id=_trimmed(change.id),
-        address=compared(change.address),
+        address=compared(change.address, change.channel),
         topic=_trimmed(change.topic),
         at=change.at.astimezone(UTC),
         reason=_trimmed(change.reason),
@@ -160,14 +170,21 @@ _NOT_DIGIT = re.compile("[^0-9]")
 _LOWER = str.maketrans({chr(letter): chr(letter + 32) for letter in range(ord("A"), ord("Z") + 1)})
 
 
-def compared(address: str | None) -> str | None:
-    """An address as runs compare it; None where it is blank.
+def compared(address: str | None, channel: Channel | None = None) -> str | None:
+    """An address as runs compare it; None where it is blank. A device token, of `push`, is compared as it stands.
 
     Of letters beyond ASCII the case is kept: engines differ in which of them they lower, and do so on both sides.
     """
     trimmed = (address or "").strip()
+    if channel is Channel.push and not _is_contact(trimmed):
+        return trimmed or None
     digits = "" if "@" in trimmed else _NOT_DIGIT.sub("", trimmed)
     return ("+" if trimmed.startswith("+") else "") + digits if digits else trimmed.translate(_LOWER) or None
+
+
+def _is_contact(address: str) -> bool:
+    """Whether it is an e-mail address or a phone number, which no device token looks like."""
+    return "@" in address or address.startswith("+")
 
 
 def _checked(change: Change) -> Change:
@@ -180,15 +197,17 @@ def _checked(change: Change) -> Change:
 def unheard(change: Change) -> str:
     """Why no run would ever find this change, in words without its values; blank where one would.
 
-    Runs compare addresses on two channels: e-mail addresses, and phone numbers, which have their `+`.
+    Runs compare addresses on three channels: e-mail addresses, phone numbers, which have their `+`, and device tokens.
     """
     if change.id is not None:
         return ""
     if change.address is None:
         return "it has neither an id nor an address"
-    address = compared(change.address) or ""
-    if change.channel in (Channel.push, Channel.http):
-        return f"on {change.channel} people are known by their id alone"
+    address = compared(change.address, change.channel) or ""
+    if change.channel is Channel.http:
+        return "on http people are known by their id alone"
+    if change.channel is Channel.push:
+        return "the address is not a device token" if not address or _is_contact(address) else ""
     is_email = "@" in address.strip("@")
     if not is_email and not re.fullmatch(r"\+[0-9]{6,}", address):
         return "the address is neither an e-mail address nor a phone number with its +"

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from connect.clock import Clock
 from connect.ledger.records import Intent
-from connect.pipeline import gates
+from connect.pipeline import gates, tracing
 from connect.pipeline.accounts import Accounts
 from connect.pipeline.audience import Rows
 from connect.pipeline.books import Books, Composed
@@ -129,9 +129,12 @@ class Worker:
         """Compose these rows and hand them to their lanes; waits where a lane has no room. Raises what stopped it."""
         rows = dealt.rows
         heard = rows.history.flags if rows.history else None
-        composing = self._composer.over(rows.keys, rows.columns, rows.optouts, self._clock.now, heard)
+        composing = self._composer.over(rows.keys, rows.columns, rows.optouts, self._clock.now, heard, rows.dead)
         for start in range(0, len(rows), _TOGETHER):
-            for lane, ticket in self._compose(dealt, composing, range(start, min(start + _TOGETHER, len(rows)))):
+            some = range(start, min(start + _TOGETHER, len(rows)))
+            with tracing.span("render", rows=len(some)):
+                going = self._compose(dealt, composing, some)
+            for lane, ticket in going:
                 lane.add(ticket)
             for lane in self.lanes.values():
                 await lane.room()

@@ -103,7 +103,7 @@ class Writeback:
     """Keeps and writes. Used by one event loop."""
 
     def __init__(self, diary: Diary, clock: Clock, waiting: Callable[[str], None]) -> None:
-        """`waiting` is told why nothing can be written, once for each outage."""
+        """`waiting` is told why nothing can be written, once for each outage, and "" when it is over."""
         self._diary, self._clock, self._tell = diary, clock, waiting
         self._kept = Kept()
         self.most = diary.warehouse.capabilities.most_added
@@ -174,13 +174,18 @@ class Writeback:
             except ConnectError as problem:
                 raise self._refused(problem) from None
             else:
-                self.waiting = ""
+                self._goes_on()
                 return
+
+    def _goes_on(self) -> None:
+        if self.waiting:
+            self._tell("")
+        self.waiting = ""
 
     def _waits(self, problem: ConnectError, rows: int) -> None:
         words = f"destination `{self._diary.source}`: {problem.problems[0].message}"
         if not self.waiting:
-            self._tell(words)
+            self._tell(f"waiting: {words}")
         self.waiting = f"{words} ({rows:,} deliveries to write)"
 
     def _refused(self, problem: ConnectError) -> RunTrouble:

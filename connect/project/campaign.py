@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from connect.project.audience import Audience
+from connect.project.conversions import Conversions
 from connect.project.message import CampaignMessage
 from connect.project.policy import Policy
 from connect.project.reading import Written
@@ -35,9 +36,10 @@ class Campaign(Written):
     examples: tuple[Values, ...] = Field((), repr=False, description="invented rows that `connect preview` renders")
     message: CampaignMessage
     policy: Policy = Policy()
+    conversions: Conversions | None = Field(None, description="who did what the campaign is for, asked for reports")
     file: str = ""
     digest: str = ""
-    """SHA-256 over everything that has an effect; neither places nor people nor examples."""
+    """SHA-256 over everything that has an effect on a run; neither places nor people nor examples."""
 
 
 def secrets_of(campaign: Campaign) -> set[str]:
@@ -45,8 +47,8 @@ def secrets_of(campaign: Campaign) -> set[str]:
     return {secret.references for content in campaign.message.content for secret in content.secrets()}
 
 
-STORED_WITHOUT: dict[str, Any] = {"audience": {"people"}, "examples": True}
-"""What a stored campaign leaves out."""
+STORED_WITHOUT: dict[str, Any] = {"audience": {"people"}, "examples": True, "conversions": True}
+"""What a stored campaign leaves out: people, and what has no effect on a run."""
 
 
 def digest(campaign: Campaign) -> str:

@@ -34,6 +34,11 @@ class Loaded:
     places: Mapping[str, Location] = field(default_factory=dict, repr=False)
     """Of what says when and to whom: dotted path → where it stands."""
 
+    def at(self, *paths: str) -> Location:
+        """The place of the first of these that stands in a file."""
+        found = (self.places[path] for path in paths if path in self.places)
+        return next(found, Location(self.file, 1, 1))
+
 
 @dataclass(frozen=True)
 class LoadedMessage:
@@ -153,7 +158,9 @@ def _load(project: Project, path: str, others: list[str]) -> Loaded:
 def _places(tree: Block) -> dict[str, Location]:
     """Only of what is judged together with the rest of the campaign: a project may have many."""
     sections = ((key, tree[key]) for key in ("trigger", "audience", "policy") if key in tree)
-    return {path: place for key, node in sections for path, place in inherit.places(node, key)}
+    found = {path: place for key, node in sections for path, place in inherit.places(node, key)}
+    said = inherit.places(tree["message"], "message") if "message" in tree else ()
+    return found | {path: place for path, place in said if path.endswith(".track")}
 
 
 def _read(project: Project, path: str, reading: Reading) -> Block:

@@ -87,11 +87,14 @@ def _literal(value: Scalar | Block | Items, kind: TextKind, context: Reading, na
     return made
 
 
+_SQL = (TextKind.sql, TextKind.conversions)
+
+
 def _check_not_a_name(value: Scalar, kind: TextKind, root: Path) -> None:
-    folder = files.AUDIENCES if kind is TextKind.sql else files.TEMPLATES
+    folder = files.AUDIENCES if kind in _SQL else files.TEMPLATES
     if files.is_file(root, folder, value):
         name = value.strip()
-        hint = f"`sql_file: {name}`" if kind is TextKind.sql else f"`{{file: {name}}}`"
+        hint = f"`sql_file: {name}`" if kind in _SQL else f"`{{file: {name}}}`"
         raise refuse("literal-is-a-file", f"this is text, and {folder}/{name} is a file", f"to use the file: {hint}")
 
 
@@ -118,6 +121,7 @@ Liquids = Annotated[dict[str, Liquid], BeforeValidator(given), WithJsonSchema(BY
 FileName = Annotated[Text, BeforeValidator(_reader(TextKind.liquid, names_a_file=True)), WithJsonSchema(WORD_SCHEMA)]
 Html = Annotated[Text, BeforeValidator(_reader(TextKind.liquid_html)), WithJsonSchema(CONTENT_SCHEMA)]
 Sql = Annotated[Text, BeforeValidator(_reader(TextKind.sql)), WithJsonSchema({"type": "string"})]
+ConversionsSql = Annotated[Text, BeforeValidator(_reader(TextKind.conversions)), WithJsonSchema({"type": "string"})]
 
 
 def _file_bytes(value: Any, info: ValidationInfo) -> Any:

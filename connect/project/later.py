@@ -8,9 +8,8 @@ from connect.errors import Location, Problem
 
 KEYS: Final[dict[str, frozenset[str]]] = {
     "connect": frozenset({"feeds"}),
-    "serve": frozenset({"listen", "keys"}),
     "campaign": frozenset({"experiment"}),
-    "email": frozenset({"mjml", "inline_css", "track", "utm"}),
+    "email": frozenset({"mjml", "inline_css"}),
     "policy": frozenset({"approval"}),
 }
 """Section → its keys."""

@@ -15,6 +15,7 @@ from connect.project.reading import Reading, Written, refuse
 from connect.project.route import AccountsField, Route, RouteField
 from connect.project.secret_text import HeadersField, SecretField, SecretText
 from connect.project.text import Text
+from connect.project.tracking import Track, UtmField
 from connect.project.tree import BodyField, TreeField
 from connect.project.types import Boolean, Duration, Locale, Natural, Word, between
 from connect.vocabulary import Channel
@@ -76,6 +77,10 @@ class EmailContent(_Content):
     text: Liquid | None = Field(None, description="made from `html` where it is left out")
     headers: Liquids = Field({}, description="further headers")
     attachments: tuple[Attachment, ...] = ()
+    track: Track = Field(Track(), description="what is counted when it is read: opens, clicks")
+    utm: UtmField = Field(
+        None, description="what is added to links: `true`, or source, medium, campaign, term, content"
+    )
 
     @classmethod
     def shaped(cls, tree: Block, reading: Reading) -> Block:

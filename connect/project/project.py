@@ -8,24 +8,27 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import BeforeValidator, Field
 
 from connect.identity import KeyRing
 from connect.project import endpoint
 from connect.project.audience import SourceName, with_sql_file
-from connect.project.content import Liquid, Sql
+from connect.project.content import Sql
 from connect.project.destination import Destination
 from connect.project.message import Wording
 from connect.project.nodes import Block, Items, Node, Scalar, Spot, scalar
 from connect.project.policy import Policy
 from connect.project.profile import Everyone, EveryoneField, Profile, ProfileField
-from connect.project.reading import Reading, Written, refuse
+from connect.project.reading import Reading, Written
 from connect.project.route import AccountsField, Route, RouteField
 from connect.project.secrets import report_literal
+from connect.project.serve import Serve
 from connect.project.settings import ProviderEntry, SourceEntry
 from connect.project.text import Text
 from connect.project.types import Name, TableName, Word, Words, Zone
+from connect.project.unsubscribe import Unsubscribe
 from connect.project.vault import Vault
+from connect.project.webhooks import Hook
 from connect.redact import Redactor, Secret
 from connect.vocabulary import Channel, Mode, Platform, SubscriptionStatus
 
@@ -133,13 +136,6 @@ class Sheets(Written):
         return tree
 
 
-class Unsubscribe(Written):
-    """Where people unsubscribe, if not at the project's own server."""
-
-    url: Liquid | None = Field(None, description="your own page, with Liquid")
-    mailto: Word | None = Field(None, description="an address that takes unsubscribe requests")
-
-
 class Channels(Written):
     """The provider of each channel, or several in failover order; of push also by platform."""
 
@@ -149,20 +145,6 @@ class Channels(Written):
     sms: AccountsField | None = None
     push: RouteField | None = None
     http: AccountsField | None = None
-
-
-def _base_url(value: object) -> object:
-    if isinstance(value, Scalar) and not value.unresolved and not re.fullmatch(r"https?://[^\s/]+\S*", value):
-        raise refuse("bad-value", "`base_url` is not a URL", "it begins with https:// (or http://)")
-    return str(value).rstrip("/") if isinstance(value, Scalar) else value
-
-
-class Serve(Written):
-    """The project's public endpoint."""
-
-    section: ClassVar[str] = "serve"
-
-    base_url: Annotated[str, BeforeValidator(_base_url), WithJsonSchema({"type": "string"})] | None = None
 
 
 class MessageDefaults(Wording):
@@ -242,6 +224,7 @@ class ProjectFile(Written):
     profile: ProfileField | None = Field(None, description="a query with :id, for `connect profile`")
     defaults: Defaults = Defaults()
     serve: Serve = Serve()
+    webhooks: dict[Name, Hook] = Field({}, description="endpoints that are told what happens")
 
 
 @dataclass(frozen=True)
@@ -270,7 +253,8 @@ class Project:
     unsubscribe: Unsubscribe | None = field(repr=False)
     everyone: Everyone | None
     profile: Profile | None
-    serve_base_url: str | None
+    serve: Serve
+    webhooks: Mapping[str, Hook]
     redactor: Redactor = field(repr=False, compare=False)
     vault: Vault = field(repr=False, compare=False)
     origins: Mapping[str, str] = field(repr=False)

@@ -11,14 +11,16 @@ from pydantic.json_schema import models_json_schema
 
 from connect.project.audience import KINDS, Audience
 from connect.project.campaign import Campaign
+from connect.project.conversions import Conversions
 from connect.project.countries import COUNTRIES
-from connect.project.message import CONTENTS, Attachment, CampaignMessage
+from connect.project.message import CONTENTS, Attachment, CampaignMessage, EmailContent
 from connect.project.policy import Batches, FrequencyCap, Hours, QuietHours
 from connect.project.profile import Everyone, Profile
 from connect.project.project import ProjectFile, Subscriptions
 from connect.project.reading import Written
 from connect.project.segments import Segments
 from connect.project.text import Text
+from connect.project.tracking import UTM_SHORT
 from connect.project.trigger import Event
 from connect.project.types import DURATION_SCHEMA, WORD_SCHEMA, written_duration
 from connect.vocabulary import Overlap
@@ -92,19 +94,20 @@ def _one_or_default(*keys: str, default: str) -> Schema:
 def _shape(defs: dict[str, Schema]) -> None:
     """What is written otherwise than it is kept."""
     sql_file = {**WORD_SCHEMA, "description": "a file in audiences/"}
-    for model in (Audience, Subscriptions, Everyone, Profile):
+    for model in (Audience, Subscriptions, Everyone, Profile, Conversions):
         defs[model.__name__]["properties"]["sql_file"] = sql_file
     defs[Audience.__name__].update(_one_or_default(*KINDS, default="segments"))
     defs[Segments.__name__]["minProperties"] = 1
     subscriptions = defs[Subscriptions.__name__]
     subscriptions.pop("required")
     subscriptions.update(_one_or_default("sql", "sql_file", default="write"))
-    for model in (Everyone, Profile):
+    for model in (Everyone, Profile, Conversions):
         defs[model.__name__].pop("required")
         defs[model.__name__].update(_exactly_one("sql", "sql_file"))
     defs[Attachment.__name__].update(_exactly_one("file", "content"))
     for content in CONTENTS.values():
         defs[content.__name__]["required"] = ["channel"]
+    defs[EmailContent.__name__]["properties"]["utm"]["anyOf"].insert(0, UTM_SHORT)
     message = defs[Campaign.__name__]["properties"]["message"]
     by_name = {"type": "string", "description": "the name of a file in messages/"}
     defs[Campaign.__name__]["properties"]["message"] = {"anyOf": [by_name, message]}

@@ -18,6 +18,7 @@ from connect.project.secrets import report_literal
 from connect.project.types import Rate, duration, name_problem, rate
 from connect.project.vault import REFERENCE
 from connect.redact import Secret
+from connect.vocabulary import OURSELVES
 
 Models = Mapping[str, Callable[[], type[BaseModel]]]
 
@@ -84,6 +85,9 @@ def _source_type(entry: Block, adapters: Adapters, reading: Reading) -> str | No
 def providers(tree: Node | None, models: Models, reading: Reading) -> dict[str, ProviderEntry]:
     found = {}
     for name, entry in _entries(tree, "providers", reading):
+        if name == OURSELVES and isinstance(tree, Block):
+            said = f"an account can not be named `{name}`: what Connect notices itself is written under that name"
+            reading.report("bad-name", said, "give it another name, such as `mail`", place=tree.key_places.get(name))
         kind = _type(entry, models, "provider", reading)
         rate = _rate(entry, reading)
         concurrency = _concurrency(entry, reading)

@@ -19,6 +19,8 @@ class TextKind(StrEnum):
     sql = "sql"
     segment = "segment"
     """SQL that gives ids."""
+    conversions = "conversions"
+    """SQL that is asked for a report, and for no run."""
 
 
 @dataclass(frozen=True, slots=True)

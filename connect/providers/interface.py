@@ -82,12 +82,17 @@ class Capabilities:
     """Devices that a push message can be handed to it for."""
     sandbox: bool = False
     """It has a mode in which it checks messages and sends none (`Account.sandbox`)."""
+    tracks: bool = False
+    """It can count openings and clicks by itself, where its account says so."""
 
 
 class ProviderSettings(BaseModel):
     """Fields of one `providers:` entry beside `type`, `rate` and `concurrency`; unknown fields are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    signed_url: ClassVar[str] = ""
+    """Where the provider signs the URL that it reports to: the setting that says it, instead of `serve.base_url`."""
 
 
 def _always() -> bool:
@@ -181,6 +186,15 @@ class Provider(Protocol):
 
     async def close(self) -> None:
         """Let go of connections. Safe to call twice, and without `open`."""
+
+
+@runtime_checkable
+class StaysConnected(Protocol):
+    """What an adapter offers besides whose `open` makes a connection that lasts."""
+
+    @property
+    def connected(self) -> bool:
+        """Whether a connection is open and idle now, as far as is known."""
 
 
 @runtime_checkable

@@ -59,6 +59,7 @@ class Mailgun:
         max_message_bytes=25_000_000,  # documentation.mailgun.com, Send via HTTP
         default_concurrency=16,
         sandbox=True,
+        tracks=True,
     )
 
     def __init__(self, account: Account) -> None:

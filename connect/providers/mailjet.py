@@ -62,6 +62,7 @@ class Mailjet:
         max_call_bytes=MOST_BYTES,
         max_message_bytes=MOST_BYTES,
         sandbox=True,
+        tracks=True,
     )
     parse_events = staticmethod(parse_events)
 

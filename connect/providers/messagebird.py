@@ -25,6 +25,7 @@ _ID = r"^[0-9a-fA-F-]{36}$"
 
 
 class Settings(ProviderSettings):
+    signed_url: ClassVar[str] = "webhook_url"
     access_key: Secret
     """Of a role that may send through the channel."""
     workspace_id: str = Field(pattern=_ID)

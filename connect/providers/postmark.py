@@ -41,6 +41,7 @@ class Postmark:
         max_message_bytes=LARGEST_MESSAGE,
         default_concurrency=4,
         sandbox=True,
+        tracks=True,
     )
     parse_events = staticmethod(parse_events)
 

@@ -43,6 +43,7 @@ class Resend:
         idempotency=Idempotency.request_key,
         idempotency_lifetime=timedelta(hours=24),
         default_concurrency=2,
+        tracks=True,
     )
     parse_events = staticmethod(parse_events)
 

@@ -64,6 +64,7 @@ class SendGrid:
         max_message_bytes=30_000_000,  # attachments included (docs.sendgrid.com, Mail Send, limitations)
         default_concurrency=16,
         sandbox=True,
+        tracks=True,
     )
 
     def __init__(self, account: Account) -> None:

@@ -62,6 +62,7 @@ class Ses:
         max_call_bytes=MOST_BYTES,
         max_message_bytes=40_000_000,
         default_concurrency=8,
+        tracks=True,
     )
 
     def __init__(self, account: Account) -> None:

@@ -116,6 +116,10 @@ class Smtp:
         signed_in = ", signed in" if self._target.username else ", without signing in"
         return f"{self._target.host}:{self._target.port} answers {how}{signed_in}" + (f"; {signer}" if signer else "")
 
+    @property
+    def connected(self) -> bool:
+        return self._connections.has_idle
+
     async def close(self) -> None:
         await self._connections.close(min(self._seconds, 5))
 
@@ -141,14 +145,17 @@ class Smtp:
             raise _trouble(self._target, obstacle) from None
 
     async def _send(self, outgoing: Outgoing) -> Receipt:
-        answer = asyncio.get_running_loop().create_future()
-        submission = Submission(outgoing, self._clock.now(), self._connections.eight_bit, answer, self._encode)
+        answer: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
+        submission = Submission(outgoing, self._clock.now(), answer, self._encode)
+        self._connections.carry(submission)
         try:
-            return await self._connections.carry(submission)
+            return await answer
         except TimeoutError:
             return Receipt(Status.transient, "timed_out")
         except NotReady as obstacle:
             return _not_ready(obstacle, outgoing)
+        finally:
+            self._connections.carried(submission)
 
 
 def _target(account: Account, settings: Settings) -> Target:

@@ -8,7 +8,7 @@ import socket
 import ssl
 from collections import deque
 
-from connect.providers.interface import Margin, Receipt
+from connect.providers.interface import Margin
 from connect.providers.smtp_pipeline import Pipeline
 from connect.providers.smtp_session import NotReady, Obstacle, Target, connect, trust
 from connect.providers.smtp_transaction import Submission
@@ -38,30 +38,32 @@ class Connections:
         self._trust: ssl.SSLContext | None = None
         self._name = target.local_hostname
         self._pipelining = False
-        self.eight_bit = False
-        """Whether the server takes 8bit content, as far as is known."""
 
-    async def carry(self, submission: Submission) -> Receipt:
-        """Send a message. Waiting for a place is no part of its time. Raises NotReady and TimeoutError when there was
-        no connection for it."""
+    @property
+    def has_idle(self) -> bool:
+        """Whether a connection waits for a message; not one of which it was heard that the server has closed it."""
+        return bool(self._idle)
+
+    def carry(self, submission: Submission) -> None:
+        """Send a message. Waiting for a place is no part of its time. Its answer is NotReady or TimeoutError where
+        there was no connection for it."""
         if self._waiting or self._flying >= self._most or not self._assign(submission):
             self._waiting.append(submission)
-        try:
-            return await submission.answer
-        except asyncio.CancelledError:
+
+    def carried(self, submission: Submission) -> None:
+        """Nobody waits for this message any more: it has its answer, or whoever waited was cancelled."""
+        if submission.answer.cancelled():
             self._abandon(submission)
-            raise
-        finally:
-            if submission.assigned:
-                self._flying -= 1
-            if self._waiting:
-                self._dispatch()
+        if submission.assigned:
+            self._flying -= 1
+        if self._waiting:
+            self._dispatch()
 
     async def fresh(self) -> Pipeline:
         """A new connection, idle. Raises NotReady, and TimeoutError."""
         async with asyncio.timeout(self._seconds):
             wire, offers = await connect(self._target, await self._hostname(), await self._trusted())
-        self._pipelining, self.eight_bit = offers.pipelining, offers.eight_bit
+        self._pipelining = offers.pipelining
         pipeline = Pipeline(wire, offers, self, self._messages, self._seconds)
         self._pipelines.add(pipeline)
         return pipeline
@@ -119,16 +121,19 @@ class Connections:
         """An idle connection, else a new one, else one that has a message already."""
         if submission.answer.done():
             return True
-        may_open = len(self._pipelines) + len(self._opening) < self._most_connections()
-        ready = self._idle or (None if may_open else self._second)
-        if not ready and not may_open:
-            return False
+        ready, may_open = self._idle, False
+        if not ready:
+            may_open = len(self._pipelines) + len(self._opening) < self._most_connections()
+            if not may_open:
+                ready = self._second
+                if not ready:
+                    return False
         submission.assigned = True
         self._flying += 1
-        if ready:
-            next(iter(ready)).take(submission)
-        else:
+        if may_open:
             self._open_for(submission)
+        else:
+            next(iter(ready)).take(submission)
         return True
 
     def _most_connections(self) -> int:
@@ -180,6 +185,6 @@ class Connections:
         return self._name
 
     async def _trusted(self) -> ssl.SSLContext | None:
-        if self._trust is None:
+        if self._trust is None and (self._target.tls or self._target.starttls):
             self._trust = await asyncio.to_thread(trust, self._target)
         return self._trust

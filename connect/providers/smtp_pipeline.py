@@ -82,7 +82,7 @@ class Pipeline:
         """Carry this message. It leaves with the next write."""
         try:
             transaction = Transaction(submission, self.offers)
-        except ValueError as error:
+        except Exception as error:  # noqa: BLE001 - what is wrong with a message is told to whoever waits for it
             submission.fail(error)
             return
         if transaction.receipt is not None:
@@ -240,7 +240,7 @@ class Pipeline:
     def _piece(self, flight: Transaction, content: memoryview | bytes) -> memoryview | bytes:
         """The content, or the next piece of it. Every byte before the final dot is given to the network before it."""
         if len(content) <= _CHUNK:
-            self._content = None
+            self._content, flight.content = None, b""  # nobody needs it again, and a window of them is megabytes
             flight.written = True
             return content
         rest = memoryview(content)

@@ -27,27 +27,20 @@ class Encode(Protocol):
 
 
 class Submission:
-    """One message that somebody waits for: rendered to bytes once, carried by whichever connection has room.
-
-    Raises what `mime.encode` raises.
+    """One message that somebody waits for, carried by whichever connection has room. It has one date, so that it is the
+    same bytes each time that it is encoded: for as long as it waits, and once it is written, nobody keeps them.
     """
 
-    __slots__ = ("answer", "assigned", "content", "date", "email", "encode", "outgoing")
+    __slots__ = ("answer", "assigned", "date", "email", "encode", "outgoing")
 
     def __init__(
-        self,
-        outgoing: Outgoing,
-        date: datetime,
-        eight_bit: bool,
-        answer: asyncio.Future[Receipt],
-        encode: Encode = mime.encode,
+        self, outgoing: Outgoing, date: datetime, answer: asyncio.Future[Receipt], encode: Encode = mime.encode
     ) -> None:
         assert isinstance(outgoing.message, Email)
         self.outgoing = outgoing
         self.email = outgoing.message
         self.date = date
         self.encode = encode
-        self.content = encode(self.email, date=date, eight_bit=eight_bit)
         self.answer = answer
         self.assigned = False
         """Whether a connection carries it, or is being opened for it."""
@@ -77,7 +70,7 @@ class _Refusal:
 
 
 class Transaction:
-    """One try at one submission, on one connection."""
+    """One try at one submission, on one connection. Raises what its `encode` raises."""
 
     __slots__ = (
         "_answered",
@@ -172,20 +165,18 @@ class Transaction:
     def _prepare(self, offers: Offers) -> None:
         """The envelope and the content, or the receipt where the server can not take such a message."""
         submission = self.submission
-        email, content = submission.email, submission.content
+        email = submission.email
         recipients = _recipients(email)
         utf8 = not recipients.isascii() or _needs_smtputf8(email)
         if utf8 and not offers.smtputf8:
             self.receipt = Receipt(Status.rejected_content, "smtputf8_unsupported")
             return
-        eight_bit = not content.isascii()
-        if eight_bit and not (offers.eight_bit or utf8):
-            content, eight_bit = submission.encode(email, date=submission.date), False
+        content = submission.encode(email, date=submission.date, eight_bit=offers.eight_bit)
         if offers.size and len(content) > offers.size:
             self.receipt = Receipt(Status.rejected_content, "message_too_large")
             return
         self.content = _stuffed(content)
-        options = _options(offers, len(content), eight_bit and offers.eight_bit, utf8)
+        options = _options(offers, len(content), offers.eight_bit and not content.isascii(), utf8)
         self._last = 1 + len(email.to) + len(email.cc) + len(email.bcc)
         self._envelope = _whole(f"MAIL FROM:<{email.sender.address}>{options}\r\n{recipients}DATA\r\n", self._last + 1)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterator
 from typing import Protocol, cast
 
@@ -12,6 +13,9 @@ _LONGEST_REPLY = 65536
 """Octets, over all lines of one reply."""
 
 _CODES = {f"{code}".encode(): code for code in range(100, 600)}
+# As nearly everything comes: replies of one line each, none of them cut off.
+_REPLY = re.compile(rb"([1-5][0-9][0-9]) ([^\r\n]*)\r\n")
+_WHOLE = re.compile(rb"(?:[1-5][0-9][0-9] [^\r\n]*\r\n)+")
 
 
 class NotSmtp(ConnectionError):
@@ -33,6 +37,11 @@ class Replies:
 
     def feed(self, data: bytes) -> Iterator[tuple[int, bytes]]:
         """Every reply that is whole now: its code, and its lines' text joined by line feeds. Raises NotSmtp."""
+        if not (self._kept or self._lines) and _WHOLE.fullmatch(data):
+            return iter([(_CODES[code], text) for code, text in _REPLY.findall(data)])
+        return self._feed(data)
+
+    def _feed(self, data: bytes) -> Iterator[tuple[int, bytes]]:
         if self._kept:
             data = self._kept + data
         start = 0

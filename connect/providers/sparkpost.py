@@ -58,6 +58,7 @@ class SparkPost:
         channels=frozenset({Channel.email}),
         max_message_bytes=MOST_BYTES,
         default_concurrency=16,
+        tracks=True,
     )
     parse_events = staticmethod(parse_events)
 

@@ -27,6 +27,7 @@ HOSTS = {"us1": "https://api.twilio.com", "ie1": "https://api.dublin.ie1.twilio.
 
 
 class Settings(ProviderSettings):
+    signed_url: ClassVar[str] = "status_callback"
     account_sid: str = Field(pattern=r"^AC[0-9a-fA-F]{32}$")
     """`AC…`, of the account or subaccount that sends."""
     auth_token: Secret | None = None

@@ -5,8 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from functools import cached_property
 
 from connect.ledger.records import RunRecord, StateChange, Tally
+from connect.reports.documents import figures_as_json, group_as_json
+from connect.reports.groups import By, Group, groups
+from connect.reports.measures import EVENTS, Fact, Figures, Known, facts, figures
+from connect.reports.parts import ALWAYS, Asking, Part, Period, Via
 from connect.vocabulary import Channel, Outcome, segments_of
 
 IN_SEGMENTS = (Channel.sms,)
@@ -23,6 +30,52 @@ class Report:
     states: tuple[StateChange, ...] = ()
     problems: Counter[str] = field(default_factory=Counter)
     """What was wrong with templates or fields for some people; known only to the process that ran."""
+    parts: tuple[Part, ...] = ()
+    """Each run's own counts, in the order of `runs`."""
+    zone: str = "UTC"
+    """The project's: days are its days."""
+    period: Period = ALWAYS
+    more: bool = False
+    """There are older runs that are not counted here."""
+    asking: Asking | None = None
+    """None where the campaign does not say who converted."""
+    from_warehouse: bool = False
+    """Counted in the tables of the destination, and not by the ledger."""
+
+    @cached_property
+    def facts(self) -> tuple[Fact, ...]:
+        return tuple(facts(self.parts, self.zone))
+
+    @cached_property
+    def known(self) -> Known:
+        return Known(self.facts, asked=self.asking is not None and not self.asking.trouble)
+
+    @cached_property
+    def figures(self) -> Figures:
+        """What became of all that was sent."""
+        return figures(self.facts, self.known)
+
+    def by(self, by: By) -> list[Group]:
+        return groups(self.facts, by, self.known)
+
+    @property
+    def first_day(self) -> date | None:
+        """The first day of which anything was reported."""
+        return min((fact.day for fact in self.facts if fact.measure in EVENTS), default=None)
+
+    def via(self) -> dict[Via, int]:
+        """Deliveries after which somebody converted, by what they had done with them."""
+        found = dict.fromkeys(Via, 0)
+        for part in self.parts:
+            for one in part.conversions:
+                found[one.via] += one.firsts
+        return found
+
+    @property
+    def value(self) -> Decimal | None:
+        """Of all conversions together; None where they have none."""
+        values = [one.value for part in self.parts for one in part.conversions if one.value is not None]
+        return sum(values, Decimal(0)) if values else None
 
     @property
     def deliveries(self) -> int:
@@ -80,6 +133,32 @@ class Report:
                 for change in self.states
             ],
             "problems": [{"problem": text, "count": count} for text, count in self.problems.most_common()],
+            **(self._heard() if self.parts or not self.runs else {}),
+        }
+
+    def _heard(self) -> dict[str, object]:
+        """What was reported, where it was looked for."""
+        return {
+            "zone": self.zone,
+            "since": self.period.since.isoformat() if self.period.since else None,
+            "until": self.period.until.isoformat() if self.period.until else None,
+            "from": "warehouse" if self.from_warehouse else "ledger",
+            "more_runs": self.more,
+            "events_reported": self.known.events,
+            "figures": figures_as_json(self.figures),
+            "conversions": self._conversions(),
+            "by": {by.value: [group_as_json(group) for group in self.by(by)] for by in By},
+        }
+
+    def _conversions(self) -> dict[str, object] | None:
+        """`value` is text, as exact as the warehouse has it."""
+        if self.asking is None:
+            return None
+        return {
+            "within_seconds": int(self.asking.within.total_seconds()),
+            "trouble": self.asking.trouble,
+            "after": {via.value: count for via, count in self.via().items()},
+            "value": None if self.value is None else f"{self.value:f}",
         }
 
 

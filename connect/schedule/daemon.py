@@ -12,7 +12,7 @@ The loop never dies of what is wrong outside: a ledger that is away is waited fo
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -22,10 +22,12 @@ from connect.ledger.owner import Owner
 from connect.ledger.records import DaemonRecord
 from connect.ledger.store import Ledger
 from connect.schedule.following import Following, MakeRun
-from connect.schedule.house import Changes, House
+from connect.schedule.house import House
 from connect.schedule.log import Log
 from connect.schedule.notify import Notifier
+from connect.schedule.rereading import Rereading
 from connect.schedule.turns import Turns, Work
+from connect.schedule.waiting import first
 from connect.schedule.watching import Watch
 
 
@@ -60,6 +62,8 @@ class Tools:
     version: str = ""
     owner: Owner = field(default_factory=Owner.here)
     pace: Pace = Pace()
+    dropped: Callable[[], int] = lambda: 0
+    """What endpoints of `webhooks` were not told of, so far."""
 
 
 class Daemon:
@@ -67,17 +71,15 @@ class Daemon:
 
     def __init__(self, house: House, watch: Watch, tools: Tools) -> None:
         self.house = house
-        self._watch, self._tools = watch, tools
+        self._files = Rereading(house, watch, tools.clock, tools.log)
+        self._tools = tools
         self._clock, self._log, self._pace = tools.clock, tools.log, tools.pace
         self._following = Following(house, tools.ledger, tools.clock, tools.make_run, tools.log)
         self._turns = Turns(tools.ledger, tools.clock, tools.work, tools.runs, tools.log)
         self._started_at = tools.clock.now()
-        self._asked = asyncio.Event()
-        """Somebody wants the files to be read again."""
         self._next_look = self._next_beat = self._came_round = tools.clock.monotonic()
         self._away = False
         self._stopping = False
-        self._state = house.project.state
 
     async def run(self, stop: asyncio.Event) -> None:
         """Follow and work until `stop` is set; then let the runs stop well, within the drain, and leave."""
@@ -94,13 +96,13 @@ class Daemon:
             while not stop.is_set():
                 self._next_look = self._clock.monotonic()
                 await self.tick()
-                if not self._turns and not self._turns.has_room.is_set():
+                if not self.is_busy:
                     return
-                await _first(self.a_run_has_ended(), stop.wait())
+                await first(self.a_run_has_ended(), stop.wait())
 
     def reload(self) -> None:
         """Read the files again at once, and look at every campaign as if the daemon had just begun (SIGHUP)."""
-        self._asked.set()
+        self._files.ask()
 
     def abandon(self) -> None:
         """Do not wait for runs to stop well (the second SIGTERM)."""
@@ -130,6 +132,11 @@ class Daemon:
         """How many runs it works on now."""
         return len(self._turns)
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether it works on a run, or one has ended since it last came round."""
+        return bool(self._turns) or self._turns.has_room.is_set()
+
     async def a_run_has_ended(self) -> None:
         """Wait until there is room for another run."""
         await self._turns.has_room.wait()
@@ -145,41 +152,21 @@ class Daemon:
         self._log.info(
             "daemon-started", target=project.target, mode=project.mode.value, campaigns=len(self.house.campaigns)
         )
-        self._tell_problems(Changes(problems=self.house.problems))
         self._tools.notifier.ready()
 
     # One after the other
 
     async def _read_again(self) -> None:
-        asked = self._asked.is_set()
-        looked = self._is_due(self._next_look) or self._watch.unsettled
-        if not asked and not (looked and await asyncio.to_thread(self._watch.changed, self._clock.monotonic())):
+        asked = self._files.is_asked
+        looked = asked or self._is_due(self._next_look) or self._files.unsettled
+        if not (looked and await self._files.has_changed()):
             return
-        self._asked.clear()
         self._tools.notifier.reloading()
         try:
-            await asyncio.to_thread(self._watch.reading)
-            changes = await asyncio.to_thread(self.house.reload)
+            changes = await self._files.read()
         finally:
             self._tools.notifier.ready()
-        self._heard(changes, everything=asked)
-
-    def _heard(self, changes: Changes, *, everything: bool) -> None:
-        project = self.house.project
-        self._log.redactor = project.redactor
-        self._tell_problems(changes)
-        self._log.info("files-read", changed=len(changes.campaigns), gone=len(changes.gone))
-        if changes.project and project.state != self._state:
-            self._log.warning("restart-needed", reason="`state` is another ledger now, which takes a restart")
-        self._following.hear(changes, everything=everything)
-
-    def _tell_problems(self, changes: Changes) -> None:
-        for problem in changes.problems:
-            self._log.trouble("file-broken", ConnectError(problem))
-        for name in changes.kept:
-            self._log.warning("campaign-kept", campaign=name, reason="its file is broken; its last good version stays")
-        for file in changes.mended:
-            self._log.info("file-mended", file=file or "connect.yml")
+        self._following.hear(changes, everything=asked)
 
     async def _follow(self) -> None:
         if self._following.due_in <= 0 and not self._stopping:
@@ -205,6 +192,7 @@ class Daemon:
             started_at=self._started_at,
             beat_at=self._clock.now(),
             runs=len(self._turns),
+            dropped=self._tools.dropped(),
         )
 
     def _is_due(self, monotonic: float) -> bool:
@@ -212,7 +200,7 @@ class Daemon:
 
     def _until_next(self) -> float:
         coming = min(self._next_look, self._next_beat) - self._clock.monotonic()
-        if self._watch.unsettled:
+        if self._files.unsettled:
             coming = min(coming, 1.0)
         return max(self._pace.shortest, min(self._pace.longest, coming, self._following.due_in))
 
@@ -231,7 +219,7 @@ class Daemon:
 
     async def _rest(self, seconds: float, stop: asyncio.Event) -> None:
         """Until then, or until there is something to do before."""
-        await _first(self._clock.sleep(seconds), stop.wait(), self._asked.wait(), self._woken())
+        await first(self._clock.sleep(seconds), stop.wait(), self._files.asked(), self._woken())
 
     async def _woken(self) -> None:
         """A run has ended: there is room for another. Not at once, should it have ended as soon as it began."""
@@ -271,13 +259,3 @@ class Daemon:
         with suppress(ConnectError):
             await asyncio.to_thread(self._tools.ledger.leave, str(self._tools.owner))
         self._log.info("daemon-stopped")
-
-
-async def _first(*waits: Awaitable[object]) -> None:
-    """Wait for the first of these, and forget the others."""
-    tasks = [asyncio.ensure_future(wait) for wait in waits]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()

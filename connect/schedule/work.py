@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from random import Random, SystemRandom
 
 from connect.clock import Clock, SystemClock
-from connect.errors import Problem, UserError
+from connect.errors import ConnectError, Problem, UserError
 from connect.executors import local
 from connect.identity import RandomBytes, system_random
 from connect.ledger.records import NewRun, RunRecord
@@ -19,11 +20,14 @@ from connect.liquid.library import Library
 from connect.pipeline.accounts import Accounts, providers_of, reaches_people
 from connect.pipeline.beginning import begin, new_run
 from connect.pipeline.bundle import Bundle
+from connect.pipeline.herald import Herald
 from connect.pipeline.history import open_destination
 from connect.pipeline.job import LEASE, Job, Stopped, Tools
 from connect.pipeline.moment import Moment
 from connect.pipeline.plan import plan_queued, plan_resumed
 from connect.pipeline.run import execute
+from connect.pipeline.sealing import drain_project
+from connect.pipeline.sources import OpenSource
 from connect.project.audience import Audience
 from connect.project.campaign import Campaign
 from connect.project.campaigns import Loaded
@@ -47,7 +51,7 @@ class Doors:
 
     warehouse: Callable[[Project, Audience], Warehouse]
     accounts: Callable[[Project, Iterable[str]], Accounts]
-    source: Callable[[Project, str], Warehouse] = _unknown
+    source: OpenSource = _unknown
     """A warehouse by its name, for what is written."""
 
 
@@ -84,6 +88,8 @@ class Works:
     seeds: RandomBytes = system_random
     lease: timedelta = LEASE
     workers: int | None = None
+    herald: Herald | None = None
+    """Who tells the project's endpoints what is sent."""
 
     async def __call__(
         self, record: RunRecord, project: Project, loaded: Loaded | None, stop: asyncio.Event
@@ -111,6 +117,7 @@ class Works:
                 crew=local.crew_of(crew),
                 waits=False,
                 hands_over=True,
+                tell=self.herald.of_runs() if self.herald else None,
             )
             return await execute(job, tools)
         except Stopped:
@@ -165,15 +172,17 @@ class Works:
         self, record: RunRecord, project: Project, loaded: Loaded, warehouse: Warehouse, accounts: Accounts
     ) -> Job:
         ledger, clock = self.ledger, self.clock
+        with suppress(ConnectError):  # what stays held is heeded all the same
+            drain_project(project, ledger, self.doors.source)
         destination = open_destination(project, self.doors.source)
         if record.state is not RunState.queued:
             plan = plan_resumed(project, loaded, warehouse, record)
-            return begin(plan, ledger, clock, self.seeds, accounts, destination)
+            return begin(plan, ledger, clock, self.seeds, accounts, destination, self.doors.source)
         try:
             plan = plan_queued(
                 project, loaded, warehouse, ledger, clock, record, reaches_people=reaches_people(accounts)
             )
-            return begin(plan, ledger, clock, self.seeds, accounts, destination)
+            return begin(plan, ledger, clock, self.seeds, accounts, destination, self.doors.source)
         except RunExists as other:  # others were faster, with this run or with another one of its campaign
             if other.record.state.ended and other.record.id != record.id:
                 self._skip(record, f"it has run already: run {other.record.id}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
+import math
 import time
 from collections.abc import Awaitable
 from dataclasses import dataclass
@@ -65,13 +66,16 @@ class FakeClock:
             self._asleep.clear()
             await self._asleep.wait()
 
-    async def hurry(self, work: Awaitable[_T]) -> _T:
-        """Do this work; whenever somebody sleeps meanwhile, the time until they wake has passed."""
+    async def hurry(self, work: Awaitable[_T], longest: float = math.inf) -> _T:
+        """Do this work; whenever somebody sleeps meanwhile, the time until they wake has passed.
+
+        Who sleeps for more than `longest` seconds waits: somebody who wakes before them is still busy in a thread.
+        """
         task = asyncio.ensure_future(work)
         while not task.done():
             waiting = asyncio.ensure_future(self.asleep())
             await asyncio.wait((task, waiting), return_when=asyncio.FIRST_COMPLETED)
-            if waiting.done() and not task.done():
+            if waiting.done() and not task.done() and waiting.result() <= longest:
                 self.advance(waiting.result())
             waiting.cancel()
             await asyncio.sleep(0)

@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
@@ -44,16 +44,19 @@ class PostgresServer:
     def __init__(self, *settings: str) -> None:
         """Starts it. `settings` are the server's own (`fsync=on`). Raises NoServer."""
         self._numbers = count(1)
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self._settings = [*_QUICK, *_MINIMAL, *settings]
         self.folder = Path(tempfile.mkdtemp(prefix="pg-"))
         try:
             self._as = _unprivileged()
             self._home = _home(self.folder, bool(self._as))
-            self._start([*_QUICK, *_MINIMAL, *settings])
+            self._make()
+            self.start()
         except BaseException:
             shutil.rmtree(self.folder, ignore_errors=True)
             raise
 
-    def _start(self, settings: Sequence[str]) -> None:
+    def _make(self) -> None:
         data = self.folder / "data"
         data.mkdir(mode=0o700)
         if self._as:
@@ -69,12 +72,15 @@ class PostgresServer:
             "--no-instructions",
         ]
         self._run("initdb", f"--pgdata={data}", *how)
+
+    def start(self) -> None:
+        """It answers, also after `stop`, with all that it had."""
         options = [
-            part for setting in (*settings, f"unix_socket_directories={self.folder}") for part in ("-c", setting)
+            part for setting in (*self._settings, f"unix_socket_directories={self.folder}") for part in ("-c", setting)
         ]
         command = ["sh", "-c", _GUARDED, "sh", str(self._home / "bin" / "postgres"), *options]
-        with (self.folder / "log").open("wb") as log:
-            self._process = subprocess.Popen(
+        with (self.folder / "log").open("ab") as log:
+            process = subprocess.Popen(
                 command,
                 stdin=subprocess.PIPE,
                 stdout=log,
@@ -83,7 +89,12 @@ class PostgresServer:
                 env=self._environment(),
                 **self._as,
             )
-        self._wait()
+        self._processes.append(process)
+        self._wait(process)
+
+    def stop(self) -> None:
+        """It is out: every connection ends, and nobody answers."""
+        self._run("pg_ctl", "stop", "--mode=fast", f"--pgdata={self.folder / 'data'}")
 
     def _environment(self) -> dict[str, str]:
         path = os.environ.get("PATH", os.defpath)
@@ -97,7 +108,7 @@ class PostgresServer:
         if done.returncode:
             raise NoServer(f"{program} fails: {' '.join(done.stderr.split())[-300:]}")
 
-    def _wait(self) -> None:
+    def _wait(self, process: subprocess.Popen[bytes]) -> None:
         """Until it answers: there is no event for that, so it is asked again and again."""
         import psycopg
 
@@ -106,7 +117,7 @@ class PostgresServer:
             try:
                 return self.sql("SELECT 1")
             except psycopg.OperationalError as error:
-                if self._process.poll() is not None or time.monotonic() > deadline:
+                if process.poll() is not None or time.monotonic() > deadline:
                     self.close()
                     raise NoServer(f"PostgreSQL does not start: {error}") from None
                 time.sleep(0.02)
@@ -162,9 +173,10 @@ class PostgresServer:
         self.sql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}'")
 
     def close(self) -> None:
-        assert self._process.stdin
-        self._process.stdin.close()
-        self._process.wait()
+        for process in reversed(self._processes):
+            assert process.stdin
+            process.stdin.close()
+            process.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def __enter__(self) -> Self:

@@ -151,6 +151,15 @@ class SmtpServer:
         """How many connections were made."""
         return self._state.connections
 
+    @property
+    def open(self) -> int:
+        """How many of them are open."""
+        return len(self._state.live)
+
+    def hang_up(self) -> None:
+        """Cut every connection, as a server does that closes those that are idle."""
+        self._controller.hang_up()
+
     def answer(self, at: At, what: str, address: str | None = None, times: int | None = None) -> None:
         """Say this from now on: a reply such as `451 4.3.0 later`, DROP or HANG."""
         self._state.answers.append(Answer(at, what, address, times))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import pyarrow
 import pytest
 
 from connect.errors import OutsideError, UserError
+from connect.warehouses.destination import lacking
 from connect.warehouses.interface import Kind, Query, SqlError, Table, Warehouse
 
 if TYPE_CHECKING:
@@ -97,6 +99,36 @@ class WritingContract:
         found = _rows(written)
         assert {name: [row[name] for row in found] for name in given} == given
         assert all(row["at"] is None or str(row["at"]).endswith("+00:00") for row in found)
+
+    def test_columns_that_do_not_take_a_kind_are_told_of(self, written: Warehouse) -> None:
+        """By their names and types, before anything is written to them."""
+        takes = written.dialect.takes
+        for made in Kind:
+            table = Table(f"all_{made.value}", {"k": Kind.text, "c": made}, ("k",))
+            _made(written, table)
+            found = written.columns(Query(f"select * from {table.name}", {}), T)
+            assert lacking(table, found, takes) is None
+            for kind in set(takes) - {made}:
+                problem = lacking(replace(table, columns={"k": Kind.text, "c": kind}), found, takes)
+                assert problem
+                assert problem.code == "destination-types"
+                assert problem.message.endswith(f"and has to be {takes[kind][0]}")
+                assert "`c` is " in problem.message
+                assert "`k`" not in problem.message
+
+    def test_columns_that_take_a_kind_give_back_what_they_were_given(self, written: Warehouse) -> None:
+        given = {Kind.text: "x", Kind.integer: 70_000, Kind.boolean: True, Kind.instant: _AT.replace(microsecond=0)}
+        types = [(kind, name) for kind, names in written.dialect.takes.items() for name in names]
+        for number, (kind, name) in enumerate(types):
+            length = "(99)" if kind is Kind.text and "char" in name else ""
+            text = written.dialect.takes[Kind.text][0]
+            written.write([Query(f"create table t{number} (k {text}, c {name}{length})", {})], T)
+            table = Table(f"t{number}", {"k": Kind.text, "c": kind}, ("k",))
+            found = written.columns(Query(f"select * from {table.name}", {}), T)
+            assert lacking(table, found, written.dialect.takes) is None, name
+            written.add(table, pyarrow.table({"k": ["a"], "c": [given[kind]]}), T)
+            (row,) = _rows(written, table.name)
+            assert row["c"] == given[kind], name
 
     def test_texts_come_back_as_they_were(self, written: Warehouse) -> None:
         keys = [f"{number:02}" for number in range(len(_AWKWARD))]

@@ -16,6 +16,7 @@ import os
 import resource
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
@@ -36,11 +37,11 @@ from connect.project.text import Text
 from connect.testing.warehouse_history import HistoryContract
 from connect.testing.warehouse_writing import WritingContract
 from connect.vocabulary import Channel, SubscriptionStatus
-from connect.warehouses import query
+from connect.warehouses import query, tokens
 from connect.warehouses.interface import Access, Query, Warehouse
 from connect.warehouses.looking import named
 from connect.warehouses.membership import Members, Membership, counted, members, narrowed
-from connect.warehouses.wrapping import Audience, OptOuts, Wrapping
+from connect.warehouses.wrapping import BOUNCED, COMPLAINED, UNSUBSCRIBED, Audience, OptOuts, Wrapping
 
 T = timedelta(seconds=60)
 _MEBIBYTE = 1 << 20
@@ -346,6 +347,26 @@ class WarehouseContract(WritingContract, HistoryContract):
         assert len(winners) == 3
         assert winners[0]["connect_duplicates"] == len(names) - 1
 
+    def test_the_row_of_one_person_is_that_of_a_sweep(self, rig: WarehouseRig) -> None:
+        cells: list[list[object]] = [[text, n] for n, text in enumerate([*AWKWARD, "a", "a", "b"])]
+        rig.execute(*_table("people", "id varchar(100), n integer", [*cells, [None, 99]]))
+        rig.execute(*_table("of_numbers", "id bigint, n integer", [[2**40, 1], [-7, 2], [0, 3]]))
+        for sql, key in (("select * from people", "id"), ("select * from of_numbers", "id")):
+            wrapping = _wrapped(rig, sql, key)
+            for row in _swept(rig, wrapping):
+                (found,) = rig.warehouse.rows(wrapping.person_query(str(row["connect_key"])), T)
+                assert found == {name: row[name] for name in found}
+                assert set(found) == {"id", "n"}
+            for nobody in (key_text(["nobody"]), key_text(["8"]), "8", "", "9:a"):
+                assert rig.warehouse.rows(wrapping.person_query(nobody), T) == []
+
+    def test_the_row_of_one_person_by_a_key_of_several_columns_or_an_address(self, rig: WarehouseRig) -> None:
+        rig.execute(*_table("people", "email varchar(99), n integer", [[" Ann@X.example", 1], ["b@x.example", 2]]))
+        by_email = _wrapped(rig, "select * from people", "email").person_query(key_text(["ann@x.example"]))
+        assert [row["n"] for row in rig.warehouse.rows(by_email, T)] == [1]
+        by_both = _wrapped(rig, "select * from people", "email", "n").person_query(key_text(["b@x.example", "2"]))
+        assert [row["n"] for row in rig.warehouse.rows(by_both, T)] == [2]
+
     def test_a_read_goes_on_from_any_position(self, rig: WarehouseRig) -> None:
         wrapping = _wrapped(rig, f"select n as id from {rig.numbers(200)}")
         whole = [str(row["connect_position"]) for row in _swept(rig, wrapping)]
@@ -494,6 +515,36 @@ class WarehouseContract(WritingContract, HistoryContract):
         )
         assert {row["id"]: row["connect_optout_sms"] for row in _swept(rig, wrapping)} == {1: 1, 2: 0, 3: 3}
         assert _count(rig.warehouse, subscriptions.sql.source) == len(changes)
+
+    def test_device_tokens_are_told_apart_by_case(self, rig: WarehouseRig) -> None:
+        listed = [
+            [None, "dead:A_b-1", "push", None, "bounced", "2026-01-01"],
+            [None, " back ", "PUSH", None, "Bounced", "2026-01-01"],
+            [None, "back", "push", None, "active", "2026-02-01"],
+            [None, "dead-again", "push", None, "active", "2026-02-01"],
+            [None, "dead-again", "push", None, "bounced", "2026-03-01"],
+            [None, "no-channel", None, None, "no", "2026-01-01"],
+            [None, "of-a-topic", "push", "news", "no", "2026-01-01"],
+            [None, "elsewhere", "email", None, "bounced", "2026-01-01"],
+            [None, "o'brien;--", "push", None, "complained", None],
+        ]
+        named = ("id", "address", "channel", "topic", "status", "at")
+        columns = ", ".join(f"{rig.warehouse.dialect.quote(name)} varchar(50)" for name in named)
+        rig.execute(*_table("listed", columns, listed))
+        sql = "select * from listed"
+        optouts = OptOuts(
+            sql=sql, columns=tuple(rig.warehouse.columns(Query(sql, {}), T)), subscribed_values=("active",)
+        )
+        asked = ["dead:A_b-1", "DEAD:A_B-1", "back", "dead-again", "no-channel", "of-a-topic", "elsewhere", "alive"]
+        asked += ["o'brien;--", *(f"another-{number}" for number in range(2_500))]
+        known = {"dead:A_b-1": BOUNCED, "dead-again": BOUNCED, "o'brien;--": COMPLAINED}
+
+        assert tokens.opted_out(rig.warehouse, optouts, asked, T) == {**known, "no-channel": UNSUBSCRIBED}
+        of_news = replace(optouts, topic="news")
+        found = {**known, "no-channel": UNSUBSCRIBED, "of-a-topic": UNSUBSCRIBED}
+        assert tokens.opted_out(rig.warehouse, of_news, asked, T) == found
+        assert tokens.opted_out(rig.warehouse, replace(of_news, transactional=True), asked, T) == known
+        assert tokens.opted_out(rig.warehouse, optouts, [], T) == {}
 
     def test_topics_and_transactional_messages(self, rig: WarehouseRig) -> None:
         listed = [["1", None, None, "news", "no", None], ["2", None, None, "news", "complained", None]]

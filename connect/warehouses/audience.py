@@ -49,14 +49,40 @@ def key_text(dialect: Dialect, columns: Sequence[Column]) -> str:
     return f"case when {' and '.join(present)} then {joined} end" if present else joined
 
 
+def has_key(dialect: Dialect, columns: Sequence[Column]) -> str:
+    """Whether a row of `u` has a key text, without making it."""
+    present = [
+        f"{_user_column(dialect, column)} is not null"
+        if _NEVER_BLANK(column.type)
+        else f"({dialect.trimmed(dialect.text(_user_column(dialect, column)))}) <> ''"
+        for column in columns
+    ]
+    return " and ".join(present)
+
+
+def _user_column(dialect: Dialect, column: Column) -> str:
+    return f"u.{dialect.quote(column.name)}"
+
+
 def _key_parts(columns: Sequence[Column], dialect: Dialect) -> dict[Column, str]:
     """Each key column and its text."""
-    texts = {column: dialect.text(f"u.{dialect.quote(column.name)}") for column in columns}
+    texts = {column: dialect.text(_user_column(dialect, column)) for column in columns}
     if len(columns) == 1 and columns[0].name.casefold() == "email":
         return {columns[0]: f"lower({dialect.trimmed(texts[columns[0]])})"}
     return texts
 
 
+def raw_value(column: Column, value: str) -> object:
+    """What a key column holds whose text is this; None where that may not be the same, or is not sure to compare."""
+    if _NEVER_BLANK(column.type) and column.type.upper() != "UUID":
+        digits = value.removeprefix("-")
+        return int(value) if digits.isascii() and digits.isdigit() and len(digits) < _LONGEST else None
+    return value if _PLAIN_TEXT(column.type) and column.name.casefold() != "email" else None
+
+
+_LONGEST = 19
+"""Digits of what still is a number to every engine."""
+_PLAIN_TEXT = re.compile(r"VARCHAR|TEXT|STRING|CHARACTER VARYING", re.IGNORECASE).fullmatch
 _NEVER_BLANK = re.compile(r"U?[A-Z]*INT(EGER)?([248]|64)?( UNSIGNED)?|UUID", re.IGNORECASE).fullmatch
 KEY_TYPE = re.compile(
     r"(TINY|SMALL|MEDIUM|BIG|HUGE|U|UTINY|USMALL|UBIG|UHUGE)?INT(EGER)?([248]|64)?( UNSIGNED)?|"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from connect.warehouses.interface import Kind, Standard, Table
+from connect.warehouses.interface import Kind, Standard, Table, laid_out
 
 # What Python's `strip` takes off, as RE2 writes it.
 _BLANK = r"[\x{09}-\x{0d}\x{1c}-\x{20}\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}]+"
@@ -25,6 +25,12 @@ class BigQueryDialect(Standard):
         Kind.integer: "int64",
         Kind.boolean: "bool",
         Kind.instant: "timestamp",
+    }
+    takes: Mapping[Kind, tuple[str, ...]] = {
+        Kind.text: ("string",),
+        Kind.integer: ("int64", "integer", "numeric", "bignumeric"),
+        Kind.boolean: ("bool", "boolean"),
+        Kind.instant: ("timestamp",),
     }
 
     def __init__(self, dataset: str | None = None) -> None:
@@ -54,11 +60,11 @@ class BigQueryDialect(Standard):
 
     def create_table(self, table: Table) -> Sequence[str]:
         # By day where there is an instant: old rows are then read no more, and are billed as long-term storage.
-        columns = ", ".join(self._column(table, name) for name in table.columns)
+        columns = laid_out([self._column(table, name) for name in table.columns])
         day = next((name for name, kind in table.columns.items() if kind is Kind.instant), None)
-        parts = f" partition by timestamp_trunc({self.quote(day)}, day)" if day else ""
+        parts = f"\npartition by timestamp_trunc({self.quote(day)}, day)" if day else ""
         key = ", ".join(self.quote(name) for name in table.key[:_MOST_CLUSTERED])
-        return [f"create table if not exists {self.relation(table.name)} ({columns}){parts} cluster by {key}"]
+        return [f"create table if not exists {self.relation(table.name)} {columns}{parts}\ncluster by {key}"]
 
     def copied(self, name: str, select: str) -> str:
         # It ends by itself, should nobody be left to drop it.

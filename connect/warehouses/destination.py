@@ -5,14 +5,18 @@ They are the user's: anything may read them, and what is older than any policy l
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from connect.errors import Problem
 from connect.warehouses.interface import Column, Kind, Table
 
 VERSION = 1
 """Of the columns below. A later one only adds to them."""
+REPORTED_AGAIN = timedelta(days=8)
+"""For so long an event may be reported again: providers try for three days, and the ledger remembers them for seven."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,19 +72,46 @@ def deliveries_table(name: str) -> Table:
 
 
 def events_table(name: str) -> Table:
-    return Table(name, _kinds(EVENTS), ("event_key",))
+    return Table(name, _kinds(EVENTS), ("event_key",), ("written_at", REPORTED_AGAIN))
 
 
 def _kinds(described: Mapping[str, Described]) -> dict[str, Kind]:
     return {name: column.kind for name, column in described.items()}
 
 
-def lacking(table: Table, found: Iterable[Column]) -> Problem | None:
-    """What is wrong with a table that is there: columns of ours that it does not have."""
-    names = {column.name.casefold() for column in found}
-    missing = [name for name in table.columns if name not in names]
-    if not missing:
-        return None
+Takes = Mapping[Kind, tuple[str, ...]]
+"""See `Dialect.takes`."""
+
+
+def lacking(table: Table, found: Iterable[Column], takes: Takes) -> Problem | None:
+    """What is wrong with a table that is there: columns of ours that it does not have, or of types that take no rows.
+
+    The rows could not be written: better before the first message than behind it.
+    """
+    types = {column.name.casefold(): column.type for column in found}
+    missing = [name for name in table.columns if name not in types]
+    return _missing(table, missing) if missing else _unlike(table, types, takes)
+
+
+def _missing(table: Table, missing: Sequence[str]) -> Problem:
     listed = ", ".join(f"`{name}`" for name in missing)
     hint = "`connect destination init` shows the table as it should be: add what is missing, or give it another name"
     return Problem("destination-columns", f"the table {table.name} has no column {listed}", hint)
+
+
+def _unlike(table: Table, types: Mapping[str, str], takes: Takes) -> Problem | None:
+    kinds = {name: kind for name, kind in table.columns.items() if takes.get(kind)}
+    wrong = [
+        f"`{name}` is {plain} and has to be {takes[kind][0]}"
+        for name, kind in kinds.items()
+        if (plain := _plain(types[name])) not in takes[kind]
+    ]
+    if not wrong:
+        return None
+    hint = "change its type, or give the table another name: `connect destination init` shows it as it should be"
+    return Problem("destination-types", f"in the table {table.name}, {'; '.join(wrong)}", hint)
+
+
+def _plain(kind: str) -> str:
+    """A type without its lengths, and without the words of an enumeration."""
+    return re.sub(r"\(.*\)", "", kind, flags=re.DOTALL).strip().lower()

@@ -17,13 +17,15 @@ import os
 import re
 import threading
 import time
+import warnings
+from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import contextmanager
-from datetime import timedelta
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 
 from pydantic import model_validator
 
@@ -31,11 +33,14 @@ from connect.errors import OutsideError, UserError
 from connect.warehouses import duckdb_errors as errors
 from connect.warehouses.duckdb_brought import Shelf
 from connect.warehouses.duckdb_dialect import DuckDBDialect
-from connect.warehouses.duckdb_opening import Configuration, instance, opened
+from connect.warehouses.duckdb_kept import Keep, marked
+from connect.warehouses.duckdb_opening import Configuration, Held, instance, opened
+from connect.warehouses.duckdb_threads import Threads
 from connect.warehouses.interface import (
     Access,
     Capabilities,
     Column,
+    Kept,
     Query,
     Source,
     SourceSettings,
@@ -49,7 +54,12 @@ from connect.warehouses.tables import arranged
 if TYPE_CHECKING:
     import pyarrow
 
+    Lendable = Callable[["_Running", Kept], Mapping[str, pyarrow.Table] | None]
+
 T = TypeVar("T")
+
+# duckdb 2.0 says so of each `few`, where a copy is what is wanted.
+warnings.filterwarnings("ignore", "Arrow output on a DB-API result", UserWarning)
 
 _MEBIBYTE = 1 << 20
 _ROWS = 10_000
@@ -114,12 +124,13 @@ class DuckDB:
         settings = cast(DuckDBSettings, source.settings)
         self._name = source.name
         self._file = settings.file(source.root)
-        self._threads = settings.threads
+        self._threads = Threads(settings.threads, may_be_one=self._file is not None)
         self._most = _bytes(settings.memory_limit) if settings.memory_limit else _half_the_machine()
         self._memory = min(_FIRST_MEMORY, self._most)
         self._running: set[_Running] = set()
         self._guard = threading.Lock()
         self._shelf = Shelf()
+        self._keep = Keep()
         self.others: Callable[[str], Warehouse] = _alone
 
     def columns(self, query: Query, timeout: timedelta) -> Sequence[Column]:
@@ -143,6 +154,9 @@ class DuckDB:
     @contextmanager
     def read(self, query: Query, timeout: timedelta, batch_rows: int) -> Iterator[Iterator[pyarrow.RecordBatch]]:
         def begin(running: _Running) -> tuple[Any, Any, Any]:
+            if query.few:
+                reader, json = running.few(query, batch_rows)
+                return next(reader, None), reader, json
             relation = running.sql(query)
             reader = relation.to_arrow_reader(batch_rows)
             return next(reader, None), reader, _json_columns(relation)
@@ -166,7 +180,7 @@ class DuckDB:
     def add(self, table: Table, rows: pyarrow.Table, timeout: timedelta) -> None:
         new = arranged(table, rows)
         firsts = new.column(table.key[0]).unique().to_pylist()
-        statement = self.dialect.added(table, _ADDED, new.column_names, firsts)
+        statement = self.dialect.added(table, _ADDED, new.column_names, firsts, _since(table, new))
 
         def run(running: _Running) -> None:
             running.lend(_ADDED, new)
@@ -191,6 +205,7 @@ class DuckDB:
         for one in running:
             one.interrupt("closed")
         self._shelf.close()
+        self._keep.clear()
 
     def _version(self) -> str:
         import duckdb
@@ -201,10 +216,15 @@ class DuckDB:
         return str(self._file) if self._file else "in memory"
 
     def _stream(self, running: _Running, first: Any, reader: Any) -> Generator[Any, None, None]:
-        batch = first
-        while batch is not None:
-            yield batch
-            batch = self._translated(running, lambda: next(reader, None))
+        batch, worked = first, 0.0
+        try:
+            while batch is not None:
+                yield batch
+                began = time.monotonic()
+                batch = self._translated(running, lambda: next(reader, None))
+                worked += time.monotonic() - began
+        finally:
+            self._threads.took(worked)
 
     def _change(self, timeout: timedelta, change: Callable[[_Running], None]) -> None:
         """Do something in a transaction of its own, alone with the file."""
@@ -214,6 +234,7 @@ class DuckDB:
         def whole(running: _Running) -> None:
             running.raw.begin()
             change(running)
+            running.answer()
             running.raw.commit()  # what fails before is undone when the connection is closed
 
         with self._run(timeout, whole, writes=True):
@@ -223,13 +244,19 @@ class DuckDB:
     def _run(
         self, timeout: timedelta, ask: Callable[[_Running], T], *, writes: bool = False
     ) -> Iterator[tuple[_Running, T]]:
-        """Open, ask, and keep open until the context ends; ask again with more memory where it was not enough."""
+        """Open, ask, and keep open until the context ends; ask again with more of what was not enough."""
         until = time.monotonic() + timeout.total_seconds()
+
+        def answered(running: _Running) -> T:
+            answer = ask(running)
+            running.answer()
+            return answer
+
         while True:
             with self._opened(until, writes) as running:
                 try:
-                    answer = self._translated(running, partial(_interruptible, running, partial(ask, running)))
-                except _MoreMemory:
+                    answer = self._translated(running, partial(_interruptible, running, partial(answered, running)))
+                except _Again:
                     continue
                 yield running, answer
                 return
@@ -246,6 +273,9 @@ class DuckDB:
         raise trouble
 
     def _trouble(self, running: _Running, words: str) -> Exception:
+        if running.why == _SLOW:
+            self._threads.take_all()
+            return _Again.of("query-stopped", f"the query on `{self._name}` needs more threads", "run it again")
         if words.startswith("Out of Memory") and not running.why:
             return self._more_memory(running.memory)
         if words.startswith("INTERRUPT") or running.why:
@@ -255,7 +285,7 @@ class DuckDB:
     def _more_memory(self, had: int) -> Exception:
         if had < self._most:
             self._memory = max(self._memory, min(had * 4, self._most))
-            return _MoreMemory.of("query-memory", f"the query on `{self._name}` needs more memory", "run it again")
+            return _Again.of("query-memory", f"the query on `{self._name}` needs more memory", "run it again")
         return OutsideError.of(
             "query-memory",
             f"the query on `{self._name}` does not fit into {self._most // _MEBIBYTE:,} MiB of memory",
@@ -265,28 +295,31 @@ class DuckDB:
 
     @contextmanager
     def _opened(self, until: float, writes: bool) -> Iterator[_Running]:
-        wanted = Configuration(self._memory, self._threads, writes)
-        with instance(self._file, wanted, until, self._name) as configuration:
-            raw, closes = self._connect(configuration, until)
-            running = _Running(raw, configuration.memory, until, self._shelf)
-            timer = threading.Timer(max(0.0, until - time.monotonic()), running.interrupt, ("timeout",))
-            timer.daemon = True
+        wanted = Configuration(self._memory, self._threads.number, writes)
+        with instance(self._file, wanted, until, self._name) as held:
+            raw, closes = self._connect(held, until)
+            running = _Running(raw, held.configuration.memory, until, self._shelf, self._lendable)
             with self._guard:
                 self._running.add(running)
-            timer.start()
+            threading.Thread(target=running.watch, args=(self._threads.seconds,), daemon=True).start()
+            well = False
             try:
                 yield running
+                well = running.why in ("", "left")
             finally:
-                timer.cancel()
                 with self._guard:
                     self._running.discard(running)
                 running.done()
-                closes()
+                closes(well)
+
+    def _lendable(self, running: _Running, kept: Kept) -> Mapping[str, pyarrow.Table] | None:
+        """The part of a query that need not be made again; None where it has to be. Only a file tells."""
+        return self._keep.tables(kept, marked(self._file), running.sql) if self._file else None
 
     def _prepare(self, raw: Any) -> None:
         """Called with a connection that is not locked down yet."""
 
-    def _connect(self, configuration: Configuration, until: float) -> tuple[Any, Callable[[], None]]:
+    def _connect(self, held: Held, until: float) -> tuple[Any, Callable[[bool], None]]:
         """A locked-down connection, waited for while another process writes to the file, or reads what we write to."""
         if self._file is not None and not self._file.exists():
             hint = "check `url` in connect.yml; it is relative to the project's folder"
@@ -296,43 +329,75 @@ class DuckDB:
         while True:
             words = ""
             try:
-                return opened(self._file, configuration, self._prepare)
+                return opened(held, self._prepare)
             except Exception as error:
                 if not errors.is_engine_error(error):
                     raise
-                words = str(getattr(error, "orig", error))
+                words = str(error)
             if "Could not set lock" not in words or time.monotonic() + pause > patient:
-                raise errors.not_opened(words, self._name, self._file, writes=configuration.writes)
+                raise errors.not_opened(words, self._name, self._file, writes=held.configuration.writes)
             time.sleep(pause)
             pause = min(pause * 2, 1.0)
 
 
-class _MoreMemory(OutsideError):
-    """The query did not fit; it may fit next time."""
+def _since(table: Table, rows: pyarrow.Table) -> datetime | None:
+    """From when on rows of the table may be the same as one of these; None where that is from the beginning."""
+    if table.lately is None:
+        return None
+    import pyarrow.compute as pc
+
+    column, again = table.lately
+    first: datetime | None = pc.min(rows.column(column)).as_py()
+    return first - again if first else None
+
+
+class _Again(OutsideError):
+    """The query did not fit, or took too long for one thread; it is asked again with more."""
+
+
+_SLOW = "slow"
 
 
 class _Running:
     """A connection on which a query runs, and why it was interrupted."""
 
-    def __init__(self, raw: Any, memory: int, until: float, shelf: Shelf) -> None:
+    def __init__(self, raw: Any, memory: int, until: float, shelf: Shelf, lendable: Lendable) -> None:
         self.raw = raw
         self._until = until
         self._shelf = shelf
+        self._lendable = lendable
         self._guard = threading.Lock()
-        self._open = True
+        self._over = threading.Event()
+        self._open, self._answered = True, False
         self.memory = memory
         self.why = ""
 
     def sql(self, query: Query) -> Any:
         """The relation of a query; parameters that the text does not have would be an error of DuckDB's."""
+        sql, values = self._ready(query)
+        return self.raw.sql(sql, params=values) if values else self.raw.sql(sql)
+
+    def few(self, query: Query, batch_rows: int) -> tuple[Any, list[int]]:
+        """A reader of few rows, and which columns are JSON: copied, for which the text is read once and not thrice."""
+        sql, values = self._ready(query)
+        self.raw.execute(sql, values or None)
+        json = [number for number, column in enumerate(self.raw.description) if str(column[1]) == "JSON"]
+        return self.raw.to_arrow_reader(batch_rows), json
+
+    def _ready(self, query: Query) -> tuple[str, dict[str, object]]:
+        """Make all that a query names be there. Returns the text to ask, and what it binds."""
         if self.why:
             raise OSError("INTERRUPT Error: before it began")
+        if query.kept is not None and (tables := self._lendable(self, query.kept)) is not None:
+            query = query.kept.query
+            query = replace(query, lent={**query.lent, **tables})
         for brought in query.brought:
             left = timedelta(seconds=max(1.0, self._until - time.monotonic()))
             self.lend(brought.name, self._shelf.table(brought, left))
-        names = self.raw.extract_statements(query.sql)[0].named_parameters
-        values: Mapping[str, object] = {name: query.parameters[name] for name in names if name in query.parameters}
-        return self.raw.sql(query.sql, params=values) if names else self.raw.sql(query.sql)
+        for name, rows in query.lent.items():
+            self.lend(name, rows)
+        names = _bound_in(self.raw, query.sql)
+        return query.sql, {name: query.parameters[name] for name in names if name in query.parameters}
 
     def execute(self, statement: Query) -> None:
         """Run one statement; several in one text, of which DuckDB would run all, are refused as it refuses mistakes."""
@@ -347,15 +412,61 @@ class _Running:
         """Let statements read Arrow's rows as a table of this name, until the connection is closed."""
         self.raw.register(name, rows)
 
+    def watch(self, patience: float | None) -> None:
+        """Interrupt it when its time is over; and after so many seconds where it has given nothing by then."""
+        if patience is not None and not self._over.wait(min(patience, self._left)):
+            self.interrupt(_SLOW)
+        if not self._over.wait(self._left):
+            self.interrupt("timeout")
+
+    @property
+    def _left(self) -> float:
+        return max(0.0, self._until - time.monotonic())
+
+    def answer(self) -> None:
+        """From now on it is not stopped for being slow. Raises what DuckDB does where it has just been."""
+        with self._guard:
+            if self.why == _SLOW:
+                raise OSError("INTERRUPT Error: while it answered")
+            self._answered = True
+
     def interrupt(self, why: str) -> None:
         with self._guard:
-            self.why = self.why or why
+            if why == _SLOW and (self._answered or self.why):
+                return
+            self.why = why if self.why == _SLOW else self.why or why
             if self._open:
                 self.raw.interrupt()
 
     def done(self) -> None:
+        self._over.set()
         with self._guard:
             self._open = False
+
+
+_names: OrderedDict[str, frozenset[str]] = OrderedDict()
+"""Text of a query → what it binds: to read it takes as long as a small answer."""
+_MOST_NAMES, _LONGEST_NAMED = 100, 20_000
+
+
+def _bound_in(raw: Any, sql: str) -> frozenset[str]:
+    """The names of the parameters in a text. For any thread."""
+    found = _names.get(sql)
+    if found is None:
+        found = frozenset(_the_select(raw.extract_statements(sql)).named_parameters)
+        if len(sql) <= _LONGEST_NAMED:
+            _names[sql] = found
+            while len(_names) > _MOST_NAMES:
+                with suppress(KeyError):  # another thread was faster
+                    _names.popitem(last=False)
+    return found
+
+
+def _the_select(statements: Sequence[Any]) -> Any:
+    """The one statement of a text that reads. Another could write even here: `copy` reaches the file."""
+    if len(statements) != 1 or statements[0].type.name != "SELECT":
+        raise ValueError("Parser Error: what is read is one SELECT")
+    return statements[0]
 
 
 def _alone(name: str) -> Warehouse:
@@ -366,14 +477,52 @@ def _interruptible(running: _Running, call: Callable[[], T]) -> T:
     """What a call returns, with Ctrl-C at any instant: inside Arrow's reader DuckDB does not look for signals."""
     if threading.current_thread() is not threading.main_thread():
         return call()
-    with ThreadPoolExecutor(1) as pool:
-        asked = pool.submit(call)
-        try:
-            return asked.result()
-        except KeyboardInterrupt:
-            while not wait([asked], 0.05).done:
+    aside = _Aside(call)
+    try:
+        threading.Thread(target=aside.run, name="duckdb").start()
+        aside.done.wait()
+    except KeyboardInterrupt:  # also while the thread is being started
+        if aside.has_begun():
+            while not aside.done.wait(0.05):
                 running.interrupt("closed")
-            raise
+        raise
+    return aside.outcome()
+
+
+class _Aside(Generic[T]):
+    """A call that another thread makes, once."""
+
+    def __init__(self, call: Callable[[], T]) -> None:
+        self.done = threading.Event()
+        self._call = call
+        self._guard = threading.Lock()
+        self._begun = self._left = False
+        self._answers: list[T] = []
+        self._error: BaseException | None = None
+
+    def run(self) -> None:
+        with self._guard:
+            if self._left:
+                return
+            self._begun = True
+        try:
+            self._answers.append(self._call())
+        except BaseException as error:  # noqa: BLE001 - raised to who asked
+            self._error = error
+        finally:
+            self.done.set()
+
+    def has_begun(self) -> bool:
+        """Whether it is to be waited for; else it is never made."""
+        with self._guard:
+            self._left = True
+            return self._begun
+
+    def outcome(self) -> T:
+        if (error := self._error) is not None:
+            self._error = None
+            raise error
+        return self._answers[0]
 
 
 def _json_columns(relation: Any) -> list[int]:

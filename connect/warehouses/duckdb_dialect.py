@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
-from connect.warehouses.interface import Kind, Query, Standard, Table
+from connect.warehouses.interface import Kind, Query, Standard, Table, laid_out
 
 _WHITESPACE = "".join(chr(number) for number in range(1, 0x3001) if chr(number).isspace())
 """What Python's `strip` takes off; DuckDB's `trim` alone only takes spaces, and would miss an opt-out."""
@@ -21,10 +22,19 @@ _FEW = 20
 """So many values are worth to be looked for one by one."""
 
 
+_TAKES: Mapping[Kind, tuple[str, ...]] = {
+    Kind.text: ("varchar",),
+    Kind.integer: ("bigint", "integer", "hugeint", "uinteger", "ubigint", "uhugeint", "decimal"),
+    Kind.boolean: ("boolean",),
+    Kind.instant: ("timestamp with time zone",),
+}
+
+
 class DuckDBDialect(Standard):
     """How DuckDB writes what wrapping needs."""
 
     sqlglot = "duckdb"
+    takes = _TAKES
     materialized = "materialized"
 
     def parameter(self, name: str) -> str:
@@ -33,13 +43,20 @@ class DuckDBDialect(Standard):
     def text(self, expression: str) -> str:
         return f"cast({expression} as varchar)"
 
+    def listed(self, names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+        """As values, which DuckDB binds three times as fast as a union of so many."""
+        values = ",\n".join(f"({', '.join(row)})" for row in rows)
+        return f"select * from (values {values}) as listed({', '.join(names)})"
+
     def md5(self, expression: str) -> str:
         return f"md5({expression})"
 
     def trimmed(self, expression: str) -> str:
-        # Trimming a set of characters costs ten times as much as seeing that there is nothing to trim.
+        # Trimming a set of characters costs ten times as much as seeing that there is nothing to trim: both ends are
+        # printable ASCII. Comparing them costs a third of what an expression does that looks for them.
         trimmed = f"trim({expression}, {literal(_WHITESPACE)})"
-        return f"case when regexp_matches({expression}, '^[^!-~]|[^!-~]$') then {trimmed} else {expression} end"
+        plain = f"({expression})[-1] between '!' and '~' and ({expression}) between '!' and '~'"
+        return f"case when {plain} then {expression} else {trimmed} end"
 
     def phone_digits(self, expression: str) -> str:
         digits = f"nullif(regexp_replace({expression}, '[^0-9]', '', 'g'), '')"
@@ -47,24 +64,30 @@ class DuckDBDialect(Standard):
 
     def create_table(self, table: Table) -> Sequence[str]:
         # Without a primary key: its index of random keys costs each `add` more than looking for them does.
-        columns = ", ".join(f"{self.quote(name)} {_TYPES[kind]}" for name, kind in table.columns.items())
-        return [f"create table if not exists {table.name} ({columns})"]
+        columns = [f"{self.quote(name)} {_TYPES[kind]}" for name, kind in table.columns.items()]
+        return [f"create table if not exists {table.name} {laid_out(columns)}"]
 
     def copied(self, name: str, select: str) -> str:
         # In a subquery, where no statement that changes data is allowed.
         return f"create table {name} as select u.* from (\n{select}\n) as u"
 
-    def added(self, table: Table, rows: str, columns: Sequence[str], firsts: Sequence[object]) -> Query:
+    def added(
+        self, table: Table, rows: str, columns: Sequence[str], firsts: Sequence[object], since: datetime | None
+    ) -> Query:
         """A statement that adds the rows of `rows` whose key is new; `firsts`: what the key's first column may be.
 
-        Row groups that hold none of the `firsts` are skipped without reading them.
+        Row groups that hold none of the `firsts`, or nothing that was written `since`, are skipped unread.
         """
         names = ", ".join(self.quote(name) for name in columns)
         alike = [f"t.{self.quote(name)} = r.{self.quote(name)}" for name in table.key]
-        values = {f"first_{place}": value for place, value in enumerate(firsts)} if len(firsts) <= _FEW else {}
+        few = firsts if len(firsts) <= _FEW else ()
+        values: dict[str, object] = {f"first_{place}": value for place, value in enumerate(few)}
         if values:
             listed = ", ".join(self.parameter(name) for name in values)
             alike.insert(0, f"t.{self.quote(table.key[0])} in ({listed})")
+        if since is not None and table.lately is not None:
+            alike.insert(0, f"t.{self.quote(table.lately[0])} >= {self.parameter('since')}")
+            values["since"] = since
         known = f"select 1 from {table.name} as t where {' and '.join(alike)}"
         return Query(
             f"insert into {table.name} ({names}) select {names} from {rows} as r where not exists ({known})", values

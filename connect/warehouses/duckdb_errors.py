@@ -10,11 +10,11 @@ from connect.warehouses.interface import SqlError
 
 
 def is_engine_error(error: BaseException) -> bool:
-    """An exception of DuckDB, of SQLAlchemy around one, or of pyarrow that carries DuckDB's words."""
+    """An exception of DuckDB, or of pyarrow that carries DuckDB's words."""
     if isinstance(error, ConnectError):
         return False
     roots = {kind.__module__.partition(".")[0] for kind in type(error).__mro__}
-    return bool(roots & {"_duckdb", "duckdb", "sqlalchemy", "pyarrow"}) or isinstance(error, OSError | ValueError)
+    return bool(roots & {"_duckdb", "duckdb", "pyarrow"}) or isinstance(error, OSError | ValueError)
 
 
 _NAMES_ONLY = ("Binder Error", "Catalog Error", "Parser Error", "Syntax Error")

@@ -1,20 +1,28 @@
-"""Opening a DuckDB file: readers of one process share it, a writer has it alone, and nothing else can be reached."""
+"""Opening a DuckDB file: readers of one process share it, a writer has it alone, and nothing else can be reached.
+
+An engine takes twenty milliseconds to start, and a file one to be attached to it. So there is one engine for each file,
+which stays when the file is let go. While the file is not attached, nobody else is in its way.
+"""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
+from connect.warehouses.duckdb_dialect import DuckDBDialect, literal
 from connect.warehouses.duckdb_errors import interrupted
 
 _COURTESY = 2.0
 """For so many seconds a read lets a waiting writer go first. Not longer: its thread may be reading already."""
+_quoted = DuckDBDialect().quote
+_BESIDE = ("", ".wal", ".wal.checkpoint", ".wal.recovery")
+"""What DuckDB writes beside a file, and the file itself: an engine reaches these and nothing else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,16 +33,22 @@ class Configuration:
 
 
 @dataclass
-class _Held:
+class Held:
+    """A file that somebody of this process uses."""
+
+    file: Path | None
     configuration: Configuration
     users: int = 0
+    engine: _Engine | None = None
+    """It has the file attached, for so many connections:"""
+    connections: int = 0
 
 
 @dataclass
 class _Instances:
-    """Which files this process has open, and how: DuckDB refuses a second configuration for an open file."""
+    """Which files this process has open, and how: what one reads, another must not write."""
 
-    held: dict[Path, _Held] = field(default_factory=dict)
+    held: dict[Path, Held] = field(default_factory=dict)
     writers: Counter[Path] = field(default_factory=Counter)
     """How many wait to write."""
     changed: threading.Condition = field(default_factory=threading.Condition)
@@ -44,21 +58,22 @@ _instances = _Instances()
 
 
 @contextmanager
-def instance(file: Path | None, wanted: Configuration, until: float, name: str) -> Iterator[Configuration]:
-    """The configuration to open a file with: the wanted one, or one that is open and has as much memory.
+def instance(file: Path | None, wanted: Configuration, until: float, name: str) -> Iterator[Held]:
+    """The file with the configuration to open it with: the wanted one, or one that is open and has as much memory,
+    with however many threads.
 
     A writer waits until nobody of this process has the file open, and keeps others out until it is done.
     """
     if file is None:
-        yield wanted
+        yield Held(None, wanted)
         return
     with _instances.changed:
         if not _waited_for(file, wanted, until):
             raise interrupted("timeout", name)
-        held = _instances.held.setdefault(file, _Held(wanted))
+        held = _instances.held.setdefault(file, Held(file, wanted))
         held.users += 1
     try:
-        yield held.configuration
+        yield held
     finally:
         with _instances.changed:
             held.users -= 1
@@ -86,44 +101,135 @@ def _joins(file: Path, wanted: Configuration) -> bool:
         return True
     if wanted.writes or held.configuration.writes:
         return False
-    return held.configuration.threads == wanted.threads and held.configuration.memory >= wanted.memory
+    return held.configuration.memory >= wanted.memory
+
+
+class _Engine:
+    """DuckDB, locked down to one file, which it has attached or not."""
+
+    def __init__(self, file: Path, memory: int, threads: int | None) -> None:
+        self.memory, self.threads = memory, threads
+        self.spoilt = False
+        self._file = file
+        self._root = _started(memory, threads)
+        self._catalog = ""
+        allowed = ", ".join(literal(f"{file}{ending}") for ending in _BESIDE)
+        self._root.execute(f"set allowed_paths = [{allowed}]")
+        _lock_down(self._root)
+
+    def attach(self, *, writes: bool) -> None:
+        """Raises what DuckDB does, such as where another process has the file."""
+        # The name would be the engine's own: every other file gets the name that it has when it is opened by itself.
+        name = " as memory_db" if self._file.stem == "memory" else ""
+        self._root.execute(f"attach {literal(str(self._file))}{name}{'' if writes else ' (read_only)'}")
+        found = "select database_name from duckdb_databases() where not internal and database_name <> 'memory'"
+        self._catalog = self._root.execute(found).fetchall()[0][0]
+
+    def connection(self) -> Any:
+        raw = self._root.cursor()
+        raw.execute(f"use {_quoted(self._catalog)}")
+        return raw
+
+    def detach(self) -> None:
+        """Let the file go, checkpointed. What was committed is safe, whatever becomes of that."""
+        try:
+            self._root.execute(f"detach {_quoted(self._catalog)}")
+        except Exception:  # noqa: BLE001 - such as a full disk: the write-ahead log has it
+            self.spoilt = True
+
+    def close(self) -> None:
+        self._root.close()
 
 
 _opening = threading.Lock()
+_engines: OrderedDict[Path, _Engine] = OrderedDict()
+"""Of the files that nobody has attached now, who was needed last at the end."""
+_MOST = 4
+"""Of them: each has threads."""
 
 
-def opened(
-    file: Path | None, configuration: Configuration, prepare: Callable[[Any], None]
-) -> tuple[Any, Callable[[], None]]:
+def opened(held: Held, prepare: Callable[[Any], None]) -> tuple[Any, Callable[[bool], None]]:
     """A raw connection that reaches nothing but the file, which only a writer's may change; and how to close it.
 
-    `prepare` is called with the connection before it is locked down.
+    That is told whether all went well: an engine that has failed is not used again. `prepare` is called with a
+    connection to a database in memory, before it is locked down.
     """
-    import sqlalchemy
-
-    config = {"memory_limit": f"{configuration.memory}B", "temp_directory": ""}
-    if configuration.threads is not None:
-        config["threads"] = str(configuration.threads)
-    url = sqlalchemy.URL.create("duckdb", database=str(file) if file else ":memory:")
-    arguments = {"read_only": file is not None and not configuration.writes, "config": config}
-    engine = sqlalchemy.create_engine(url, connect_args=arguments, poolclass=sqlalchemy.pool.NullPool)
+    if held.file is None:
+        return _in_memory(held.configuration, prepare)
     with _opening:
-        connection = engine.connect()
-        # The real connection behind duckdb-sqlalchemy's wrapper: a private name, which a test guards.
-        raw = cast(Any, connection.connection.driver_connection)._ConnectionWrapper__c
+        engine = held.engine or _attached(held.file, held.configuration)
+        held.engine, held.connections = engine, held.connections + 1
         try:
-            prepare(raw)
-            _lock_down(raw)
+            raw = engine.connection()
         except BaseException:
-            connection.close()
+            _leave(held, well=False)
             raise
-    return raw, connection.close
+
+    def close(well: bool) -> None:
+        raw.close()
+        with _opening:
+            _leave(held, well=well)
+
+    return raw, close
+
+
+def _attached(file: Path, configuration: Configuration) -> _Engine:
+    engine = _engines.pop(file, None)
+    if engine is not None and (engine.memory, engine.threads) != (configuration.memory, configuration.threads):
+        engine.close()
+        engine = None
+    engine = engine or _Engine(file, configuration.memory, configuration.threads)
+    try:
+        engine.attach(writes=configuration.writes)
+    except BaseException:
+        _keep(file, engine)  # it is asked again in a moment, where another process has the file
+        raise
+    return engine
+
+
+def _leave(held: Held, *, well: bool) -> None:
+    engine = held.engine
+    assert engine is not None
+    assert held.file is not None
+    engine.spoilt |= not well
+    held.connections -= 1
+    if held.connections:
+        return
+    held.engine = None
+    engine.detach()
+    if engine.spoilt:
+        engine.close()
+    else:
+        _keep(held.file, engine)
+
+
+def _keep(file: Path, engine: _Engine) -> None:
+    _engines[file] = engine
+    if len(_engines) > _MOST:
+        _engines.popitem(last=False)[1].close()
+
+
+def _in_memory(configuration: Configuration, prepare: Callable[[Any], None]) -> tuple[Any, Callable[[bool], None]]:
+    raw = _started(configuration.memory, configuration.threads)
+    try:
+        prepare(raw)
+        _lock_down(raw)
+    except BaseException:
+        raw.close()
+        raise
+    return raw, lambda well: raw.close()
+
+
+def _started(memory: int, threads: int | None) -> Any:
+    import duckdb
+
+    config: dict[str, Any] = {"memory_limit": f"{memory}B", "temp_directory": ""}
+    if threads is not None:
+        config["threads"] = str(threads)
+    return duckdb.connect(":memory:", config=config)
 
 
 def _lock_down(raw: Any) -> None:
-    """Once for each instance: its second connection finds everything set and locked."""
-    if raw.sql("select current_setting('lock_configuration')").fetchall()[0][0]:
-        return
     raw.execute("set global TimeZone = 'UTC'")
     raw.execute("set enable_external_file_cache = false")  # a file that was replaced is another one
     raw.execute("set enable_progress_bar = false")  # where Python is interactive it prints on standard output

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -45,7 +45,7 @@ class Capabilities:
     reservations: tuple[str, ...] = ()
     """What it can not promise, for people."""
     takes_rows: bool = False
-    """Rows of another warehouse can stand beside its own while it reads: it has `others`, and takes `Query.brought`."""
+    """Other rows can stand beside its own while it reads: it has `others`, and takes `Query.brought` and `lent`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,27 @@ class Query:
     parameters: Mapping[str, object]
     brought: tuple[Brought, ...] = ()
     """Rows of other warehouses that the query names; only for one that `takes_rows`."""
+    lent: Mapping[str, pyarrow.Table] = field(default_factory=dict, repr=False, compare=False)
+    """Rows of ours that the query names, as tables; likewise."""
+    few: bool = False
+    """It gives no more rows than are in memory anyway: they may come all at once."""
+    kept: Kept | None = field(default=None, compare=False)
+    """The same query with less work, for a warehouse that asks many like it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A part of a query that hangs on nothing but what is in the warehouse, and may be made once for many queries.
+
+    Only a warehouse that knows for certain whether its data have changed since does so; others take the whole query.
+    """
+
+    source: Query
+    """What the part is made from: so many rows of it are too many that it would be kept."""
+    tables: Mapping[str, Query]
+    """The part, as tables of these names."""
+    query: Query
+    """The query that names them, and gives the same as the one that does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +115,11 @@ class Table:
     columns: Mapping[str, Kind]
     key: tuple[str, ...]
     """No two rows have these alike; they are never null. Each is text."""
+    lately: tuple[str, timedelta] | None = None
+    """The column that says when a row was written, and for how long the same row may come again.
+
+    Engines without an index look for a key among the rows of that time alone: a table that has grown is not read whole.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +193,9 @@ class Dialect(Protocol):
     """What a user writes in a cast to text, and to a whole number."""
     catalog: str
     """The schema in which the engine tells of tables and their columns."""
+    takes: Mapping[Kind, tuple[str, ...]]
+    """Of each kind, what the columns are called that take it (as `Warehouse.columns` does, in lower case and without
+    what stands in parentheses), first the one to recommend; empty where that is not known."""
 
     def parameter(self, name: str) -> str: ...
     def quote(self, identifier: str) -> str: ...
@@ -187,6 +216,9 @@ class Dialect(Protocol):
     def limited(self, columns: str, relation: str, count: int) -> str:
         """A query that gives some rows of what stands behind `from`, whichever come first."""
 
+    def listed(self, names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+        """A query that gives these rows, of expressions, under these names. One row at least."""
+
     def trimmed(self, expression: str) -> str:
         """A text without whitespace at its ends, as Python's `strip` leaves it."""
 
@@ -203,12 +235,18 @@ class Dialect(Protocol):
         """One row of each `key` of a relation, always the same one: `key`, `columns`, and how many `others` it had."""
 
 
+def laid_out(parts: Sequence[str]) -> str:
+    """What stands between the parentheses of a definition, as a person writes it: one part in each line."""
+    return "(\n  " + ",\n  ".join(parts) + "\n)"
+
+
 class Standard:
     """What most engines write alike. A dialect inherits it and overrides the rest."""
 
     materialized = ""
     text_type, integer_type = "varchar", "bigint"
     catalog = "INFORMATION_SCHEMA"
+    takes: Mapping[Kind, tuple[str, ...]] = {}
 
     def quote(self, identifier: str) -> str:
         return '"' + identifier.replace('"', '""') + '"'
@@ -227,6 +265,10 @@ class Standard:
 
     def limited(self, columns: str, relation: str, count: int) -> str:
         return f"select {columns}\nfrom {relation}\nlimit {count:d}"
+
+    def listed(self, names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+        named = (", ".join(f"{cell} as {name}" for cell, name in zip(row, names, strict=True)) for row in rows)
+        return "\nunion all\n".join(f"select {cells}" for cells in named)
 
 
 class Warehouse(Protocol):

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 
-from connect.warehouses.interface import Kind, Query, Standard, Table
+from connect.warehouses.interface import Kind, Query, Standard, Table, laid_out
 
 _WHITESPACE = "".join(chr(number) for number in range(1, 0x3001) if chr(number).isspace())
 """What Python's `strip` takes off; `trim` alone only takes spaces, and would miss an opt-out."""
@@ -84,7 +84,7 @@ class MSSQLDialect(Standard):
     def create_table(self, table: Table) -> Sequence[str]:
         columns = [f"{quote(name)} {_column_type(table, name)}" for name in table.columns]
         key = f"primary key ({', '.join(quote(name) for name in table.key)})"
-        made = f"create table {table.name} ({', '.join([*columns, key])})"
+        made = f"create table {table.name} {laid_out([*columns, key])}"
         return [f"if object_id(N'{table.name.replace(chr(39), chr(39) * 2)}') is null {made}"]
 
     def copied(self, name: str, select: str) -> str:

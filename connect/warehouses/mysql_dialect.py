@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 
-from connect.warehouses.interface import Kind, Query, Standard, Table
+from connect.warehouses.interface import Kind, Query, Standard, Table, laid_out
 
 # The backslashes of a literal mean what the server's `sql_mode` says: none is written here.
 _WHITESPACE = "".join(chr(number) for number in range(1, 0x3001) if chr(number).isspace())
@@ -29,10 +29,19 @@ _TYPES: Mapping[Kind, str] = {
 }
 
 
+_TAKES: Mapping[Kind, tuple[str, ...]] = {
+    Kind.text: ("text", "varchar", "char"),
+    Kind.integer: ("bigint", "int", "mediumint", "bigint unsigned", "int unsigned", "mediumint unsigned", "decimal"),
+    Kind.boolean: ("boolean", "tinyint"),
+    Kind.instant: ("timestamp",),
+}
+
+
 class MySQLDialect(Standard):
     """SQL for MySQL 8.0 and MariaDB 10.6, and later ones."""
 
     sqlglot = "mysql"
+    takes = _TAKES
     text_type, integer_type = "char", "signed"
 
     def parameter(self, name: str) -> str:
@@ -75,7 +84,7 @@ class MySQLDialect(Standard):
     def create_table(self, table: Table) -> Sequence[str]:
         columns = [f"{quote(name)} {_column_type(table, name)}" for name in table.columns]
         key = f"primary key ({', '.join(quote(name) for name in table.key)})"
-        return [f"create table if not exists {table.name} ({', '.join([*columns, key])}) character set utf8mb4"]
+        return [f"create table if not exists {table.name} {laid_out([*columns, key])} character set utf8mb4"]
 
     def copied(self, name: str, select: str) -> str:
         return f"create table {name} as select u.* from (\n{select}\n) as u"

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from connect.warehouses.interface import Kind, Query, Standard, Table
+from connect.warehouses.interface import Kind, Query, Standard, Table, laid_out
 
 _WHITESPACE = "".join(chr(number) for number in range(1, 0x3001) if chr(number).isspace())
 """What Python's `strip` takes off; `btrim` alone only takes spaces, and would miss an opt-out."""
@@ -23,6 +23,12 @@ class PostgreSQLDialect(Standard):
         Kind.integer: "bigint",
         Kind.boolean: "boolean",
         Kind.instant: "timestamptz",
+    }
+    takes: Mapping[Kind, tuple[str, ...]] = {
+        Kind.text: ("text", "character varying", "character"),
+        Kind.integer: ("bigint", "integer", "numeric"),
+        Kind.boolean: ("boolean",),
+        Kind.instant: ("timestamp with time zone",),
     }
 
     def parameter(self, name: str) -> str:
@@ -44,7 +50,7 @@ class PostgreSQLDialect(Standard):
 
     def create_table(self, table: Table) -> Sequence[str]:
         columns = [f"{self.quote(name)} {self.types[kind]}" for name, kind in table.columns.items()]
-        return [f"create table if not exists {table.name} ({', '.join([*columns, *self.constraints(table)])})"]
+        return [f"create table if not exists {table.name} {laid_out([*columns, *self.constraints(table)])}"]
 
     def constraints(self, table: Table) -> Sequence[str]:
         """What else stands in the definition of a table. By its key an `add` finds what there is."""

@@ -136,7 +136,7 @@ def people(rows: Sequence[Mapping[str, object]], dialect: Dialect) -> Query:
         if row.get(name) is not None
     }
     parameters: dict[str, object] = {}
-    selects = []
+    listed: list[list[str]] = []
     for number, row in enumerate(rows):
         cells = []
         for place, name in enumerate(columns):
@@ -146,11 +146,11 @@ def people(rows: Sequence[Mapping[str, object]], dialect: Dialect) -> Query:
                 cell = f"case when 1 = 0 then {dialect.parameter(typed[name])} end"
             else:
                 parameters[parameter], cell = value, dialect.parameter(parameter)
-            cells.append(f"{cell} as {dialect.quote(name)}")
-        selects.append("select " + ", ".join(cells))
+            cells.append(cell)
+        listed.append(cells)
     if not columns:
         return Query("select null as id where 1 = 0", {})
-    return Query("\nunion all\n".join(selects), parameters)
+    return Query(dialect.listed([dialect.quote(name) for name in columns], listed), parameters)
 
 
 def _is_mixed(values: Sequence[object]) -> bool:

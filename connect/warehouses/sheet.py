@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from connect.redact import Secret
 from connect.warehouses import files_csv
 from connect.warehouses.duckdb import DuckDB, DuckDBSettings
+from connect.warehouses.duckdb_opening import Held
 from connect.warehouses.interface import AUDIENCE, Capabilities, Source, SourceSettings
 from connect.warehouses.sheet_download import Account, Address, download, header_and_rows
 
@@ -45,11 +46,11 @@ class Sheet(DuckDB):
         self._once = threading.Lock()
         self._cells: Any = None
 
-    def _connect(self, configuration: Any, until: float) -> tuple[Any, Callable[[], None]]:
+    def _connect(self, held: Held, until: float) -> tuple[Any, Callable[[bool], None]]:
         with self._once:
             if self._cells is None:
                 self._cells = self._downloaded(timedelta(seconds=max(0.0, until - time.monotonic())))
-        return super()._connect(configuration, until)
+        return super()._connect(held, until)
 
     def _downloaded(self, timeout: timedelta) -> pyarrow.Table:
         import pyarrow

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from connect.warehouses.interface import Kind, Query, Standard, Table
+from connect.warehouses.interface import Kind, Query, Standard, Table, laid_out
 
 _WHITESPACE = "".join(chr(number) for number in range(1, 0x3001) if chr(number).isspace())
 """What Python's `strip` takes off; Snowflake's `trim` alone only takes spaces, and would miss an opt-out."""
@@ -34,10 +34,19 @@ def unfolded(name: str) -> str:
     return name.upper() if _SMALL(name) else name
 
 
+_TAKES: Mapping[Kind, tuple[str, ...]] = {
+    Kind.text: ("varchar",),
+    Kind.integer: ("integer", "number"),
+    Kind.boolean: ("boolean",),
+    Kind.instant: ("timestamp_tz", "timestamp_ltz"),
+}
+
+
 class SnowflakeDialect(Standard):
     """Snowflake's SQL."""
 
     sqlglot = "snowflake"
+    takes = _TAKES
 
     def parameter(self, name: str) -> str:
         return f"%({name})s"
@@ -72,7 +81,7 @@ class SnowflakeDialect(Standard):
         columns = [self._column(name, kind, name in table.key) for name, kind in table.columns.items()]
         # The key is told, for those who read the table; Snowflake does not enforce it.
         key = f"primary key ({', '.join(self.quote(name) for name in table.key)})"
-        return [f"create table if not exists {table.name} (\n  " + ",\n  ".join([*columns, key]) + "\n)"]
+        return [f"create table if not exists {table.name} {laid_out([*columns, key])}"]
 
     def copied(self, name: str, select: str) -> str:
         # Transient: without the days of fail-safe, in which Snowflake would keep the copy after it was dropped.

@@ -2,6 +2,7 @@
 
 the user's query        as it was written, in a subquery: an engine refuses data-modifying CTEs there
 → keyed                 the key text of each row; rows without a key are left out, and counted by `size_query`
+→ of a roll             where there is one, only those who are on it: see `roll`
 → positioned            md5(salt ‖ key text), filtered to the range
 → one of each key       always the same row of several, with the number of the others
 → flags                 a left join on the opt-outs of these people: nobody is multiplied, nobody is lost
@@ -10,10 +11,12 @@ the user's query        as it was written, in a subquery: an engine refuses data
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
+from typing import TYPE_CHECKING
 
 from connect.errors import Problem, UserError, raise_errors
+from connect.identity import read_key_text
 from connect.vocabulary import Channel
 from connect.warehouses.audience import (
     DEFAULT_KEY,
@@ -21,13 +24,19 @@ from connect.warehouses.audience import (
     Audience,
     castable,
     find,
+    has_key,
     key_columns,
     key_text,
     person_column,
     person_text,
+    raw_value,
 )
 from connect.warehouses.history import History, HistoryFlags
-from connect.warehouses.interface import Brought, Column, Dialect, Kind, Query, Warehouse
+from connect.warehouses.interface import Brought, Column, Dialect, Kept, Kind, Query, Warehouse
+from connect.warehouses.roll import PART, ROLL, RollCells
+
+if TYPE_CHECKING:
+    import pyarrow
 
 POSITION, KEY, DUPLICATES = "connect_position", "connect_key", "connect_duplicates"
 TIMEZONE, REGION, PHONE = "connect_timezone", "connect_region", "connect_phone"
@@ -81,32 +90,101 @@ class Wrapping:
     def size_query(self) -> Query:
         """One row: `rows`, `keyed` (rows with a key) and `without_key`."""
         rows = self.dialect.quote("rows")
-        sql = f"""select count(*) as {rows}, count(k.{KEY}) as keyed, count(*) - count(k.{KEY}) as without_key
+        keyed = f"count(case when {has_key(self.dialect, key_columns(self.audience))} then 1 end)"
+        sql = f"""select count(*) as {rows}, {keyed} as keyed, count(*) - {keyed} as without_key
 from (
-{self._keyed()}
-) as k"""
+{self.audience.sql}
+) as u"""
         return Query(sql, dict(self.audience.parameters))
 
-    def sweep_query(self, after: str | None, upto: str | None) -> Query:
-        """Rows with `after < position <= upto`, one of each key, by position; None is no bound."""
-        parameters = {"connect_salt": self.salt, "connect_after": after, "connect_upto": upto}
-        parameters = {name: value for name, value in parameters.items() if value is not None}
-        flags, heard = _Flags(self.dialect, self.audience, self.optouts), self._heard
-        once = f"as {self.dialect.materialized}".rstrip()
-        ctes = [f"connect_people {once} (\n{self._people(after, upto)}\n)", *flags.ctes()]
+    def roll_query(self, after: str | None, upto: str | None, digits: int) -> Query:
+        """The key's cells of everybody, and the first digits of the positions with `after < position <= upto`.
+
+        Whoever is elsewhere, or has no key, has null instead of digits.
+        """
+        cells = self._cells
+        inside = " and ".join(self._bounds(after, upto)) or f"r.{POSITION} is not null"
+        part = f"case when {inside} then {self.dialect.beginning(f'r.{POSITION}', digits)} end as {PART}"
+        keyed = f"select {self._key_text} as {KEY}, {cells.told('u')}\nfrom (\n{self.audience.sql}\n) as u"
+        positioned = f"select {self._position} as {POSITION}, {cells.named('k')}\nfrom (\n{keyed}\n) as k"
+        # Without a condition: for one, positions would be made to be compared, and made again to be given.
+        sql = f"select {part}, {cells.named('r')}\nfrom (\n{positioned}\n) as r"
+        return Query(sql, {**self.audience.parameters, **self._bound(after, upto)})
+
+    def sweep_query(
+        self, after: str | None, upto: str | None, roll: pyarrow.Table | None = None, *, alone: bool = False
+    ) -> Query:
+        """Rows with `after < position <= upto`, one of each key, by position; None is no bound.
+
+        With a roll it is everybody on that, in whatever bounds: to compare positions, everybody's would be made.
+        `alone` takes each row for the only one of its key, which costs less; where it is not, it comes with others. Its
+        rows are in no order, and those without a key may be among them, with no position.
+        """
+        flags = _Flags(self.dialect, self.audience, self.optouts)
+        lent = {} if roll is None else {ROLL: roll}
+        parameters = self._bound(after, upto) if roll is None else self._bound(None, None)
+        people = self._people(after, upto) if roll is None else self._people_of_a_roll(alone)
+        query = self._flagged(people, flags, flags.ctes(), {**flags.bound_here(), **parameters}, lent, not alone)
+        if roll is None or not (tables := flags.kept()):
+            return query
+        kept = Kept(flags.source, tables, self._flagged(people, flags, [], parameters, lent, not alone))
+        return replace(query, kept=kept)
+
+    def _flagged(
+        self,
+        people: str,
+        flags: _Flags,
+        optouts: Sequence[str],
+        bound: Mapping[str, object],
+        lent: Mapping[str, pyarrow.Table],
+        in_order: bool,
+    ) -> Query:
+        """People with their flags. `optouts` are the CTEs that find these."""
+        heard = self._heard
+        asked_once = not (in_order or optouts or heard)
+        once = "as" if asked_once else f"as {self.dialect.materialized}".rstrip()
+        ctes = [f"connect_people {once} (\n{people}\n)", *optouts]
         ctes += heard.ctes(KEY) if heard else []
         names = [self.dialect.quote(column.name) for column in self.audience.columns]
         selected = [f"p.{POSITION}", f"p.{KEY}", f"p.{DUPLICATES}", *flags.columns(), *(f"p.{name}" for name in names)]
         selected += heard.columns() if heard else []
         parts = ["with " + ",\n".join(ctes), "select " + ", ".join(selected), "from connect_people as p"]
         joins = [*flags.joins(), *(heard.joins(KEY) if heard else [])]
-        sql = "\n".join([*parts, *joins, f"order by p.{POSITION}"])
-        asked = {**flags.bound_here(), **(heard.parameters() if heard else {}), **parameters}
-        return Query(sql, {**self.audience.parameters, **asked}, tuple(flags.brought()))
+        sql = "\n".join([*parts, *joins, *([f"order by p.{POSITION}"] if in_order else [])])
+        asked = {**(heard.parameters() if heard else {}), **bound}
+        return Query(sql, {**self.audience.parameters, **asked}, tuple(flags.brought()), lent)
 
     @property
     def _heard(self) -> HistoryFlags | None:
         return HistoryFlags(self.dialect, self.audience, self.history) if self.history else None
+
+    def person_query(self, key: str) -> Query:
+        """The row of one key text, with the user's columns: of several alike the one that a sweep gives.
+
+        No row where there is nobody of this key any more. Neither opt-outs nor history are asked for.
+        """
+        bind = self.dialect.parameter
+        sought = self._sought(key)
+        alike = [f"u.{self.dialect.quote(name)} = {bind(parameter)}" for name, parameter, _ in sought]
+        own = self._heard.numbered(KEY) if self._heard else ""
+        keyed = self._keyed(" and ".join(alike))
+        found = (
+            f"select k.{KEY} as {POSITION}, {own}k.*\nfrom (\n{keyed}\n) as k\nwhere k.{KEY} = {bind('connect_key')}"
+        )
+        names = ", ".join(f"p.{self.dialect.quote(column.name)}" for column in self.audience.columns)
+        one = self.dialect.one_of_each(found, POSITION, self._own_columns, DUPLICATES)
+        values = {parameter: value for _, parameter, value in sought}
+        parameters = {**self.audience.parameters, **values, "connect_key": key}
+        return Query(f"select {names}\nfrom (\n{one}\n) as p", parameters)
+
+    def _sought(self, key: str) -> list[tuple[str, str, object]]:
+        """(column, parameter, value) of the key columns that an engine may look up by an index: the key text, which it
+        is asked for besides, can only be compared with that of every row."""
+        columns, values = key_columns(self.audience), read_key_text(key) or []
+        if len(columns) != len(values):
+            return []
+        told = ((column.name, raw_value(column, value)) for column, value in zip(columns, values, strict=True))
+        return [(name, f"connect_key_{n}", value) for n, (name, value) in enumerate(told) if value is not None]
 
     def optouts_query(self) -> Query | None:
         """Every row of the subscriptions query about these people, whatever its topic, the latest first.
@@ -140,28 +218,60 @@ from (
             return text
         return self.dialect.beginning(self.dialect.phone_digits(text), 5)
 
-    def _keyed(self) -> str:
+    @property
+    def _cells(self) -> RollCells:
+        return RollCells(self.dialect, self.audience)
+
+    @property
+    def _key_text(self) -> str:
+        return key_text(self.dialect, key_columns(self.audience))
+
+    @property
+    def _position(self) -> str:
+        return self.dialect.md5(self.dialect.joined(self.dialect.parameter("connect_salt"), f"k.{KEY}"))
+
+    def _keyed(self, where: str = "") -> str:
         """The user's rows with their key text: null where a part of the key is null or blank."""
         own = self._heard.keyed() if self._heard else ""
-        key = key_text(self.dialect, key_columns(self.audience))
-        return f"select {key} as {KEY}, {own}u.*\nfrom (\n{self.audience.sql}\n) as u"
+        keyed = f"select {self._key_text} as {KEY}, {own}u.*\nfrom (\n{self.audience.sql}\n) as u"
+        return keyed + (f" where {where}" if where else "")
 
     def _people(self, after: str | None, upto: str | None) -> str:
-        bind = self.dialect.parameter
-        position = self.dialect.md5(self.dialect.joined(bind("connect_salt"), f"k.{KEY}"))
         own = self._heard.numbered(KEY) if self._heard else ""
         positioned = (
-            f"select {position} as {POSITION}, {own}k.*\nfrom (\n{self._keyed()}\n) as k\nwhere k.{KEY} is not null"
+            f"select {self._position} as {POSITION}, {own}k.*\n"
+            f"from (\n{self._keyed()}\n) as k\nwhere k.{KEY} is not null"
         )
-        bounds = [f"r.{POSITION} > {bind('connect_after')}"] if after is not None else []
-        bounds += [f"r.{POSITION} <= {bind('connect_upto')}"] if upto is not None else []
+        bounds = self._bounds(after, upto)
         ranged = f"select r.*\nfrom (\n{positioned}\n) as r" + ("\nwhere " + " and ".join(bounds) if bounds else "")
-        columns = [
-            KEY,
-            *(self._heard.own_columns if self._heard else ()),
-            *(column.name for column in self.audience.columns),
-        ]
-        return self.dialect.one_of_each(ranged, POSITION, columns, DUPLICATES)
+        return self.dialect.one_of_each(ranged, POSITION, self._own_columns, DUPLICATES)
+
+    def _people_of_a_roll(self, alone: bool) -> str:
+        own = self._heard.numbered(KEY) if self._heard else ""
+        keyed = self._keyed(self._cells.among("u"))
+        if own:  # a person's rows are counted wherever they are, also those that are not on this roll
+            everybody = f"select {own}k.*\nfrom (\n{self._keyed()}\n) as k\nwhere k.{KEY} is not null"
+            keyed = f"select n.*\nfrom (\n{everybody}\n) as n\nwhere {self._cells.among('n')}"
+        positioned = f"select {self._position} as {POSITION}, k.*\nfrom (\n{keyed}\n) as k"
+        if not alone:
+            positioned += f"\nwhere k.{KEY} is not null"  # for which keys of everybody are made
+            return self.dialect.one_of_each(positioned, POSITION, self._own_columns, DUPLICATES)
+        own_columns = ", ".join(f"r.{self.dialect.quote(name)}" for name in self._own_columns)
+        return f"select r.{POSITION}, 0 as {DUPLICATES}, {own_columns}\nfrom (\n{positioned}\n) as r"
+
+    def _bounds(self, after: str | None, upto: str | None) -> list[str]:
+        bind = self.dialect.parameter
+        bounds = [f"r.{POSITION} > {bind('connect_after')}"] if after is not None else []
+        return bounds + ([f"r.{POSITION} <= {bind('connect_upto')}"] if upto is not None else [])
+
+    def _bound(self, after: str | None, upto: str | None) -> dict[str, object]:
+        values = {"connect_salt": self.salt, "connect_after": after, "connect_upto": upto}
+        return {name: value for name, value in values.items() if value is not None}
+
+    @property
+    def _own_columns(self) -> list[str]:
+        own = self._heard.own_columns if self._heard else ()
+        return [KEY, *own, *(column.name for column in self.audience.columns)]
 
 
 # What can be wrong with the columns
@@ -275,19 +385,33 @@ class _Flags:
     def _has(self, name: str) -> bool:
         return self.optouts.sql is not None and find(self.optouts.columns, name) is not None
 
-    def _text(self, name: str) -> str:
-        """A column of the subscriptions query as text; null where it has none, or where it is blank."""
-        column = find(self.optouts.columns, name)
-        if column is None:
-            return self.dialect.text("null")
-        text = self.dialect.text(f"s.{self.dialect.quote(column.name)}")
-        return f"nullif({self.dialect.trimmed(text)}, '')"
+    def _cells(self) -> str:
+        """The subscriptions query's rows: each column that we know as text, null where there is none, or it is blank.
+
+        Step by step: written in one another, an expression would stand there in dozens of copies, and an engine takes
+        longer to read them than to do what they say.
+        """
+        known = {name: find(self.optouts.columns, name) for name in ("id", "address", "channel", "topic", "status")}
+        at = find(self.optouts.columns, "at")
+        texts = {
+            name: self.dialect.text(f"c.{self.dialect.quote(column.name)}" if column else "null")
+            for name, column in known.items()
+        }
+        texts["changed"] = f"c.{self.dialect.quote(at.name)}" if at else self.dialect.text("null")
+        stripped = {
+            name: f"nullif({self.dialect.trimmed(f'c.{name}')}, '')" if column else f"c.{name}"
+            for name, column in known.items()
+        }
+        stripped["changed"] = "c.changed"
+        cells = f"select {_named(texts)}\nfrom (\n{self.optouts.sql}\n) as c"
+        return f"select {_named(stripped)}\nfrom (\n{cells}\n) as c"
 
     def _address(self, channel: Channel, expression: str) -> str:
+        # Where it is blank it meets nobody: no address of an opt-out is. An engine would make it twice for `nullif`.
         text = self.dialect.text(expression)
         if channel is Channel.sms:
             return self.dialect.phone_digits(text)
-        return f"nullif(lower({self.dialect.trimmed(text)}), '')"
+        return f"lower({self.dialect.trimmed(text)})"
 
     def _either_address(self, text: str) -> str:
         """An address of any channel, written as one compares it: only an e-mail address has an @."""
@@ -320,12 +444,25 @@ class _Flags:
             return []
         once = f"as {self.dialect.materialized}".rstrip()
         found = f"select t.* from {_BROUGHT} as t where {self._about()}" if self.optouts.home else self._latest()
-        ctes = [f"connect_optouts {once} (\n{found}\n)"]
-        if self._by_id:
-            ctes.append(f"connect_by_id as (\n{self._for_ids()}\n)")
-        return ctes + [
-            f"connect_by_{channel.value} as (\n{self._for_addresses(channel)}\n)" for channel in self._by_address
-        ]
+        ctes = {"connect_optouts " + once: found}
+        ctes |= {f"{name} as": select for name, select in self._matched().items()}
+        return [f"{beginning} (\n{select}\n)" for beginning, select in ctes.items()]
+
+    def _matched(self) -> dict[str, str]:
+        """The tables that people are joined with: those of ids and of each channel's addresses."""
+        by_id = {"connect_by_id": self._for_ids()} if self._by_id else {}
+        return by_id | {f"connect_by_{channel.value}": self._for_addresses(channel) for channel in self._by_address}
+
+    @property
+    def source(self) -> Query:
+        return Query(self.optouts.sql or "", dict(self.optouts.parameters))
+
+    def kept(self) -> dict[str, Query]:
+        """Those tables with everybody's opt-outs, for a warehouse that may keep them; none where another has them."""
+        if self.optouts.home is not None:
+            return {}
+        found = f"with connect_optouts as (\n{replace(self, everybody=True)._latest()}\n)"
+        return {name: Query(f"{found}\n{select}", self.parameters()) for name, select in self._matched().items()}
 
     def columns(self) -> list[str]:
         return [f"{self._flag(channel)} as {optout_column(channel)}" for channel in self.optouts.channels]
@@ -401,26 +538,24 @@ class _Flags:
         return f"({' or '.join(about)})"
 
     def _normal(self) -> str:
-        at = find(self.optouts.columns, "at")
         columns = {
             "id": self._subscriptions_id(),
-            "address": self._either_address(self._text("address")),
-            "channel": f"lower({self._text('channel')})",
-            "topic": self._text("topic"),
+            "address": self._either_address("s.address"),
+            "channel": "lower(s.channel)",
+            "topic": "s.topic",
             "flag": self._status(),
-            "changed": f"s.{self.dialect.quote(at.name)}" if at else self.dialect.text("null"),
+            "changed": "s.changed",
         }
-        selected = ", ".join(f"{expression} as {name}" for name, expression in columns.items())
-        return f"select {selected}\nfrom (\n{self.optouts.sql}\n) as s"
+        return f"select {_named(columns)}\nfrom (\n{self._cells()}\n) as s"
 
     def _subscriptions_id(self) -> str:
         column = person_column(self.audience)
-        return f"lower({self._text('id')})" if column and column.name.casefold() == "email" else self._text("id")
+        return "lower(s.id)" if column and column.name.casefold() == "email" else "s.id"
 
     def _status(self) -> str:
         if not self._has("status"):
             return str(UNSUBSCRIBED)
-        status = self._text("status")
+        status = "s.status"
         values = [self.dialect.parameter(f"connect_subscribed_{n}") for n in range(len(self.optouts.subscribed_values))]
         subscribed = f"when {status} in ({', '.join(values)}) then 0 " if values else ""
         others = (
@@ -440,6 +575,10 @@ class _Flags:
         where = f"o.address is not null and (o.channel is null or o.channel = '{channel.value}')"
         flags = f"select o.address as matched, max(o.flag) as flag from connect_optouts as o where {where}"
         return f"{flags} group by o.address"
+
+
+def _named(expressions: Mapping[str, str]) -> str:
+    return ", ".join(f"{expression} as {name}" for name, expression in expressions.items())
 
 
 __all__ = [

@@ -34,8 +34,7 @@ FOUNDATION = set(LAYERS[0])
 
 # Drivers and SDKs, each at home in one place.
 AT_HOME = {
-    "duckdb": ("warehouses/duckdb.py", "testing/warehouse_rigs/duckdb.py"),
-    "duckdb_sqlalchemy": ("warehouses/duckdb.py",),
+    "duckdb": ("warehouses/duckdb", "testing/warehouse_rigs/duckdb.py"),
     "boto3": ("providers/aws", "providers/ses", "providers/sns"),
     "botocore": ("providers/aws", "providers/ses", "providers/sns", "testing/"),
     "google": ("providers/fcm", "warehouses/bigquery", "warehouses/sheet", "testing/warehouse_rigs/bigquery.py"),
@@ -45,6 +44,13 @@ AT_HOME = {
     "dns": ("pipeline/domains.py",),
     "pyreqwest": ("providers/http", "warehouses/sheet"),
     "aiosmtpd": ("testing/smtp.py",),
+    "jsonschema": ("pipeline/parameters.py", "testing/"),
+    "referencing": ("pipeline/parameters.py",),
+    "fastapi": ("server/", "cli/serving.py"),
+    "starlette": ("server/",),
+    "uvicorn": ("server/", "cli/serving.py"),
+    "prometheus_client": ("server/",),
+    "opentelemetry": ("executors/telemetry.py",),
     "typer": ("cli/",),
     "rich": ("cli/",),
     "alembic": ("ledger/",),
@@ -111,8 +117,8 @@ SHARED = ("api", "aws", "events", "replays", "signatures", "postgresql", "duckdb
 tables of ours; Redshift speaks like PostgreSQL, and files and sheets are read through DuckDB."""
 
 
-SEAM = {"__init__", "interface", "catalog", "query", "window", "wrapping", "looking", "membership"} | {
-    *("mentions", "tables", "traps", "audience", "destination", "history"),
+SEAM = {"__init__", "interface", "catalog", "query", "window", "wrapping", "looking", "membership", "roll"} | {
+    *("mentions", "tables", "traps", "audience", "destination", "history", "counting", "conversions", "tokens"),
 }
 """What is beside the adapters, and no adapter."""
 

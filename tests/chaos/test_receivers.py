@@ -93,8 +93,12 @@ async def test_bad_manners(manners, status, deliveries) -> None:
 
 async def test_no_answer_in_time_is_ambiguous_and_nobody_there_is_not() -> None:
     with Receivers(Manners(latency=60)) as receivers:
-        async with sending(Http, receivers.http_port, seconds=0.05) as provider:
-            assert statuses(await provider.send([an_email(1)])) == [Status.ambiguous]
+        for seconds in (0.05, 2, 60):  # on a busy machine a short one is over before anything was written
+            async with sending(Http, receivers.http_port, seconds=seconds) as provider:
+                found = statuses(await provider.send([an_email(1)]))
+            if found != [Status.transient]:
+                break
+        assert found == [Status.ambiguous]
     async with sending(Http, receivers.http_port) as provider:
         assert statuses(await provider.send([an_email(1)])) == [Status.transient]
 

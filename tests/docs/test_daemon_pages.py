@@ -24,7 +24,8 @@ SAYS = {"info", "warning", "error", "trouble"}
 def actions() -> set[str]:
     """The first word of every line that the daemon writes."""
     found = set()
-    for file in (markdown.ROOT / "connect" / "schedule").glob("*.py"):
+    connect = markdown.ROOT / "connect"
+    for file in [*(connect / "schedule").glob("*.py"), connect / "pipeline" / "sealing.py"]:
         for node in ast.walk(ast.parse(file.read_text())):
             match node:
                 case ast.Call(func=ast.Attribute(attr=attr), args=[ast.Constant(value=str(said)), *_]) if attr in SAYS:

@@ -26,7 +26,10 @@ FOLDER = markdown.ROOT / "docs" / "providers"
 ERRORS = markdown.ROOT / "docs" / "reference" / "errors.md"
 PAGES = sorted({FOLDER / matrix.page_of(name) for name in NAMES})
 
-SERVER = "The adapter reads the webhook settings; the server that takes webhooks comes with a later version of Connect."
+SERVER = (
+    "`connect serve` takes them at `/webhooks/` and the account's name, below `serve.base_url`:"
+    " [webhooks](../webhooks.md)."
+)
 """What stands on every page that tells how to set webhooks up."""
 
 
@@ -255,6 +258,7 @@ OTHERWISE: dict[str, Any] = {
     "default_concurrency": 2,
     "platforms": frozenset({Platform.ios}),
     "sandbox": True,
+    "tracks": True,
 }
 
 

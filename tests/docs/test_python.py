@@ -28,7 +28,7 @@ def run(text: str, scope: dict[str, object]) -> None:
 def test_a_page_opens_unsubscribe_tokens_as_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CONNECT_SECRET", "a secret of many letters")
     ring = KeyRing((Secret("a secret of many letters"),))
-    claims = {"address": "ada@example.com", "channel": "email", "id": "1", "topic": "offers"}
+    claims = {"address": "ada@example.com", "channel": "email", "correlation": "c1.…", "id": "1", "topic": "offers"}
     scope: dict[str, object] = {"token": unsubscribe_token(ring, bytes(16), claims)}
     text = python("reference/connect-yml.md", "unsubscribe")
     run(text, scope)

@@ -15,6 +15,7 @@ from connect.cli.main import app
 from connect.project import later
 from connect.project.audience import Audience, Limits
 from connect.project.campaign import Campaign
+from connect.project.conversions import Conversions
 from connect.project.destination import Destination
 from connect.project.message import (
     Attachment,
@@ -31,14 +32,17 @@ from connect.project.project import (
     Defaults,
     MessageDefaults,
     ProjectFile,
-    Serve,
     Sheets,
     Subscriptions,
     TestRecipient,
     Unsubscribe,
 )
 from connect.project.segments import Segments
+from connect.project.serve import ApiKey, Serve
+from connect.project.tracking import Track, Utm
 from connect.project.trigger import Api, Event, Immediate, Recurring, Scheduled
+from connect.project.unsubscribe import PageWords
+from connect.project.webhooks import Hook
 from connect.vocabulary import Outcome, Reason, RunState, segments_reason
 from connect.warehouses import catalog as warehouses
 from connect.warehouses.destination import DELIVERIES, EVENTS, Described
@@ -58,6 +62,8 @@ KEYS: list[tuple[Path, str, Collection[str]]] = [
     (CAMPAIGN, "limits", Limits.keys()),
     (CAMPAIGN, "message", CampaignMessage.keys()),
     (CAMPAIGN, "email", EmailContent.keys()),
+    (CAMPAIGN, "track", Track.keys()),
+    (CAMPAIGN, "utm", Utm.keys()),
     (CAMPAIGN, "attachments", Attachment.keys()),
     (CAMPAIGN, "sms", SmsContent.keys()),
     (CAMPAIGN, "push", PushContent.keys()),
@@ -67,7 +73,9 @@ KEYS: list[tuple[Path, str, Collection[str]]] = [
     (CAMPAIGN, "batches", Batches.keys()),
     (CAMPAIGN, "quiet_hours", QuietHours.keys()),
     (CAMPAIGN, "countries", Hours.keys()),
+    (CAMPAIGN, "conversions", Conversions.keys()),
     (CONNECT, "Keys", ProjectFile.keys()),
+    (CONNECT, "webhooks", Hook.keys()),
     (CONNECT, "test_recipient", TestRecipient.keys()),
     (CONNECT, "providers", {"type", "rate", "concurrency", "timeout"}),
     (CONNECT, "channels", Channels.keys()),
@@ -75,10 +83,12 @@ KEYS: list[tuple[Path, str, Collection[str]]] = [
     (CONNECT, "destination", Destination.keys()),
     (CONNECT, "sheets", Sheets.keys()),
     (CONNECT, "unsubscribe", Unsubscribe.keys()),
+    (CONNECT, "unsubscribe.words", PageWords.keys()),
     (CONNECT, "everyone", Everyone.keys()),
     (CONNECT, "profile", Profile.keys()),
     (CONNECT, "defaults", Defaults.keys() | (MessageDefaults.keys() - NOT_DEFAULTS)),
     (CONNECT, "serve", Serve.keys()),
+    (CONNECT, "serve.keys", ApiKey.keys()),
 ]
 
 
@@ -196,8 +206,8 @@ def test_commands_on_pages_exist(page: Path) -> None:
 
 
 def test_a_command_that_is_not_there_would_be_seen() -> None:
-    assert [unknown(written) for written in commands_in("By `connect\nserve`.\n\nconnect run it --hard --yes")] == [
-        ["connect serve"],
+    assert [unknown(written) for written in commands_in("By `connect\nfly`.\n\nconnect run it --hard --yes")] == [
+        ["connect fly"],
         ["--hard"],
     ]
 

@@ -126,6 +126,17 @@ def test_an_unsubscribe_token_says_nothing_and_opens_to_its_claims():
             open_unsubscribe_token(RING, wrong)
 
 
+def test_the_token_of_a_message_is_short_and_knows_its_run():
+    claims = {**CLAIMS, "topic": "", "correlation": correlation_id("0123456789abcdef", KEY)}
+    token = unsubscribe_token(RING, KEY, claims)
+    assert open_unsubscribe_token(RING, token) == claims
+    assert token == unsubscribe_token(RING, KEY, dict(reversed(claims.items())))
+    text = {**claims, "id": "7", "channel": "sms", "address": "+61412345678"}
+    assert len(unsubscribe_token(RING, KEY, text)) <= 130
+    for odd in ({"address": "a\x1fb"}, {"correlation": "c1.x.y"}, {"more": "x"}, {"id": "\u00fc\n\U0001f600"}):
+        assert open_unsubscribe_token(RING, unsubscribe_token(RING, KEY, {**claims, **odd})) == {**claims, **odd}
+
+
 def test_the_length_of_a_token_does_not_tell_the_length_of_an_address():
     lengths = {
         len(unsubscribe_token(RING, KEY, {**CLAIMS, "address": "a" * size + "@mail.example"})) for size in range(1, 12)

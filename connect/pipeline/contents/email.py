@@ -26,6 +26,7 @@ from connect.pipeline.contents.bound import (
     constant,
 )
 from connect.pipeline.deliveries import Ended
+from connect.pipeline.tracking import ContentTracking
 from connect.project.message import Attachment as AttachmentContent
 from connect.project.message import EmailContent
 from connect.project.route import Route
@@ -66,10 +67,11 @@ class EmailTemplates:
         scope: Scope,
         *,
         unsubscribe: Unsubscribe | None,
+        tracking: ContentTracking | None,
         real: bool,
     ) -> None:
         self.route = content.provider
-        self._unsubscribe = unsubscribe
+        self._unsubscribe, self._tracking = unsubscribe, tracking
         self._to = Recipient(content.to, library)
         texts = {"sender": content.sender, "subject": content.subject, "html": content.html, "text": content.text}
         texts |= {"reply_to": content.reply_to, "preheader": content.preheader}
@@ -79,8 +81,9 @@ class EmailTemplates:
         self._attachments = [_AttachmentTemplates(file, compile_text) for file in content.attachments]
         same = {name: text for name, template in templates.items() if (text := constant(template, scope)) is not None}
         self._templates = {name: template for name, template in templates.items() if name not in same}
-        # Whatever stands in the inbox beside the subject is put into the page: that has to be text then.
-        self._bodies = {"text"} if "preheader" in templates else {"html", "text"}
+        # Whatever stands in the inbox beside the subject is put into the page: that has to be text then, but for links,
+        # which are found faster in octets.
+        self._bodies = {"text"} if "preheader" in templates and tracking is None else {"html", "text"}
         self._form = self._empty_form(same)
 
     def _empty_form(self, same: Mapping[str, str]) -> EmailForm:
@@ -88,7 +91,8 @@ class EmailTemplates:
         varies |= {"headers"} if self._headers else set()
         varies |= {"attachments"} if self._attachments else set()
         fields: dict[str, Any] = {"sender": "", "to": "", "subject": "", **same}
-        return EmailForm(EmailParts(**fields), frozenset(varies) & FIELDS)
+        rewriter = self._tracking.rewriter if self._tracking else None
+        return EmailForm(EmailParts(**fields), frozenset(varies) & FIELDS, rewriter)
 
     def over(self, columns: Columns, scope: Scope) -> BoundEmail:
         return BoundEmail(
@@ -99,6 +103,7 @@ class EmailTemplates:
             [(name, template.over(columns, scope)) for name, template in self._headers],
             [attachment.over(columns, scope) for attachment in self._attachments],
             self._unsubscribe,
+            self._tracking,
         )
 
     def _render(self, name: str, template: Template) -> Callable[[Columns, Scope], RenderBody]:
@@ -117,9 +122,11 @@ class BoundEmail:
         headers: Sequence[tuple[str, Render]],
         attachments: Sequence[Callable[[Asked], Attachment]],
         unsubscribe: Unsubscribe | None,
+        tracking: ContentTracking | None,
     ) -> None:
         self.route, self._form, self._to, self._fields = route, form, to, fields
         self._headers, self._attachments, self._unsubscribe = headers, attachments, unsubscribe
+        self._tracking = tracking
 
     def addresses(self, row: int) -> Sequence[Where | Ended]:
         return (gates.address(Channel.email, self._to(row)),)
@@ -139,4 +146,5 @@ class BoundEmail:
             message_key=key,
             correlation_id=asked.correlation,
             unsubscribe=self._unsubscribe(urls) if self._unsubscribe else None,
+            marks=self._tracking.marks(asked) if self._tracking else None,
         )

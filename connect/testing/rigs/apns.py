@@ -15,7 +15,7 @@ from connect.providers.interface import Account
 from connect.redact import Secret
 from connect.testing.fakes.apns import Answer, ApnsServer, Trouble
 from connect.testing.providers import Arrived, ProviderRig, Situation
-from connect.testing.rigs.accounts import UNHURRIED, Nobody, account
+from connect.testing.rigs.accounts import Nobody, account
 
 TEAM, KEY, TOPIC = "ACME000001", "KEY0000001", "example.acme.app"
 
@@ -50,7 +50,7 @@ class ApnsRig:
                 "ca_file": str(self._server.ca_file),
             }
         )
-        return account(settings, self._root, UNHURRIED)
+        return account(settings, self._root)
 
     def arrange(self, situation: Situation, outgoing: Outgoing, words: str) -> None:
         """APNs never says more than a word of its own."""

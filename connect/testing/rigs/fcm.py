@@ -13,7 +13,7 @@ from connect.redact import Secret
 from connect.testing.api import DROP, HANG, Answer, ApiServer
 from connect.testing.fakes.fcm import FcmFake, refusal
 from connect.testing.providers import Arrived, ProviderRig, Situation
-from connect.testing.rigs.accounts import UNHURRIED, Nobody, account
+from connect.testing.rigs.accounts import Nobody, account
 
 
 class FcmRig:
@@ -35,7 +35,7 @@ class FcmRig:
             "service_account": Secret(self._fake.service_account(self._server.url)),
             "endpoint_url": self._url,
         }
-        return account(self.adapter.Settings.model_validate(settings), self._root, UNHURRIED)
+        return account(self.adapter.Settings.model_validate(settings), self._root)
 
     def arrange(self, situation: Situation, outgoing: Outgoing, words: str) -> None:
         if situation is Situation.broken_before_write:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+SERVE = "set `serve: {base_url: https://…}` in connect.yml to where `connect serve` can be reached"
 WRONG = [
     ("Dear {{ user.frist_name }}", "unknown-name", "user.frist_name", "did you mean `user.first_name`?"),
     ("Dear {{ usr.first_name }}", "unknown-name", "usr.first_name", "did you mean `user`?"),
@@ -16,7 +17,7 @@ WRONG = [
     ("Dear {{ user.first_name", "liquid-syntax", "", ""),
     ("{% frobnicate %}", "unknown-tag", "frobnicate", ""),
     ("{% feed prices %}", "not-yet-supported", "feed", ""),
-    ("{{ url.permalink_link }}", "not-yet-supported", "url.permalink_link", ""),
+    ("{{ url.permalink_link }}", "no-base-url", "url.permalink_link", SERVE),
 ]
 
 

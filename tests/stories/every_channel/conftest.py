@@ -21,7 +21,7 @@ sources:
 providers: PROVIDERS
 channels: CHANNELS
 unsubscribe: {url: "https://shop.example/leave?t={{ url.token }}"}
-subscriptions: {sql: "OPTOUTS"}
+subscriptions: OPTOUTS
 """
 ACCOUNTS = {"email": "mail", "sms": "texts", "push": "phones", "http": "hook"}
 
@@ -67,11 +67,16 @@ class House:
         providers: Mapping[str, Mapping[str, object]] | None = None,
         channels: Mapping[str, object] | None = None,
         optouts: str = "select id, address, status from opt_outs",
+        writes: bool = False,
         more: str = "",
     ) -> None:
-        """Write connect.yml; `providers` and `channels` beside, or in place of, one in memory for each channel."""
+        """Write connect.yml; `providers` and `channels` beside, or in place of, one in memory for each channel.
+
+        writes: opt-outs are in a table of Connect's own.
+        """
         accounts = {name: {"type": "memory"} for name in ACCOUNTS.values()} | dict(providers or {})
-        text = PROJECT.replace("MODE", mode).replace("OPTOUTS", optouts)
+        subscriptions = {"write": "connect_opt_outs"} if writes else {"sql": optouts}
+        text = PROJECT.replace("MODE", mode).replace("OPTOUTS", json.dumps(subscriptions))
         text = text.replace("PROVIDERS", json.dumps(accounts))
         text = text.replace("CHANNELS", json.dumps(ACCOUNTS | dict(channels or {})))
         self.shop.write("connect.yml", text + more)

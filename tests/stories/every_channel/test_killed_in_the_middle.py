@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -194,9 +195,12 @@ def test_a_phone_that_nobody_carries_any_more(house: Any, contents: Any) -> None
     assert set(Counter(house.tokens()).values()) == {1}
 
 
-def test_nobody_can_know_which_phone_has_a_new_token(house: Any, contents: Any) -> None:
+def test_nobody_can_know_which_phone_has_a_new_token(
+    house: Any, contents: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The one that was in doubt stands behind those that nobody was about to write to: none of them is written to."""
-    house.configure(providers={"phones": {"type": "memory", "concurrency": 1, "rate": "10/s"}})  # one in each call
+    monkeypatch.setattr(memory.Memory, "capabilities", replace(memory.Memory.capabilities, max_batch=1))
+    house.configure(providers={"phones": {"type": "memory", "concurrency": 1}})
     house.campaign(contents["push"])
     house.crowd(1, 5)
 

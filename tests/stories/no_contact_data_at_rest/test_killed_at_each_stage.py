@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import signal
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -21,6 +19,7 @@ import pytest
 from connect.testing.canaries import Canaries
 from connect.testing.postgres import NoServer, PostgresServer
 from connect.testing.smtp import SmtpServer
+from tests import processes
 from tests.stories.no_contact_data_at_rest.house import House
 
 STAGED = str(Path(__file__).with_name("staged.py"))
@@ -123,15 +122,8 @@ def house(tmp_path: Path, ledger: Ledger) -> Iterator[House]:
 
 def killed(house: House, stage: str) -> None:
     """A run that ends at this stage, with everything it said kept for the search."""
-    done = subprocess.run(
-        [sys.executable, STAGED, "run", "letter", "--yes", "--debug"],
-        cwd=house.project,
-        env={**house.environment, "STAGE": stage},
-        capture_output=True,
-        stdin=subprocess.DEVNULL,
-        timeout=120,
-        check=False,
-    )
+    told = {**house.environment, "STAGE": stage}
+    done = processes.run(STAGED, "run", "letter", "--yes", "--debug", folder=house.project, environment=told)
     assert done.returncode == -signal.SIGKILL, done.stderr.decode()
     house.said += [(f"killed when {stage}: out", done.stdout), (f"killed when {stage}: err", done.stderr)]
 

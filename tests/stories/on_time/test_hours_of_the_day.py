@@ -227,6 +227,39 @@ async def test_an_opt_out_between_two_waves_counts(house: House) -> None:
     assert house.counted["email skipped unsubscribed"] == 1
 
 
+async def test_with_a_copy_of_the_audience_everybody_is_where_they_were(house: House) -> None:
+    """Between two waves all have moved: the copy, which is there until the end, does not know of it."""
+    house.campaign(policy=f"{{quiet_hours: {NIGHT}}}")
+    file = house.root / "campaigns" / "news.yml"
+    file.write_text(file.read_text().replace("from people}", "from people, snapshot: true}"))
+    zones = ["America/New_York", "Europe/London"]
+    house.people(zones, each=3)
+    copies: list[int] = []
+
+    def copied() -> int:
+        with duckdb.connect(str(house.root / "shop.duckdb")) as connection:
+            counted = "select count(*) from duckdb_tables() where table_name like 'connect_audience_%'"
+            return int(connection.execute(counted).fetchall()[0][0])
+
+    def all_move(outgoing: Outgoing, attempt: int) -> None:
+        house.sent.append((house.clock.now(), _to(outgoing)))
+        copies.append(copied())
+        house.sql("update people set timezone = 'Asia/Tokyo'")
+        house.sql("insert into people values ('new', 'new@mail.example', null, 'Europe/London', true)")
+
+    memory.script("mail", all_move)
+    record = await house.work(at("2026-06-10 22:10"))
+    assert record.state is RunState.completed
+    assert house.counted == {"email sent": 6, "sms skipped no_address": 6}
+    told = Counter(to for _, to in house.sent)
+    assert told == {f"{i}.{zone}@mail.example": 1 for zone in (0, 1) for i in range(3)}
+    for when, to in house.sent:
+        assert 8 <= when.astimezone(house.zone_of(to, zones)).hour < 21
+    assert len({when for when, _ in house.sent}) == 2
+    assert copies == [1] * 6
+    assert copied() == 0
+
+
 async def test_somebody_who_joins_later_is_not_written_to_in_quiet_hours(house: House) -> None:
     """Their zone was nobody's when the run began: they are in its last wave, if that is right for them."""
     house.campaign(policy=f"{{quiet_hours: {NIGHT}}}")

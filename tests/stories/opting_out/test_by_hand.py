@@ -28,7 +28,7 @@ def test_the_table_is_shown_before_it_is_made(shop: Any) -> None:
     shop.people(1)
     asked = shop.connect("subscriptions", "init")
     assert (asked.code, asked.error.code) == (2, "not-confirmed")
-    assert 'create table if not exists connect_opt_outs ("change_key"' in asked.out
+    assert 'create table if not exists connect_opt_outs (\n  "change_key"' in asked.out
     assert shop.number("select count(*) from duckdb_tables() where table_name = 'connect_opt_outs'") == 0
     missing = shop.connect("validate").error
     assert (missing.code, missing.place) == ("sql-error", shop.place("connect_opt_outs", "connect.yml"))

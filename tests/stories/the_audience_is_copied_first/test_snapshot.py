@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import timedelta
@@ -20,6 +18,7 @@ from connect.testing import warehouse_rigs
 from connect.testing.postgres import NoServer
 from connect.warehouses.interface import Query
 from connect.warehouses.postgresql import PostgreSQL
+from tests import processes
 
 T = timedelta(seconds=30)
 PROJECT = """
@@ -103,14 +102,11 @@ class Engine:
 
     def killed(self, when: str, *command: str) -> None:
         """A command that is killed before, or behind, what a snapshot does."""
-        done = subprocess.run(
-            [sys.executable, "-c", _KILLED, when, *(command or ("run", "hello", "--yes"))],
-            cwd=self.shop.root,
-            capture_output=True,
-            stdin=subprocess.DEVNULL,
-            check=False,
-        )
-        assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+        program = self.shop.root / "killed.py"
+        program.write_text(_KILLED)
+        command = command or ("run", "hello", "--yes")
+        done = processes.run(str(program), when, *command, folder=self.shop.root, text=True)
+        assert done.returncode == -signal.SIGKILL, done.stderr
 
     def copied_run(self) -> str:
         """The run whose copy is there."""
@@ -164,8 +160,7 @@ def once(do: Callable[[], None]) -> None:
 
 def connect_beside(shop: Any, *arguments: str) -> None:
     """Another process, while a run works."""
-    command = [Path(sys.executable).with_name("connect"), *arguments]
-    subprocess.run(command, cwd=shop.root, capture_output=True, check=True)
+    processes.run(processes.COMMAND, *arguments, folder=shop.root).check_returncode()
 
 
 def test_people_who_change_meanwhile_are_as_they_were(engine: Engine, shop: Any) -> None:

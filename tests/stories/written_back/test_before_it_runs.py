@@ -8,21 +8,23 @@ import pytest
 
 CAP = {"max": 3, "per": "7d", "across": "topic"}
 CASES = {
-    "history-without-destination": ("", {"once": True}),
-    "history-without-ids": ("destination: {include: [address]}", {"once": True}),
-    "cap-without-topic": ("destination: {}", {"frequency_cap": CAP}),
+    "history-without-destination": ("", {"once": True}, "true}"),
+    "history-without-ids": ("destination: {include: [address]}", {"once": True}, "true}"),
+    "cap-without-topic": ("destination: {}", {"frequency_cap": CAP}, '"topic"}}'),
 }
 
 
 @pytest.mark.parametrize("code", CASES)
 def test_what_a_policy_lacks(file: Any, contents: Any, code: str) -> None:
-    destination, policy = CASES[code]
+    destination, policy, under = CASES[code]
     file.configure(destination)
     file.campaign(contents["email"], **policy)
     for command in (("validate",), ("run", "hello", "--yes")):
         ended = file.shop.connect(*command)
         assert (ended.code, ended.errors[0].code) == (2, code)
         assert ended.errors[0].place.startswith("campaigns/hello.yml:")
+        assert ended.errors[0].line.startswith("policy: {")
+        assert ended.errors[0].under == under
         assert ended.errors[0].hint
 
 
@@ -37,10 +39,26 @@ def test_a_history_in_another_warehouse(file: Any, contents: Any) -> None:
     assert (ended.code, ended.errors[0].code) == (2, "history-elsewhere")
 
 
+def test_who_moves_between_waves_is_told_of_where_nothing_keeps_them_apart(file: Any, contents: Any) -> None:
+    file.init()
+    file.campaign(contents["email"], quiet_hours={"from": "21:00", "to": "08:00"})
+    waves = {}
+    for destination in ("", "destination: {}", "destination: {include: [address]}"):
+        file.configure(destination)
+        problems = file.shop.connect("validate").problems
+        waves[destination] = [problem.under[:7] for problem in problems if problem.code == "waves-unsettled"]
+    assert waves == {"": ['"quiet_'], "destination: {}": [], "destination: {include: [address]}": ['"quiet_']}
+    text = (file.shop.root / "campaigns/hello.yml").read_text()
+    file.shop.write("campaigns/hello.yml", text.replace("audience:\n", "audience:\n  snapshot: true\n"))
+    assert "waves-unsettled" not in {problem.code for problem in file.shop.connect("validate").problems}
+
+
 def test_a_run_without_the_table_sends_nothing(home: Any) -> None:
     home.crowd(2)
     refused = home.shop.run("hello")
     assert (refused.code, refused.error.code) == (2, "destination-missing")
+    assert refused.error.place.startswith("connect.yml:")
+    assert refused.error.under == "destination: {}"
     home.shop.nothing_happened()
 
 
@@ -77,6 +95,21 @@ def test_a_table_that_lacks_a_column_says_which(file: Any) -> None:
     assert "`arm`" in shown[0]["state"]
     refused = file.shop.run("hello")
     assert (refused.code, refused.error.code) == (2, "destination-columns")
+
+
+def test_a_column_of_another_type_is_known_before_anybody_is_sent_anything(home: Any) -> None:
+    home.crowd(2)
+    home.init()
+    home.change("alter table connect_deliveries alter column once_key type integer using 0")
+    refused = home.shop.run("hello")
+    assert (refused.code, refused.error.code) == (2, "destination-types")
+    assert "`once_key` is integer and has to be " in refused.error.message
+    assert refused.error.under == "destination: {}"
+    home.shop.nothing_happened()
+    shown = home.shop.connect("destination", "show", "--json").json
+    assert "`once_key` is integer" in shown[0]["state"]
+    home.change("alter table connect_deliveries alter column once_key type varchar(999) using null")
+    assert home.shop.run("hello").code == 0
 
 
 def test_no_destination(file: Any) -> None:

@@ -13,11 +13,13 @@ from typing import Any
 
 import pytest
 
-from connect.testing.smtp import SmtpServer
+from connect.testing.smtp import HANG, At, SmtpServer
 
 PEOPLE = 300
 _HOLDER = """
 import duckdb, sys
+print("ready", flush=True)
+sys.stdin.readline()
 held = duckdb.connect(sys.argv[1])
 print("held", flush=True)
 sys.stdin.read()
@@ -26,15 +28,15 @@ sys.stdin.read()
 
 @pytest.fixture
 def mailed(home: Any, server: SmtpServer) -> Any:
-    return _mailed(home, server)
+    return mailed_by(home, server)
 
 
 @pytest.fixture
 def filed(file: Any, server: SmtpServer) -> Any:
-    return _mailed(file, server)
+    return mailed_by(file, server)
 
 
-def _mailed(home: Any, server: SmtpServer) -> Any:
+def mailed_by(home: Any, server: SmtpServer) -> Any:
     """Everybody is written to through a real mail server, by processes of their own."""
     account = {
         "type": "smtp",
@@ -52,7 +54,7 @@ def _mailed(home: Any, server: SmtpServer) -> Any:
     return home
 
 
-def _until(server: SmtpServer, count: int, process: subprocess.Popen[str]) -> None:
+def until_heard(server: SmtpServer, count: int, process: subprocess.Popen[str]) -> None:
     while len(server.messages) < count and process.poll() is None:
         time.sleep(0.001)  # two processes share no event
 
@@ -80,7 +82,7 @@ def test_killed_at_random_instants(mailed: Any, server: SmtpServer) -> None:
     dice = random.Random(7)
     for _ in range(4):
         process = mailed.shop.start("run", "hello", "--yes", "--lease", "1")
-        _until(server, len(server.messages) + dice.randrange(5, 60), process)
+        until_heard(server, len(server.messages) + dice.randrange(5, 60), process)
         process.send_signal(signal.SIGKILL)
         process.communicate()
     ended = mailed.shop.ended(mailed.shop.start("run", "hello", "--yes", "--lease", "1"))
@@ -88,9 +90,38 @@ def test_killed_at_random_instants(mailed: Any, server: SmtpServer) -> None:
     _all_is_there(mailed, server)
 
 
+def _dies(home: Any, server: SmtpServer) -> subprocess.Popen[str] | None:
+    """A process that is killed while the server keeps a message waiting; None if it was; else it has ended."""
+    process: subprocess.Popen[str] = home.shop.start("run", "hello", "--yes", "--lease", "1")
+    while not server.hanging.wait(0.05):
+        if process.poll() is not None:
+            return process
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    server.hanging.clear()
+    return None
+
+
+def test_the_same_row_kills_each_time(filed: Any, contents: Any, server: SmtpServer) -> None:
+    """Others get through before it and behind it, and are written: that is no reason to go on for ever."""
+    filed.campaign(contents["email"], in_doubt="resend")
+    server.answer(At.end, HANG, address=filed.person(PEOPLE // 2)[1])
+    deaths = 0
+    while (ended := _dies(filed, server)) is None:
+        deaths += 1
+        assert deaths < 10
+    assert 3 <= deaths <= 6
+    _, err = ended.communicate()
+    assert (ended.returncode, "workers in a row have died without getting any further" in err) == (3, True)
+    server.forget_answers()
+    assert filed.shop.run("hello").code == 0
+    assert filed.written() == {("email", "sent", ""): PEOPLE}
+    filed.each_once()
+
+
 def test_stopped_and_gone_on_with(mailed: Any, server: SmtpServer) -> None:
     process = mailed.shop.start("run", "hello", "--yes")
-    _until(server, 40, process)
+    until_heard(server, 40, process)
     process.send_signal(signal.SIGINT)
     assert mailed.shop.ended(process).code in (0, 1, 130)
     so_far = mailed.ask("select count(*) as n from connect_deliveries where outcome = 'sent'")
@@ -101,7 +132,7 @@ def test_stopped_and_gone_on_with(mailed: Any, server: SmtpServer) -> None:
 
 def test_the_table_is_dropped_meanwhile(mailed: Any, server: SmtpServer) -> None:
     process = mailed.shop.start("run", "hello", "--yes")
-    _until(server, 40, process)
+    until_heard(server, 40, process)
     mailed.change("drop table connect_deliveries")
     stopped = mailed.shop.ended(process)
     assert stopped.code != 0
@@ -119,24 +150,31 @@ def test_the_table_is_dropped_meanwhile(mailed: Any, server: SmtpServer) -> None
 
 
 @contextlib.contextmanager
-def _held(home: Any) -> Any:
-    """Somebody else has the file open to write."""
+def _holder(home: Any) -> Any:
+    """Somebody who opens the file to write when called, and keeps it to themselves; at once, or the run is over."""
     name = home.url.removeprefix("duckdb:///")
     holder = subprocess.Popen(
         [sys.executable, "-c", _HOLDER, name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     assert holder.stdout
-    assert holder.stdout.readline() == "held\n"
+    assert holder.stdin
+    assert holder.stdout.readline() == "ready\n"
+
+    def take() -> None:
+        print(file=holder.stdin, flush=True)
+        assert holder.stdout.readline() == "held\n"
+
     try:
-        yield
+        yield take
     finally:
         holder.communicate("")
 
 
 def test_a_file_that_somebody_else_writes_to_is_waited_for(filed: Any, server: SmtpServer) -> None:
-    process = filed.shop.start("run", "hello", "--yes")
-    _until(server, 40, process)
-    with _held(filed):
+    with _holder(filed) as take:
+        process = filed.shop.start("run", "hello", "--yes")
+        until_heard(server, 40, process)
+        take()
         while True:
             shown = filed.shop.connect("runs", "show", filed.run_id()).out
             if "destination `shop`" in shown:
@@ -147,9 +185,10 @@ def test_a_file_that_somebody_else_writes_to_is_waited_for(filed: Any, server: S
 
 
 def test_stopped_while_the_file_is_somebody_elses(filed: Any, server: SmtpServer) -> None:
-    process = filed.shop.start("run", "hello", "--yes")
-    _until(server, 40, process)
-    with _held(filed):
+    with _holder(filed) as take:
+        process = filed.shop.start("run", "hello", "--yes")
+        until_heard(server, 40, process)
+        take()
         while "destination `shop`" not in filed.shop.connect("runs", "show", filed.run_id()).out:
             assert process.poll() is None, process.communicate()
         process.send_signal(signal.SIGINT)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import html
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from pathlib import Path
 
 import pytest
 
-from benchmarks import guests, mime, render
+from benchmarks import guests, mime, render, tracking
 
 
 @pytest.mark.parametrize("escape", [False, True])
@@ -28,6 +29,15 @@ def test_the_letter_has_about_5_kb_and_uses_what_it_says() -> None:
     assert len(names) >= 12
     assert "{% for " in source
     assert source.count(" | ") >= 8
+
+
+def test_a_tracked_letter_differs_from_the_other_in_its_links_alone(tmp_path: Path) -> None:
+    plain = next(tracking.encoded(tracking.composer(tmp_path / "plain", "{}"))).decode()
+    tracked = next(tracking.encoded(tracking.composer(tmp_path / "tracked", "{opens: true, clicks: true}"))).decode()
+    assert tracked.count("https://connect.meridian.example/c/") == 9
+    assert tracked.count("https://connect.meridian.example/o/") == 1
+    assert "https://connect.meridian.example/c/" not in plain
+    assert plain.count('href="') == tracked.count('href="') == 10
 
 
 def parsed(data: bytes) -> EmailMessage:

@@ -1,18 +1,81 @@
-"""Everything of `make bench` still runs; how fast is nothing that a test should say."""
+"""Everything of `make bench` still runs; how fast is nothing that a test should say.
+
+Its commands are forked here, and its warehouses made once.
+"""
 
 from __future__ import annotations
 
 import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from benchmarks import __main__ as bench
+from benchmarks import guests, project
+from benchmarks import processes as costing
 from benchmarks.rows import Row
 from benchmarks.sizes import TINY
+from tests import processes
+
+ROOT = Path(__file__).parents[3]
 
 
+def measured(
+    command: Sequence[str],
+    folder: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    on: Sequence[int] = (),
+) -> costing.Cost:
+    """Forked; what it cost is nothing that is looked at here."""
+    environment = {**os.environ, **(environment or {})}
+    ended = processes.run(*program(command), folder=folder or ROOT, environment=environment, text=True)
+    if ended.returncode:
+        sys.stderr.write(ended.stderr[-2000:])
+    return costing.Cost(1.0, 1.0, 1.0, ended.stdout, ended.returncode)
+
+
+def program(command: Sequence[str]) -> list[str]:
+    """A command as a file and its arguments."""
+    if command[0] != sys.executable:
+        return [*command]
+    if command[1] == "-m":
+        return [str(ROOT / command[2].replace(".", "/")) + ".py", *command[3:]]
+    return [*command[1:]]
+
+
+@pytest.fixture(scope="module")
+def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
+    """The file with so many guests."""
+    folder = tmp_path_factory.mktemp("warehouses")
+
+    def made(count: int) -> Path:
+        file = folder / f"{count}.duckdb"
+        if not file.exists():
+            with duckdb.connect(str(file)) as connection:
+                connection.execute(f"create table guests as {guests.query(count)}")
+        return file
+
+    return made
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch, warehouse: Callable[[int], Path]) -> None:
+    @contextmanager
+    def shared(count: int) -> Iterator[Path]:
+        yield warehouse(count)
+
+    monkeypatch.setattr(project, "warehouse", shared)
+    if sys.platform == "linux":
+        monkeypatch.setattr(project.processes, "measured", measured)
+
+
+@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("name", sorted(bench.BENCHMARKS))
 def test_a_benchmark_gives_its_rows(name: str) -> None:
     rows = list(bench.load(name)(TINY))

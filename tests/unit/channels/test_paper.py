@@ -9,6 +9,7 @@ from inscriptis.css_profiles import CSS_PROFILES
 from inscriptis.model.config import ParserConfig
 
 from connect.channels.plain import _tidy, text_from_html
+from tests.examples import some
 
 words = st.sampled_from(
     ["", " ", "one", " two", "three\n ", "<b>four</b> five", "six<br>", "<br>", "日本語", "<i> x</i>"]
@@ -38,7 +39,7 @@ pages = st.lists(st.recursive(flow, _wrapped, max_leaves=12), min_size=1, max_si
 _CONFIG = ParserConfig(css=CSS_PROFILES["strict"])
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=some(140), deadline=None)
 @given(pages)
 @example("<ul><li><ul><li>deep</li></ul></li><li></li><li>x</li></ul>after")
 @example('<div>a<table><tr><td valign="bottom">x</td><td>y<br>z<br>w</td></tr></table>b</div>')

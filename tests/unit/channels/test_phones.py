@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from connect.channels.addresses import _judged_number, phone_number
 from connect.channels.phones import is_plainly_valid
+from tests.examples import some
 
 CODES = sorted(phonenumbers.COUNTRY_CODE_TO_REGION_CODE)
 KINDS = (phonenumbers.PhoneNumberType.MOBILE, phonenumbers.PhoneNumberType.FIXED_LINE)
@@ -25,7 +26,7 @@ def examples() -> list[str]:
     return [phonenumbers.format_number(number, e164) for number in found if number is not None]
 
 
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=some(600), deadline=None)
 @given(
     st.builds(
         lambda code, rest: f"+{code}{rest}", st.sampled_from(CODES), st.from_regex(r"[0-9]{4,13}", fullmatch=True)
@@ -36,7 +37,7 @@ def test_it_never_says_yes_alone(text: str) -> None:
         assert _judged_number(text) == text
 
 
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=some(600), deadline=None)
 @given(st.sampled_from(examples()), st.integers(0, 12), st.sampled_from("0123456789"))
 def test_nor_next_to_valid_numbers(number: str, place: int, digit: str) -> None:
     place = 1 + place % (len(number) - 1)

@@ -18,8 +18,9 @@ from connect.liquid import Library, Template
 from connect.liquid.wire import WireText
 from connect.project.text import Text
 from connect.vocabulary import Reason
+from tests.examples import some
 
-steady = settings(max_examples=200, deadline=None)
+steady = settings(max_examples=some(70), deadline=None)
 BOUNDARY = re.compile(rb'boundary="([^"]+)"')
 USUAL = BOUNDARY.search(encode(Email(Mailbox("a@b.example"), (Mailbox("c@d.example"),), "", "x@y.example", "", "")))
 assert USUAL

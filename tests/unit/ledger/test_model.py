@@ -35,6 +35,7 @@ from connect.ledger.store import Ledger
 from connect.testing.ledgers import Engine, ledger_rig
 from connect.testing.postgres import NoServer, shared_server
 from connect.vocabulary import Channel, Mode, Outcome, RunState
+from tests.examples import some
 
 LEASE = timedelta(minutes=1)
 REASONS = ["other", "mailbox_full", "in_doubt", 'said "no", \\ and Ω']
@@ -379,7 +380,7 @@ def test_the_ledger_holds_what_it_answered(engine: Engine, examples: int) -> Non
     run_state_machine_as_test(
         type("Machine", (LedgerMachine,), {"engine": engine}),
         settings=settings(
-            max_examples=examples,
+            max_examples=some(examples),
             stateful_step_count=30,
             deadline=None,
             derandomize=True,

@@ -275,7 +275,7 @@ def test_the_work_of_a_process_that_is_gone_is_free_at_once(ledger, queue):
 
 
 def test_messages_that_were_sent_without_a_campaign_are_nobodys_work(ledger, a_run):
-    from connect.cli.send import is_a_send
+    from connect.pipeline.sending import is_a_send
 
     name = "message welcome"
     assert is_a_send(name)

@@ -153,6 +153,20 @@ async def test_recoveries_count_until_the_cursor_moves(ledger, run, clock):
     await commits.close()
 
 
+async def test_who_settles_what_the_cursor_can_not_pass_yet_may_have_got_further_too(ledger, run, clock):
+    for _ in range(3):
+        slice = ledger.claim_slice(run.id, owner=ELSEWHERE, lease=LEASE)
+        clock.pass_time(minutes=2)
+    commits = Commits(ledger, slice)
+    await commits.intend([Intent(b"k" * 16, 1, Channel.email, "smtp", 1)])
+    await commits.advance(None, {}, (), settled=[(b"k" * 16, Outcome.sent, "")])
+    assert ledger.run(run.id).recoveries == 2
+    await commits.advance(None, {}, (), further=True)
+    assert ledger.run(run.id).recoveries == 0
+    assert ledger.slice(run.id).cursor is None
+    await commits.close()
+
+
 def test_runs_that_ended_or_do_not_exist_can_not_be_claimed(ledger, run):
     ledger.finish(run.id, RunState.completed)
     for run_id, code in ((run.id, "run-ended"), ("nosuchrun0000000", "unknown-run")):

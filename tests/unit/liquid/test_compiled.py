@@ -16,6 +16,7 @@ from connect.errors import UserError
 from connect.liquid import Library, Refusal, Skip, Template
 from connect.liquid.filters import FILTERS
 from connect.project.text import Text
+from tests.examples import some
 from tests.unit.liquid.conftest import outcomes
 
 Compile = Callable[..., Template]
@@ -331,7 +332,7 @@ pieces = st.recursive(
 templates = st.lists(pieces, min_size=1, max_size=4).map("".join)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=some(140), deadline=None)
 @given(templates, values, values, values, st.sampled_from(OPTIONS))
 def test_any_template_renders_equally_over_any_data(
     source: str, a: object, b: object, c: object, options: dict[str, object]
@@ -343,7 +344,7 @@ def test_any_template_renders_equally_over_any_data(
     agree(template, {"user": {"a": a, "b": b, "c": c}, **FIXED})
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=some(60), deadline=None)
 @given(
     st.lists(pieces, max_size=2).map("".join),
     st.lists(pieces, max_size=2).map("".join),

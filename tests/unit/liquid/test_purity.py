@@ -14,6 +14,7 @@ from connect.errors import UserError
 from connect.liquid import Library, Refusal, Skip
 from connect.liquid.filters import FILTERS
 from connect.project.text import Text
+from tests.examples import some
 
 CANARY = "canary@example.com"
 NOW = datetime(2026, 3, 14, 9, 30, tzinfo=UTC)
@@ -88,7 +89,7 @@ choices = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=some(120), deadline=None)
 @given(templates, values, values, values, choices)
 def test_rendering_is_pure_and_its_trouble_names_no_value(
     source: str, a: object, b: object, c: object, options: dict[str, object]

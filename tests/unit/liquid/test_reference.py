@@ -56,7 +56,8 @@ def scope() -> dict[str, object]:
     data["now"] = datetime.fromisoformat(data["now"])
     data["user"]["ends_at"] = datetime.fromisoformat(data["user"]["ends_at"])
     data["user"]["born"] = date.fromisoformat(data["user"]["born"])
-    data["url"]["unsubscribe"] = Markup(data["url"]["unsubscribe"])
+    for anchor in ("unsubscribe", "permalink"):
+        data["url"][anchor] = Markup(data["url"][anchor])
     return data
 
 

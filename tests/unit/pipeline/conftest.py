@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
@@ -124,11 +125,11 @@ class Bench:
         self.outcomes.composed(Composed(number, 0, [1]))
         return Ticket(an_email(number), number, 0, number, route, before, in_doubt=before is not None)
 
-    async def send(self, lane: Lane, *numbers: int) -> None:
+    async def send(self, lane: Lane, *numbers: int, longest: float = math.inf) -> None:
         """Put these people and wait for all of them; time passes whenever everybody waits for it."""
         for number in numbers:
-            await self.clock.hurry(lane.put(self.ticket(number)))
-        await self.clock.hurry(lane.drain())
+            await self.clock.hurry(lane.put(self.ticket(number)), longest)
+        await self.clock.hurry(lane.drain(), longest)
         await self.outcomes.flush()
 
     @staticmethod

@@ -182,6 +182,7 @@ def test_it_is_told_once_for_both(loaded) -> None:
         "policy: {quiet_hours: {from: 21:00, to: 08:00}}"
     )
     assert "can be met twice, or not at all" in only(found).message
+    assert list(firing.warnings(found, NOW, kept_apart=True)) == []
 
 
 # The next times, in words

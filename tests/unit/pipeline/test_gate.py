@@ -24,7 +24,7 @@ TRANSIENT = Receipt(Status.transient, "busy")
 async def closes(bench, lane, *numbers):
     """These are put, and the window closes before all of them have left."""
     with pytest.raises(Closed):
-        await bench.send(lane, *numbers)
+        await bench.send(lane, *numbers, longest=LATER.total_seconds())
     await lane.stop()
     await bench.outcomes.flush()
 

@@ -40,7 +40,7 @@ class Writes:
         self.withdrawn: list[bytes] = []
         self.calls = 0
 
-    async def advance(self, cursor, tallies, passed, *, settled=(), withdrawn=(), released=()):
+    async def advance(self, cursor, tallies, passed, *, settled=(), withdrawn=(), released=(), further=False):
         assert cursor is None or cursor >= self.cursor
         self.calls += 1
         self.cursor = cursor or self.cursor

@@ -148,7 +148,10 @@ def test_nothing_of_a_batch_is_written_with_a_change_that_nobody_would_find(ware
         ({"address": "+61412345678", "channel": Channel.email}, False),
         ({"address": "0412345678"}, False),
         ({"address": "@"}, False),
-        ({"address": "token", "channel": Channel.push}, False),
+        ({"address": "token", "channel": Channel.push}, True),
+        ({"address": "token"}, False),
+        ({"address": "a@x.example", "channel": Channel.push}, False),
+        ({"address": "+61412345678", "channel": Channel.push}, False),
         ({"address": "a@x.example", "channel": Channel.http}, False),
     ],
 )

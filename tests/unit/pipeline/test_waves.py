@@ -21,6 +21,7 @@ from connect.project.policy import Batches, QuietHours
 from connect.project.trigger import Immediate, Recurring, Scheduled
 from connect.schedule.due import fire_times
 from connect.vocabulary import Channel, Reach
+from tests.examples import some
 
 EMAIL, SMS = Channel.email, Channel.sms
 NIGHT = {"start": "21:00", "end": "08:00"}
@@ -481,7 +482,7 @@ def _in_quiet_hours(instant: datetime, written: QuietHours, zones: Sequence[str]
     return any((minutes(wall) - minutes(written.start)) % 1440 < length for wall in walls)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=some(150), deadline=None)
 @given(fire=_instants | _near, written=_written, place=_places, local_time=st.booleans(), share=st.floats(0, 1))
 @example(  # the repeated half hour of Lord Howe
     fire=at("2026-04-04 14:50"),
@@ -512,7 +513,7 @@ def test_a_window_has_no_quiet_instant_and_none_is_left_out(
     assert before == window.opens or _in_quiet_hours(before, written, zones)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=some(80), deadline=None)
 @given(
     fire=_instants | _near,
     written=_written | st.none(),

@@ -46,14 +46,21 @@ class Warehouse:
 
 
 class Commits:
-    """A ledger that may be slow."""
+    """A ledger that may be slow, or away."""
 
     def __init__(self):
         self.cursor, self.durable, self.slow = "", asyncio.Event(), False
+        self.further, self.moved = [], asyncio.Event()
+        self.away = False
 
-    async def advance(self, cursor, tallies, passed, *, settled=(), withdrawn=(), released=()):
+    async def advance(self, cursor, tallies, passed, *, settled=(), withdrawn=(), released=(), further=False):
         if self.slow:
             await self.durable.wait()
+        if self.away:
+            raise OutsideError.of("ledger-unavailable", "it is away")
+        self.further.append(further)
+        if cursor:
+            self.moved.set()
         self.cursor = cursor or self.cursor
 
 
@@ -156,7 +163,7 @@ async def test_the_cursor_waits_for_the_warehouse(outcomes, commits, warehouse, 
     await outcomes.written()
     assert commits.cursor == "0001"
     assert len(warehouse.rows()) == 2
-    assert told == ["destination `shop`: it is locked"]
+    assert told == ["waiting: destination `shop`: it is locked", ""]
 
 
 async def test_what_it_waits_for_is_told_while_it_waits(warehouse, commits, monkeypatch):
@@ -213,6 +220,52 @@ async def test_nothing_is_written_before_the_ledger_has_it(outcomes, writeback, 
     commits.durable.set()
     await asyncio.gather(*settling)
     assert len(writeback) == 3
+
+
+async def test_what_the_ledger_did_not_take_is_never_written(outcomes, commits, warehouse):
+    """It is in doubt for whoever goes on, whatever the provider said."""
+    begin(outcomes)
+    await outcomes.write([sent(0)])
+    commits.away = True
+    with pytest.raises(OutsideError):
+        await outcomes.write([sent(1)])
+    commits.away = False
+    await outcomes.written()
+    assert [row["id"] for row in warehouse.rows()] == ["p00"]
+    assert commits.cursor == "0000"
+
+
+def before_a_crash(row, number=0):
+    """Its outcome is found in the ledger."""
+    return (row, EMAIL, Ended(Outcome.sent, ""), 1, bytes([number, row]) * 8, "mail", "")
+
+
+def recovered(outcomes, count, found, number=0):
+    begin(outcomes, count, [before_a_crash(row, number) for row in range(found)], number)
+    outcomes.composed(Composed(number, 0, met=[bytes([number, row]) * 8 for row in range(found)]))
+
+
+async def test_who_settles_more_has_got_further_and_says_so_once(outcomes, commits, writeback):
+    recovered(outcomes, 4, 2)
+    await outcomes.flush()
+    assert True not in commits.further
+    await outcomes.write([sent(3)])  # behind one that is pending, which may be the one that kills
+    assert True not in commits.further
+    await outcomes.write([sent(2)])
+    await outcomes.written()
+    assert commits.further.count(True) == 1
+    assert commits.further[1] is True
+
+
+async def test_what_was_settled_before_a_crash_is_written_at_once(outcomes, commits, writeback, warehouse):
+    writeback.patience = 3600.0
+    recovered(outcomes, 3, 2)
+    await outcomes.flush()
+    begin(outcomes, 1, number=1)
+    await asyncio.wait_for(commits.moved.wait(), 30)
+    assert (commits.cursor, len(warehouse.rows())) == ("0001", 2)
+    await outcomes.write([sent(2), sent(0, number=1)])
+    assert len(writeback) == 2
 
 
 async def test_what_is_ahead_of_a_row_that_is_pending_waits_for_it(outcomes, writeback, commits, warehouse):

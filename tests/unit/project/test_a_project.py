@@ -61,7 +61,7 @@ def test_everything_that_may_be_written(full):
     assert full.subscriptions.subscribed_values == ("subscribed", "1")
     assert full.unsubscribe.url.at(0).line == 16
     assert full.unsubscribe.mailto == "bye@acme.example"
-    assert full.serve_base_url == "https://connect.acme.example"
+    assert full.serve.base_url == "https://connect.acme.example"
     assert full.origins["providers.relay.host"] == "connect.yml:10"
 
 
@@ -94,7 +94,7 @@ def test_what_is_absent_has_its_default(folder):
     project = folder.project()
     assert (project.timezone, project.mode, project.target) == ("UTC", Mode.test, "default")
     assert (project.sources, project.providers, project.channels, project.default_source) == ({}, {}, {}, "")
-    assert (project.subscriptions, project.unsubscribe, project.serve_base_url) == (None, None, None)
+    assert (project.subscriptions, project.unsubscribe, project.serve.base_url) == (None, None, None)
     assert project.secret.secrets == ()
 
 
@@ -201,7 +201,10 @@ def test_a_mode_can_only_be_made_safer(folder, asked):
         ("timezone: +10:00\n", "bad-zone", 2, "daylight"),
         ("mode: lvie\n", "bad-value", 2, "live"),
         ("feeds: {}\n", "not-yet-supported", 2, ""),
-        ("serve: {listen: x}\n", "not-yet-supported", 2, ""),
+        ("providers: {connect: {type: outbox}}\n", "bad-name", 2, "another name"),
+        ("serve: {listen: x}\n", "bad-value", 2, "127.0.0.1:8080"),
+        ("serve: {trusted_proxies: [x]}\n", "bad-value", 2, "10.0.0.0/8"),
+        ("serve: {keys: {ci: {hash: key}}}\n", "bad-value", 2, "connect keys new"),
         ("serve: {base_url: acme.example}\n", "bad-value", 2, "https"),
         ("test_recipient: {http: acme.example}\n", "bad-url", 2, "https://"),
         ("test_recipient: {http: 'https://me:pw@acme.example'}\n", "literal-secret", 2, ""),

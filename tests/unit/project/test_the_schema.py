@@ -86,6 +86,8 @@ CAMPAIGNS = [
           locale: no
           html: {file: a.html}
           attachments: [{filename: a, content: b}, {filename: a, file: a.html}]
+          track: {opens: true, clicks: auto}
+          utm: {source: 1, medium: ~, campaign: spring}
     policy: {reach: first, in_doubt: ~}
     """,
     """
@@ -246,6 +248,10 @@ CONTENT = "{content: [{channel: email, from: a@example.com, subject: Hi, text: H
         ("message", CONTENT % "colour: red"),
         ("message", CONTENT % "locale: 21"),
         ("message", CONTENT % "attachments: [{filename: a}]"),
+        ("message", CONTENT % "track: true"),
+        ("message", CONTENT % "track: {opens: maybe}"),
+        ("message", CONTENT % "utm: [a]"),
+        ("message", CONTENT % "utm: {sorce: a}"),
         ("policy", "{approval: plan}"),
         ("policy", "{reach: some}"),
         ("policy", "{rate: 5}"),
@@ -295,7 +301,7 @@ PROJECTS = [
     defaults:
       message:
         topic: a
-        email: {from: a@example.com, attachments: []}
+        email: {from: a@example.com, attachments: [], track: {opens: ~}, utm: true}
         sms: {from: Acme, max_segments: 3}
         push: {sound: default, provider: {web: box}, ios: {aps: {badge: 1}}}
         http: {headers: {Authorization: "Bearer ${SMTP_PASSWORD}"}, signing_secret: "${CONNECT_SECRET}"}

@@ -89,6 +89,14 @@ async def silence(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
     await reader.read()
 
 
+async def half(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf")
+    await silence(reader, writer)
+
+
+SILENT = (silence, half)
+
+
 async def endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     writer.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
     while True:
@@ -137,12 +145,17 @@ def refused(reason: str) -> Iterator[None]:
     assert caught.value.reason == reason
 
 
-async def failure(behaviour: Behaviour, *, seconds: float = 20, **options: object) -> Unanswered:
-    async with Server(behaviour) as server, client(seconds, **options) as made:
-        with pytest.raises(Unanswered) as caught:
-            await ask(made, server.url)
-        assert len(server.requests) == 1, "asked once"
-        return caught.value
+async def failure(behaviour: Behaviour, **options: object) -> Unanswered:
+    """Where nobody answers, after a short time-out; on a busy machine it may end before the request was written."""
+    waits = (0.2, 2, 20) if behaviour in SILENT else (20,)
+    for seconds in waits:
+        async with Server(behaviour) as server, client(seconds, **options) as made:
+            with pytest.raises(Unanswered) as caught:
+                await ask(made, server.url)
+            if server.requests and isinstance(caught.value, NoAnswer):
+                break
+    assert len(server.requests) == 1, "asked once"
+    return caught.value
 
 
 async def test_a_reply_is_a_value() -> None:
@@ -180,13 +193,9 @@ async def test_what_broke_after_the_write_is_in_doubt(behaviour: Behaviour, reas
     assert unanswered(found).status is Status.ambiguous
 
 
-@pytest.mark.parametrize("said", [b"", b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf"])
-async def test_silence_is_in_doubt(said: bytes) -> None:
-    async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(said)
-        await silence(reader, writer)
-
-    found = await failure(slow, seconds=0.2)
+@pytest.mark.parametrize("behaviour", [silence, half])
+async def test_silence_is_in_doubt(behaviour: Behaviour) -> None:
+    found = await failure(behaviour)
     assert (type(found), found.reason) == (NoAnswer, "timed_out_after_write")
 
 
@@ -310,14 +319,13 @@ async def test_nothing_is_written_where_the_deadline_passed_with_the_connection_
 
     async def late(*arguments: Any, **options: Any) -> Any:
         made = await connect(*arguments, **options)
-        while time.monotonic() < deadline:
-            pass
+        time.sleep(max(0.0, deadline - time.monotonic()))  # noqa: ASYNC251 - the process stands still
         return made
 
     async with Server(silence) as server, client(http2=False) as made:
         with monkeypatch.context() as stopped:
             stopped.setattr(loop, "create_connection", late)
-            deadline = time.monotonic() + 0.1
+            deadline = time.monotonic() + 0.5
             with refused("unreachable"):
                 await made.post(server.url, b"", {}, deadline=deadline)
         assert server.requests == []
@@ -459,10 +467,10 @@ async def test_http2_a_stream_that_is_reset_is_in_doubt_and_not_asked_again(tmp_
     assert sum(counts) == 1
 
 
-@pytest.mark.parametrize("behaviour", [reset, endless, silence, says(b"HTTP/1.1 200 OK\r\nx")])
+@pytest.mark.parametrize("behaviour", [reset, endless, silence, half])
 async def test_no_trouble_tells_what_was_asked(behaviour: Behaviour, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(1)
-    found = await failure(behaviour, seconds=0.3)
+    found = await failure(behaviour)
     told = "".join(traceback.format_exception(found)) + repr(found) + repr(found.__context__) + caplog.text
     assert SECRET not in told
     assert SECRET not in repr(Reply(400, {"x": SECRET}, SECRET.encode()))

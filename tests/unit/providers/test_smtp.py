@@ -21,6 +21,10 @@ from connect.redact import Secret
 from connect.testing import an_email
 from connect.testing.messages import an_attachment
 from connect.testing.smtp import DROP, HANG, At, SmtpServer
+from tests.leaping import leaping
+
+LONG = 30.0
+"""Seconds that nobody waits for: a busy machine is not a server that says nothing."""
 
 
 @pytest.fixture(params=[True, False], ids=["pipelining", "one-by-one"])
@@ -42,7 +46,7 @@ def settings(server: SmtpServer, **fields: object) -> Settings:
 
 
 @asynccontextmanager
-async def opened(given: Settings, concurrency: int = 2, seconds: float = 5) -> AsyncIterator[Smtp]:
+async def opened(given: Settings, concurrency: int = 2, seconds: float = LONG) -> AsyncIterator[Smtp]:
     provider = Smtp(Account("mail", given, Path("/"), concurrency, timedelta(seconds=seconds)))
     try:
         await provider.open()
@@ -101,17 +105,21 @@ async def test_a_reply_means_the_same_on_a_new_and_on_a_used_connection(
     assert [message.recipients for message in server.messages] == [("person-2@mail.example",)]
 
 
+async def timed_out(server: SmtpServer, at: At) -> Receipt:
+    """Of a message to which the server says no more from here on."""
+    server.answer(at, HANG)
+    async with opened(settings(server)) as provider:
+        with leaping(asyncio.to_thread(server.hanging.wait, LONG), LONG):
+            return (await provider.send([an_email()]))[0]
+
+
 @pytest.mark.parametrize("at", [At.mail, At.rcpt, At.data])
 async def test_silence_before_the_content_is_transient(server: SmtpServer, at: At) -> None:
-    async with opened(settings(server), seconds=0.3) as provider:
-        server.answer(at, HANG)
-        assert (await provider.send([an_email()]))[0] == Receipt(Status.transient, "timed_out")
+    assert await timed_out(server, at) == Receipt(Status.transient, "timed_out")
 
 
 async def test_silence_after_the_final_dot_is_in_doubt(server: SmtpServer) -> None:
-    async with opened(settings(server), seconds=0.3) as provider:
-        server.answer(At.end, HANG)
-        assert (await provider.send([an_email()]))[0] == Receipt(Status.ambiguous, "timed_out_after_data")
+    assert await timed_out(server, At.end) == Receipt(Status.ambiguous, "timed_out_after_data")
 
 
 async def test_a_connection_cut_in_the_middle_of_the_content_is_not_in_doubt(server: SmtpServer) -> None:
@@ -284,7 +292,7 @@ async def test_in_clear_on_this_machine() -> None:
 
 async def refused_to_open(given: Settings) -> RunTrouble:
     with pytest.raises(RunTrouble) as caught:
-        async with opened(given, seconds=2):
+        async with opened(given):
             pass
     assert caught.value.disposition is Disposition.pause
     assert caught.value.problems[0].hint

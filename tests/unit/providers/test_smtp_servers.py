@@ -45,7 +45,7 @@ def free_port() -> int:
 
 def listening(port: int) -> None:
     """Another program tells nobody when it listens: try until somebody answers."""
-    for _ in range(500):
+    for _ in range(6000):
         with socket.socket() as tried:
             if tried.connect_ex(("127.0.0.1", port)) == 0:
                 return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from connect.ledger.records import Tally
@@ -50,6 +50,7 @@ def test_without_texts_there_are_no_segments() -> None:
     assert report((Channel.sms, Outcome.refused, "too_many_segments", 3)).as_json()["segments"] == {"sms": 0}
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # a busy machine
 @given(st.dictionaries(st.integers(1, 300), st.integers(1, 10**6), max_size=8), st.integers(1, 4))
 def test_runs_are_added_up(counts: dict[int, int], runs: int) -> None:
     tallies = [

@@ -91,7 +91,7 @@ class Desk:
         until = self.clock.now() + passes
         while True:
             seconds = await daemon.tick()
-            while daemon.at_work:
+            while daemon.is_busy:
                 await daemon.a_run_has_ended()
                 await daemon.tick()
             left = (until - self.clock.now()).total_seconds()
@@ -922,3 +922,13 @@ async def test_a_loop_that_is_stuck_is_not_alive(desk, monkeypatch):
 
     await desk.clock.hurry(asyncio.gather(daemon.run(stop), a_while()))
     assert told.lines.count("WATCHDOG=1") == 10
+
+
+async def test_it_says_what_others_could_not_be_told(desk):
+    dropped = iter((0, 7))
+    daemon = desk.daemon(dropped=lambda: next(dropped))
+    await desk.let(daemon)
+    assert [each.dropped for each in desk.ledger.daemons()] == [0]
+    desk.clock.advance(SELDOM.beat)
+    await desk.let(daemon)
+    assert [each.dropped for each in desk.ledger.daemons()] == [7]

@@ -214,7 +214,7 @@ def test_many_rows_are_several_requests(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_a_table_is_kept_by_day_and_by_key() -> None:
     (made,) = BigQueryDialect().create_table(TABLE)
-    assert made.endswith("partition by timestamp_trunc(`at`, day) cluster by `run`, `key`")
+    assert made.endswith("partition by timestamp_trunc(`at`, day)\ncluster by `run`, `key`")
     assert "`run` string not null" in made
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import threading
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from connect.errors import OutsideError, UserError
+from connect.warehouses import duckdb_opening
 from connect.warehouses.catalog import load, names
 from connect.warehouses.duckdb import DuckDB, DuckDBSettings
 from connect.warehouses.interface import Column, Query, Source
@@ -27,6 +29,10 @@ Made = Callable[..., DuckDB]
 def read(warehouse: DuckDB, sql: str, timeout: timedelta = T) -> int:
     with warehouse.read(Query(sql, {}), timeout, 2048) as batches:
         return sum(batch.num_rows for batch in batches)
+
+
+def made(file: Path) -> DuckDB:
+    return DuckDB(Source("shop", DuckDBSettings(path=file.name), file.parent))
 
 
 def code_of(call: Callable[[], object]) -> str:
@@ -70,15 +76,6 @@ def test_columns_rows_and_batches(shop: Made) -> None:
     assert warehouse.rows(asked, T) == [{"id": 0}, {"id": 1}, {"id": 2}]
     assert read(warehouse, "from people") == 20000
     assert warehouse.check().endswith(", 1 table")
-
-
-def test_the_private_name_of_the_real_connection() -> None:
-    """duckdb-sqlalchemy has no public way to the connection that streams Arrow."""
-    import sqlalchemy
-
-    with sqlalchemy.create_engine("duckdb:///:memory:").connect() as connection:
-        raw = connection.connection.driver_connection._ConnectionWrapper__c
-        assert raw.sql("select 1").to_arrow_reader(10).read_all().num_rows == 1
 
 
 def test_two_reads_at_once_share_the_file(shop: Made) -> None:
@@ -293,3 +290,48 @@ def test_ctrl_c_stops_a_query(sql: str, seconds: str) -> None:
 def test_a_timestamp_with_a_zone_is_read_as_utc(shop: Made) -> None:
     sql = "select cast(timestamptz '2026-01-01 23:30:00+00' as varchar) as t"
     assert shop(PEOPLE).rows(Query(sql, {}), T) == [{"t": "2026-01-01 23:30:00+00"}]
+
+
+def test_an_engine_stays_and_the_file_is_free_between(shop: Made, tmp_path: Path) -> None:
+    warehouse = shop(PEOPLE)
+    assert read(warehouse, "from people") == 20000
+    engine = duckdb_opening._engines[tmp_path / "shop.duckdb"]
+    writing = "import duckdb, sys; duckdb.connect(sys.argv[1]).execute('delete from people where id < 5')"
+    subprocess.run([sys.executable, "-c", writing, str(tmp_path / "shop.duckdb")], check=True)
+    assert read(warehouse, "from people") == 19995
+    assert duckdb_opening._engines[tmp_path / "shop.duckdb"] is engine
+
+
+def test_an_engine_that_failed_is_not_used_again(shop: Made, tmp_path: Path) -> None:
+    warehouse = shop(PEOPLE)
+    assert read(warehouse, "from people") == 20000
+    assert code_of(lambda: read(warehouse, "select error(email) from people")) == "query-failed"
+    assert tmp_path / "shop.duckdb" not in duckdb_opening._engines
+    assert read(warehouse, "from people") == 20000
+
+
+def test_few_engines_are_kept(shop: Made, tmp_path: Path) -> None:
+    before = shop(PEOPLE)
+    for number in range(6):
+        copy = tmp_path / f"{number}.duckdb"
+        shutil.copy(tmp_path / "shop.duckdb", copy)
+        assert read(made(copy), "from people") == 20000
+    assert len(duckdb_opening._engines) == duckdb_opening._MOST
+    assert read(before, "from people") == 20000
+
+
+@pytest.mark.parametrize("name", ["memory.duckdb", "temp.duckdb", "my shop's.v2.duckdb", 'a "b".duckdb'])
+def test_a_file_may_have_any_name(tmp_path: Path, name: str) -> None:
+    import duckdb
+
+    with duckdb.connect(str(tmp_path / name)) as connection:
+        connection.execute("create table people as select 1 as id")
+    assert read(made(tmp_path / name), "from people") == 1
+
+
+@pytest.mark.parametrize("statement", ["copy (select 1) to '{}'", "export database '{}'", "attach '{}' as again"])
+def test_the_file_itself_can_not_be_written_over(shop: Made, tmp_path: Path, statement: str) -> None:
+    warehouse = shop(PEOPLE)
+    asked = Query(statement.format(tmp_path / "shop.duckdb"), {})
+    assert code_of(lambda: warehouse.rows(asked, T)) == "sql-error"
+    assert read(warehouse, "from people") == 20000

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import duckdb
@@ -141,7 +141,7 @@ def test_a_copy_that_needs_more_memory_gets_it(shop: Made, tmp_path: Path) -> No
 
 _ADDING = """
 import sys
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 import pyarrow
 from connect.errors import ConnectError
@@ -170,3 +170,16 @@ def test_a_file_that_may_only_be_read(shop: Made, tmp_path: Path) -> None:
     assert done.stdout == "warehouse-privilege\n", done.stderr
     with duckdb.connect(str(tmp_path / "shop.duckdb")) as connection:
         assert connection.sql("select count(*) from sent").fetchall() == [(0,)]
+
+
+def test_a_key_is_looked_for_among_the_rows_of_the_time_in_which_it_may_come_again(shop: Made) -> None:
+    table = Table("told", {"key": Kind.text, "at": Kind.instant}, ("key",), ("at", timedelta(days=8)))
+    warehouse = shop(*DuckDB.dialect.create_table(table))
+    now = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
+
+    def told(days: int) -> int:
+        ago = pyarrow.array([now - timedelta(days=days)], pyarrow.timestamp("us", "UTC"))
+        warehouse.add(table, pyarrow.table({"key": ["a"], "at": ago}), T)
+        return len(warehouse.rows(Query("select * from told", {}), T))
+
+    assert [told(20), told(13), told(12), told(11), told(0), told(0)] == [1, 1, 1, 2, 3, 3]

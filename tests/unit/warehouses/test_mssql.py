@@ -203,7 +203,7 @@ def test_columns_by_the_types_that_the_server_describes() -> None:
 def test_tables_of_ours_as_text() -> None:
     table = Table("letters", {"run": Kind.text, "key": Kind.text, "at": Kind.instant}, ("run", "key"))
     (made,) = DIALECT.create_table(table)
-    assert made.startswith("if object_id(N'letters') is null create table letters ([run] nvarchar(225)")
+    assert made.startswith("if object_id(N'letters') is null create table letters (\n  [run] nvarchar(225)")
     assert "into kept from (" in DIALECT.copied("kept", "select 1 as a")
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from connect.cli.standing import CampaignStanding
 from connect.errors import UserError, raise_errors
 from connect.ledger.records import NewRun, Schedule
 from connect.project import suggest
@@ -15,6 +14,7 @@ from connect.project.campaign import Campaign
 from connect.project.campaigns import campaign_names, load_campaign
 from connect.project.types import name_problem
 from connect.schedule import claims
+from connect.schedule.standing import CampaignStanding
 
 if TYPE_CHECKING:
     from connect.ledger.store import Ledger

@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from connect.cli.calendar import Entry, is_live, next_entry, rule
-from connect.cli.times import in_zone, utc
 from connect.ledger.owner import Owner
-from connect.ledger.records import DaemonRecord, RunRecord, Schedule, Slice
+from connect.ledger.records import DaemonRecord, Held, RunRecord, Schedule, Slice
 from connect.project.campaign import Campaign
 from connect.project.campaigns import Loaded, load_campaigns
 from connect.project.trigger import Api, Event, Immediate, Scheduled
 from connect.reports.counts import run_as_json
 from connect.schedule import claims
+from connect.schedule.calendar import Entry, is_live, next_entry, rule
+from connect.schedule.times import in_zone, utc
 from connect.vocabulary import CampaignStatus, Mode
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ class DaemonStanding:
             "beat_at": self.record.beat_at.isoformat(),
             "late": self.late,
             "runs": self.record.runs,
+            "dropped": self.record.dropped,
         }
 
 
@@ -192,6 +193,8 @@ class Standing:
     broken: Mapping[str, tuple[Problem, ...]]
     """By file: what is wrong in it."""
     drafts: int
+    held: Held
+    """Opt-outs that wait for the warehouse."""
 
     @property
     def alive(self) -> list[DaemonStanding]:
@@ -225,6 +228,7 @@ def standing(project: Project, ledger: Ledger, now: datetime) -> Standing:
         runs=tuple(_runs(project, ledger, {*schedules, *(campaign.name for campaign in campaigns)}, now)),
         broken=_broken(loaded),
         drafts=sum(campaign.status is CampaignStatus.draft for campaign in campaigns),
+        held=ledger.waiting(),
     )
 
 

@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from connect.cli.times import in_zone
 from connect.project.campaign import Campaign
 from connect.project.trigger import Api, Event, Immediate, Recurring, Scheduled
 from connect.project.types import written_duration
 from connect.schedule.due import fire_times, next_fire_times
+from connect.schedule.times import in_zone
 from connect.vocabulary import CampaignStatus
 
 

@@ -1,0 +1,176 @@
+"""What every request meets: the guard, problems as JSON, an end that is well."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, suppress
+from pathlib import Path
+
+import pytest
+from fastapi import APIRouter, Request
+
+from connect.errors import UserError
+from connect.server.connection import Connection
+from connect.server.guard import MOST_BYTES
+from connect.server.health import Health
+from connect.server.problems import Refused
+from connect.server.serving import listening
+from connect.server.site import Site
+from connect.testing.serving import Served, served
+
+PROJECT = "name: shop\nsecret: ${CONNECT_SECRET}\n"
+
+
+class Parrot:
+    """Says back how much it heard, and remembers that it was told to stop."""
+
+    def __init__(self, site: Site) -> None:
+        self.stopped = False
+
+    def routes(self) -> APIRouter:
+        router = APIRouter()
+
+        @router.post("/heard")
+        async def heard(request: Request) -> int:
+            return len(await request.body())
+
+        @router.get("/refused")
+        async def refused() -> None:
+            raise Refused(409, "not-now", "it is not the time", "come back")
+
+        @router.get("/broken")
+        async def broken() -> None:
+            raise RuntimeError("of ada@example.com")
+
+        return router
+
+    async def run(self, stop: asyncio.Event) -> None:
+        await stop.wait()
+        self.stopped = True
+
+
+@pytest.fixture
+def parrots() -> list[Parrot]:
+    return []
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parrots: list[Parrot]) -> Iterator[Served]:
+    (tmp_path / "connect.yml").write_text(PROJECT)
+    monkeypatch.setenv("CONNECT_SECRET", "a secret of this test")
+
+    def parts(site: Site) -> list[object]:
+        parrots.append(Parrot(site))
+        return [Health(site), parrots[0]]
+
+    with served(tmp_path, make_parts=parts) as made:  # type: ignore[arg-type]
+        yield made
+
+
+def ask(server: Served, method: str, path: str, body: bytes = b"") -> tuple[int, dict[str, str], bytes]:
+    connection = http.client.HTTPConnection(server.url.removeprefix("http://"), timeout=30)
+    connection.request(method, path, body)
+    answer = connection.getresponse()
+    found = answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
+    connection.close()
+    return found
+
+
+def test_it_lives_and_is_ready(server: Served) -> None:
+    assert ask(server, "GET", "/livez")[::2] == (200, b"ok")
+    assert ask(server, "GET", "/readyz")[0] == 200
+
+
+def test_a_body_of_the_largest_size_is_heard(server: Served) -> None:
+    assert ask(server, "POST", "/heard", b"x" * MOST_BYTES)[::2] == (200, str(MOST_BYTES).encode())
+
+
+def test_a_larger_body_is_refused_unread(server: Served) -> None:
+    host, port = server.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), 30) as client:
+        client.sendall(f"POST /heard HTTP/1.1\r\nHost: x\r\nContent-Length: {MOST_BYTES + 1}\r\n\r\n".encode())
+        assert client.recv(4096).startswith(b"HTTP/1.1 413 ")
+
+
+def test_a_larger_body_that_does_not_say_so_is_refused(server: Served) -> None:
+    def parts() -> Iterator[bytes]:
+        for _ in range(MOST_BYTES // 65536 + 1):
+            yield b"x" * 65536
+
+    connection = http.client.HTTPConnection(server.url.removeprefix("http://"), timeout=30)
+    with suppress(BrokenPipeError, ConnectionResetError):  # it may have heard enough
+        connection.request("POST", "/heard", parts(), encode_chunked=True, headers={"Transfer-Encoding": "chunked"})
+    with closing(connection), closing(connection.sock):
+        assert http.client.HTTPResponse(connection.sock, method="POST").fp.readline().startswith(b"HTTP/1.1 413 ")
+
+
+def test_problems_are_json_and_quote_nothing(server: Served, capfd: pytest.CaptureFixture[str]) -> None:
+    status, headers, body = ask(server, "GET", "/refused")
+    assert (status, headers["content-type"]) == (409, "application/problem+json")
+    assert b'"code":"not-now"' in body
+    status, headers, body = ask(server, "GET", "/broken")
+    assert (status, headers["content-type"]) == (500, "application/problem+json")
+    assert b"ada" not in body
+    assert "ada" not in "".join(capfd.readouterr())
+
+
+@pytest.mark.parametrize("path", ["/livez", "/refused", "/nowhere", "/broken"])
+def test_every_answer_has_its_security_headers(server: Served, path: str) -> None:
+    headers = ask(server, "GET", path)[1]
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["content-security-policy"].startswith("default-src 'none'")
+    assert headers["cache-control"] == "no-store"
+    assert "server" not in headers
+
+
+def test_parts_are_told_when_it_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parrots: list[Parrot]) -> None:
+    (tmp_path / "connect.yml").write_text(PROJECT)
+    monkeypatch.setenv("CONNECT_SECRET", "a secret of this test")
+    parrot: list[Parrot] = []
+
+    def parts(site: Site) -> list[Parrot]:
+        parrot.append(Parrot(site))
+        return parrot
+
+    with served(tmp_path, make_parts=parts):
+        assert not parrot[0].stopped
+    assert parrot[0].stopped
+
+
+def test_an_address_that_is_taken_is_a_clear_mistake() -> None:
+    with listening("127.0.0.1:0") as taken, pytest.raises(UserError) as mistake:
+        listening(f"127.0.0.1:{taken.getsockname()[1]}")
+    assert mistake.value.problems[0].code == "can-not-listen"
+
+
+def test_headers_without_end_are_not_listened_to(server: Served) -> None:
+    host, port = server.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), 30) as client:
+        client.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n")
+        with suppress(ConnectionResetError, BrokenPipeError):
+            for _ in range(1000):
+                client.sendall(b"X-Long: " + b"x" * 1000 + b"\r\n")
+            assert client.recv(4096) == b""
+    assert ask(server, "GET", "/livez")[0] == 200
+
+
+def test_a_connection_that_says_nothing_makes_room_for_others(server: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Connection, "most_open", 3)
+    host, port = server.url.removeprefix("http://").split(":")
+    with ExitStack() as stack:
+        silent = [stack.enter_context(socket.create_connection((host, int(port)), 30)) for _ in range(6)]
+        assert ask(server, "GET", "/livez")[0] == 200
+        assert silent[0].recv(1) == b""
+
+
+def test_a_connection_that_does_not_come_to_the_point_is_closed(
+    server: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Connection, "patience", 0.05)
+    host, port = server.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), 30) as client:
+        client.sendall(b"GET /livez HTTP/1.1\r\nHost")
+        assert client.recv(1) == b""
