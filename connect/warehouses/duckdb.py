@@ -347,6 +347,8 @@ def _since(table: Table, rows: pyarrow.Table) -> datetime | None:
     import pyarrow.compute as pc
 
     column, again = table.lately
+    if column not in rows.column_names or rows.column(column).null_count:
+        return None
     first: datetime | None = pc.min(rows.column(column)).as_py()
     return first - again if first else None
 

@@ -183,3 +183,13 @@ def test_a_key_is_looked_for_among_the_rows_of_the_time_in_which_it_may_come_aga
         return len(warehouse.rows(Query("select * from told", {}), T))
 
     assert [told(20), told(13), told(12), told(11), told(0), told(0)] == [1, 1, 1, 2, 3, 3]
+
+
+@pytest.mark.parametrize("says", [{}, {"at": [None, datetime(2026, 11, 22, 9, 0, tzinfo=UTC)]}], ids=["no", "null"])
+def test_where_a_row_does_not_say_its_time_its_key_is_looked_for_among_all(shop: Made, says: dict[str, object]) -> None:
+    table = Table("told", {"key": Kind.text, "at": Kind.instant}, ("key",), ("at", timedelta(days=8)))
+    warehouse = shop(*DuckDB.dialect.create_table(table))
+    long_ago = pyarrow.array([datetime(2025, 1, 1, tzinfo=UTC)] * 2, pyarrow.timestamp("us", "UTC"))
+    warehouse.add(table, pyarrow.table({"key": ["a", "b"], "at": long_ago}), T)
+    warehouse.add(table, pyarrow.table({"key": ["a", "b"], **says}), T)
+    assert len(warehouse.rows(Query("select * from told", {}), T)) == 2
