@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,14 +26,17 @@ _OUTSIDE_TRANSACTIONS = {"ledger_begin": ""}
 # and a lost intent is a message sent twice. secure_delete: message keys and sealed secrets are overwritten, not
 # only unlinked. temp_store: nothing is spilled to a temporary file. wal_autocheckpoint, in pages: whoever commits then
 # is held up, and everybody behind; who writes much moves its pages before that (`checkpoint`).
+_WRITE_AHEAD = "PRAGMA journal_mode = WAL"
 _PRAGMAS = (
-    "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
     "PRAGMA secure_delete = ON",
     "PRAGMA foreign_keys = ON",
     "PRAGMA temp_store = MEMORY",
     "PRAGMA wal_autocheckpoint = 10000",
 )
+
+_INSTANT = 0.005
+"""Seconds in which another one has changed the mode."""
 
 _PERMISSIONS = "the file and its folder must be writable for the user who runs Connect"
 _LOCKED = ("is locked by another process", "close programs that have it open, such as a database browser")
@@ -128,8 +133,24 @@ def _prepare(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
     # The driver's own idea of when a transaction begins is turned off: `_begin` says it.
     driver: Any = connection
     driver.isolation_level = None
-    for pragma in (f"PRAGMA busy_timeout = {int(place.BUSY_SECONDS * 1000)}", *_PRAGMAS):
+    connection.cursor().execute(f"PRAGMA busy_timeout = {int(place.BUSY_SECONDS * 1000)}")
+    _write_ahead(connection)
+    for pragma in _PRAGMAS:
         connection.cursor().execute(pragma)
+
+
+def _write_ahead(connection: DBAPIConnection) -> None:
+    """Of several that change a new file's mode at one instant SQLite tells all but one, at once, that it is locked."""
+    until = time.monotonic() + place.BUSY_SECONDS
+    while True:
+        try:
+            connection.cursor().execute(_WRITE_AHEAD)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(_INSTANT)
+        else:
+            return
 
 
 def _checkpoint(engine: Engine, how: str) -> None:

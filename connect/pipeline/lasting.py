@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from connect.clock import Clock
 from connect.ledger.store import Ledger
 from connect.pipeline.lately import Lately
-from connect.pipeline.sealing import opened
+from connect.pipeline.sealing import all_held
 from connect.pipeline.subscriptions import ONE_CLICK, PAGE, Change, Scope, normal, scope_of, table, writable
 from connect.project.project import Project
 from connect.vocabulary import SubscriptionStatus
@@ -74,12 +74,9 @@ where {quote("status")} in ({", ".join(map(bind, words))}) and {quote("at")} > {
 
     def _held(self) -> Iterator[tuple[Scope, datetime]]:
         """Of returns that wait for the warehouse."""
-        last = 0
-        while found := self._ledger.held(last):
-            last = found[-1].id
-            for change in (opened(self._project.secret, one) for one in found):
-                if change is not None and change.status is SubscriptionStatus.subscribed:
-                    yield scope_of(normal(change)), change.at
+        for change in all_held(self._ledger, self._project.secret):
+            if change is not None and change.status is SubscriptionStatus.subscribed:
+                yield scope_of(normal(change)), change.at
 
 
 def _is_ours(change: Change) -> bool:

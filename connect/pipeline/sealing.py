@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -40,11 +40,15 @@ def opened(ring: KeyRing, held: HeldOptOut) -> Change | None:
 
 def unopened(ledger: Ledger, ring: KeyRing) -> int:
     """How many are held that no secret of the project opens."""
-    count, last = 0, 0
+    return sum(change is None for change in all_held(ledger, ring))
+
+
+def all_held(ledger: Ledger, ring: KeyRing) -> Iterator[Change | None]:
+    """Everything that waits for the warehouse, in the order in which it came; None is what no secret opens."""
+    last = 0
     while found := ledger.held(last):
         last = found[-1].id
-        count += sum(opened(ring, one) is None for one in found)
-    return count
+        yield from (opened(ring, one) for one in found)
 
 
 MOST_NOTED = 10_000

@@ -15,7 +15,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import create_engine, event, inspect, text
+from sqlalchemy import create_engine, event, inspect, make_url, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateTable
 
@@ -23,6 +23,7 @@ from connect.clock import SystemClock
 from connect.errors import ConnectError, OutsideError, UserError
 from connect.ledger import schema
 from connect.ledger.owner import Owner
+from connect.ledger.sqlite import SQLiteFile
 from connect.ledger.store import Ledger
 from connect.ledger.tables import METADATA, instant
 from connect.vocabulary import Mode, Outcome, RunState
@@ -190,6 +191,25 @@ def test_of_many_that_open_ledgers_at_once_each_gets_one_that_works(tmp_path, na
     }
     for ledger in ledgers:
         ledger.close()
+
+
+def test_none_of_those_that_make_a_file_at_one_instant_is_told_that_it_is_locked(tmp_path):
+    for number in range(60):
+        place, ready, modes = SQLiteFile.of(make_url(f"sqlite:///{tmp_path}/{number}.db")), threading.Barrier(6), []
+
+        def connect(place=place, ready=ready, modes=modes):
+            engine = place.engine()
+            ready.wait()
+            with engine.connect() as connection:
+                modes.append(connection.exec_driver_sql("PRAGMA journal_mode").scalar_one())
+            engine.dispose()
+
+        threads = [threading.Thread(target=connect) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert modes == ["wal"] * 6
 
 
 def test_opening_an_up_to_date_ledger_does_not_import_alembic(url, ledger):
