@@ -20,7 +20,7 @@ import time
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -235,7 +235,7 @@ class DuckDB:
             running.raw.begin()
             change(running)
             running.answer()
-            running.raw.commit()  # what fails before is undone when the connection is closed
+            running.commit()  # what fails before is undone when the connection is closed
 
         with self._run(timeout, whole, writes=True):
             pass
@@ -253,8 +253,9 @@ class DuckDB:
             return answer
 
         while True:
-            with self._opened(until, writes) as running:
+            with ExitStack() as stack:
                 try:
+                    running = stack.enter_context(self._opened(until, writes))
                     answer = self._translated(running, partial(_interruptible, running, partial(answered, running)))
                 except _Again:
                     continue
@@ -276,15 +277,14 @@ class DuckDB:
         if running.why == _SLOW:
             self._threads.take_all()
             return _Again.of("query-stopped", f"the query on `{self._name}` needs more threads", "run it again")
-        if words.startswith("Out of Memory") and not running.why:
+        if errors.wants_memory(words) and not running.why:
             return self._more_memory(running.memory)
         if words.startswith("INTERRUPT") or running.why:
             return errors.interrupted(running.why, self._name)
         return errors.said(words, self._name)
 
     def _more_memory(self, had: int) -> Exception:
-        if had < self._most:
-            self._memory = max(self._memory, min(had * 4, self._most))
+        if self._raise_memory(had):
             return _Again.of("query-memory", f"the query on `{self._name}` needs more memory", "run it again")
         return OutsideError.of(
             "query-memory",
@@ -292,6 +292,11 @@ class DuckDB:
             "raise the source's `memory_limit`, or build a table of the audience first: contact data is never"
             " spilled to disk",
         )
+
+    def _raise_memory(self, had: int) -> bool:
+        """Whether the next connection gets more than so many bytes."""
+        self._memory = max(self._memory, min(had * 4, self._most))
+        return self._memory > had
 
     @contextmanager
     def _opened(self, until: float, writes: bool) -> Iterator[_Running]:
@@ -310,7 +315,8 @@ class DuckDB:
                 with self._guard:
                     self._running.discard(running)
                 running.done()
-                closes(well)
+                if closes(well):
+                    self._raise_memory(running.memory)
 
     def _lendable(self, running: _Running, kept: Kept) -> Mapping[str, pyarrow.Table] | None:
         """The part of a query that need not be made again; None where it has to be. Only a file tells."""
@@ -319,7 +325,7 @@ class DuckDB:
     def _prepare(self, raw: Any) -> None:
         """Called with a connection that is not locked down yet."""
 
-    def _connect(self, held: Held, until: float) -> tuple[Any, Callable[[bool], None]]:
+    def _connect(self, held: Held, until: float) -> tuple[Any, Callable[[bool], bool]]:
         """A locked-down connection, waited for while another process writes to the file, or reads what we write to."""
         if self._file is not None and not self._file.exists():
             hint = "check `url` in connect.yml; it is relative to the project's folder"
@@ -334,6 +340,8 @@ class DuckDB:
                 if not errors.is_engine_error(error):
                     raise
                 words = str(error)
+            if errors.wants_memory(words):  # for what the write-ahead log holds
+                raise self._more_memory(held.configuration.memory)
             if "Could not set lock" not in words or time.monotonic() + pause > patient:
                 raise errors.not_opened(words, self._name, self._file, writes=held.configuration.writes)
             time.sleep(pause)
@@ -409,6 +417,14 @@ class _Running:
             raise ValueError(f"Parser Error: there are {len(found)} statements in one text")
         names = found[0].named_parameters
         self.raw.execute(statement.sql, {name: statement.parameters[name] for name in names} or None)
+
+    def commit(self) -> None:
+        """What is durable has happened, also where there was no memory left to put it in order in the file."""
+        try:
+            self.raw.commit()
+        except Exception as error:
+            if not errors.is_durable(str(error)):
+                raise
 
     def lend(self, name: str, rows: pyarrow.Table) -> None:
         """Let statements read Arrow's rows as a table of this name, until the connection is closed."""

@@ -17,6 +17,19 @@ def is_engine_error(error: BaseException) -> bool:
     return bool(roots & {"_duckdb", "duckdb", "pyarrow"}) or isinstance(error, OSError | ValueError)
 
 
+_NO_ROOM = r"^Out of Memory|could not allocate block of size|failed to pin block of size"
+
+
+def wants_memory(words: str) -> bool:
+    """Whether there was too little: for a query, or to put into the file what its write-ahead log holds."""
+    return re.search(_NO_ROOM, words) is not None
+
+
+def is_durable(words: str) -> bool:
+    """Whether something failed only after the commit."""
+    return "COMMIT succeeded and is durable" in words
+
+
 _NAMES_ONLY = ("Binder Error", "Catalog Error", "Parser Error", "Syntax Error")
 """Errors that quote names and SQL. All others may quote data, and are not repeated."""
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from connect.warehouses.duckdb_dialect import DuckDBDialect, literal
-from connect.warehouses.duckdb_errors import interrupted
+from connect.warehouses.duckdb_errors import interrupted, wants_memory
 
 _COURTESY = 2.0
 """For so many seconds a read lets a waiting writer go first. Not longer: its thread may be reading already."""
@@ -109,7 +109,8 @@ class _Engine:
 
     def __init__(self, file: Path, memory: int, threads: int | None) -> None:
         self.memory, self.threads = memory, threads
-        self.spoilt = False
+        self.spoilt = self.cramped = False
+        """It is not used again; it had no memory left to put what was written in order in the file."""
         self._file = file
         self._root = _started(memory, threads)
         self._catalog = ""
@@ -134,8 +135,8 @@ class _Engine:
         """Let the file go, checkpointed. What was committed is safe, whatever becomes of that."""
         try:
             self._root.execute(f"detach {_quoted(self._catalog)}")
-        except Exception:  # noqa: BLE001 - such as a full disk: the write-ahead log has it
-            self.spoilt = True
+        except Exception as error:  # noqa: BLE001 - such as a full disk: the write-ahead log has it
+            self.spoilt, self.cramped = True, wants_memory(str(error))
 
     def close(self) -> None:
         self._root.close()
@@ -148,11 +149,12 @@ _MOST = 4
 """Of them: each has threads."""
 
 
-def opened(held: Held, prepare: Callable[[Any], None]) -> tuple[Any, Callable[[bool], None]]:
+def opened(held: Held, prepare: Callable[[Any], None]) -> tuple[Any, Callable[[bool], bool]]:
     """A raw connection that reaches nothing but the file, which only a writer's may change; and how to close it.
 
-    That is told whether all went well: an engine that has failed is not used again. `prepare` is called with a
-    connection to a database in memory, before it is locked down.
+    That is told whether all went well: an engine that has failed is not used again. It tells whether there was too
+    little memory to put what was written in order in the file: it stays in the write-ahead log, which grows. `prepare`
+    is called with a connection to a database in memory, before it is locked down.
     """
     if held.file is None:
         return _in_memory(held.configuration, prepare)
@@ -165,10 +167,10 @@ def opened(held: Held, prepare: Callable[[Any], None]) -> tuple[Any, Callable[[b
             _leave(held, well=False)
             raise
 
-    def close(well: bool) -> None:
+    def close(well: bool) -> bool:
         raw.close()
         with _opening:
-            _leave(held, well=well)
+            return _leave(held, well=well)
 
     return raw, close
 
@@ -187,20 +189,22 @@ def _attached(file: Path, configuration: Configuration) -> _Engine:
     return engine
 
 
-def _leave(held: Held, *, well: bool) -> None:
+def _leave(held: Held, *, well: bool) -> bool:
+    """Returns whether there was too little memory to leave it in order."""
     engine = held.engine
     assert engine is not None
     assert held.file is not None
     engine.spoilt |= not well
     held.connections -= 1
     if held.connections:
-        return
+        return False
     held.engine = None
     engine.detach()
     if engine.spoilt:
         engine.close()
     else:
         _keep(held.file, engine)
+    return engine.cramped
 
 
 def _keep(file: Path, engine: _Engine) -> None:
@@ -209,7 +213,7 @@ def _keep(file: Path, engine: _Engine) -> None:
         _engines.popitem(last=False)[1].close()
 
 
-def _in_memory(configuration: Configuration, prepare: Callable[[Any], None]) -> tuple[Any, Callable[[bool], None]]:
+def _in_memory(configuration: Configuration, prepare: Callable[[Any], None]) -> tuple[Any, Callable[[bool], bool]]:
     raw = _started(configuration.memory, configuration.threads)
     try:
         prepare(raw)
@@ -217,7 +221,12 @@ def _in_memory(configuration: Configuration, prepare: Callable[[Any], None]) -> 
     except BaseException:
         raw.close()
         raise
-    return raw, lambda well: raw.close()
+
+    def close(well: bool) -> bool:
+        raw.close()
+        return False
+
+    return raw, close
 
 
 def _started(memory: int, threads: int | None) -> Any:

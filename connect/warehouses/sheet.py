@@ -46,7 +46,7 @@ class Sheet(DuckDB):
         self._once = threading.Lock()
         self._cells: Any = None
 
-    def _connect(self, held: Held, until: float) -> tuple[Any, Callable[[bool], None]]:
+    def _connect(self, held: Held, until: float) -> tuple[Any, Callable[[bool], bool]]:
         with self._once:
             if self._cells is None:
                 self._cells = self._downloaded(timedelta(seconds=max(0.0, until - time.monotonic())))

@@ -139,6 +139,73 @@ def test_a_copy_that_needs_more_memory_gets_it(shop: Made, tmp_path: Path) -> No
     assert [path.name for path in tmp_path.iterdir()] == ["shop.duckdb"]
 
 
+WIDE = Table("told", {"key": Kind.text, "words": Kind.text}, ("key",))
+
+
+def _told(first: int, many: int) -> pyarrow.Table:
+    numbers = range(first, first + many)
+    return pyarrow.table({"key": [str(n) for n in numbers], "words": [f"{n} " * 100 for n in numbers]})
+
+
+@pytest.fixture
+def cramped(shop: Made, monkeypatch: pytest.MonkeyPatch) -> DuckDB:
+    """A table of which a part does not fit into the memory that an engine begins with: it fails to put it in order."""
+    monkeypatch.setattr("connect.warehouses.duckdb._FIRST_MEMORY", 16 << 20)
+    return shop(*DuckDB.dialect.create_table(WIDE))
+
+
+def test_a_table_grows_beyond_the_memory_that_puts_it_in_order(cramped: DuckDB, tmp_path: Path) -> None:
+    for first in range(0, 100_000, 5_000):
+        cramped.add(WIDE, _told(first, 5_000), T)
+    cramped.add(WIDE, _told(95_000, 5_001), T)
+    assert cramped.rows(Query("select count(*) as many from told", {}), T) == [{"many": 100_001}]
+    cramped.close()
+    assert not [path for path in tmp_path.iterdir() if path.name != "shop.duckdb" and path.stat().st_size > 1 << 20]
+
+
+def test_what_was_taken_is_there_though_there_is_never_enough_memory_to_put_it_in_order(
+    shop: Made, tmp_path: Path
+) -> None:
+    warehouse = shop(*DuckDB.dialect.create_table(WIDE), memory_limit="16MB")
+    taken = 0
+
+    def add() -> None:
+        nonlocal taken
+        while taken < 1_000_000:
+            warehouse.add(WIDE, _told(taken, 1_000), T)
+            taken += 1_000
+
+    with pytest.raises(OutsideError) as error:
+        add()
+    assert error.value.problems[0].code == "query-memory"
+    warehouse.close()
+    with duckdb.connect(str(tmp_path / "shop.duckdb")) as connection:
+        ((many,),) = connection.sql("select count(*) from told").fetchall()
+    assert taken > 0
+    assert many in (taken, taken + 1_000)
+
+
+_LEAVING = """
+import os, sys
+import duckdb
+connection = duckdb.connect(sys.argv[1])
+connection.execute("set checkpoint_threshold = '1GB'")
+connection.execute("create table left_behind as select repeat(md5(i::varchar), 20) as words from range(50000) as r(i)")
+os._exit(0)
+"""
+
+
+@pytest.mark.parametrize("writes", [False, True], ids=["read", "written"])
+def test_a_log_that_somebody_left_may_be_larger_than_the_first_memory(
+    cramped: DuckDB, tmp_path: Path, writes: bool
+) -> None:
+    subprocess.run([sys.executable, "-c", _LEAVING, str(tmp_path / "shop.duckdb")], check=True)
+    assert (tmp_path / "shop.duckdb.wal").stat().st_size > 16 << 20
+    if writes:
+        cramped.write([Query("create table more as select 1 as one", {})], T)
+    assert cramped.rows(Query("select count(*) as many from left_behind", {}), T) == [{"many": 50_000}]
+
+
 _ADDING = """
 import sys
 from datetime import UTC, datetime, timedelta
