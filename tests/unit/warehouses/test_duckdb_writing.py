@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pyarrow
@@ -183,6 +184,37 @@ def test_what_was_taken_is_there_though_there_is_never_enough_memory_to_put_it_i
         ((many,),) = connection.sql("select count(*) from told").fetchall()
     assert taken > 0
     assert many in (taken, taken + 1_000)
+
+
+class _Checkpointing:
+    """A connection of DuckDB's that says what it says where it fails after a commit."""
+
+    def __init__(self, raw: Any) -> None:
+        self._raw = raw
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._raw, name)
+
+    def commit(self) -> None:
+        self._raw.commit()
+        raise duckdb.IOException(
+            "IO Error: Transaction COMMIT succeeded and is durable, but the autocheckpoint failed. Original error: "
+            "failed to pin block of size 256.0 KiB (47.8 MiB/48.0 MiB used)"
+        )
+
+
+def test_what_is_durable_is_not_done_again(shop: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    warehouse = made(shop)
+    connect = warehouse._connect
+
+    def checkpointing(held: Any, until: float) -> Any:
+        raw, close = connect(held, until)
+        return _Checkpointing(raw), close
+
+    monkeypatch.setattr(warehouse, "_connect", checkpointing)
+    warehouse.write([Query("create table once as select 1 as one", {})], T)
+    monkeypatch.undo()
+    assert warehouse.rows(Query("select one from once", {}), T) == [{"one": 1}]
 
 
 _LEAVING = """
