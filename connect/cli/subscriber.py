@@ -15,7 +15,7 @@ from connect.cli.terminal import out
 if TYPE_CHECKING:
     from connect.pipeline.subscriber import Entry, Person, Subscriber, Verdict
 
-_WORDS = {"id": "id", "email": "e-mail address", "phone_number": "phone number"}
+_WORDS = {"id": "id", "email": "e-mail address", "phone_number": "phone number", "device": "device's token"}
 
 
 def as_json(found: Subscriber, who: Person) -> dict[str, object]:
@@ -64,7 +64,9 @@ def show(found: Subscriber, who: Person) -> None:
             out.print("[dim]held: it waits for the warehouse, and counts already[/]")
     out.print("\n[bold]may be written to?[/]")
     out.print(_verdicts(_told(found, who)))
-    if len(who.known_by) == 1:
+    if who.device is not None:
+        out.print("[dim]of this device alone: ask by the person's id, too, whether they have opted out[/]")
+    elif len(who.known_by) == 1:
         out.print(f"[dim]by this {known} alone: a run knows all of a person's, so give the others too[/]")
     out.print("[dim]the audience's own column `subscribed` is looked at by its campaigns only[/]")
 

@@ -29,7 +29,8 @@ app = typer.Typer(help="Show who has opted out; opt people out and in again; imp
 Who = Annotated[
     list[str],
     typer.Argument(
-        metavar="PERSON...", help="An id, an e-mail address, a phone number with its +; or several of one person."
+        metavar="PERSON...",
+        help="An id, an e-mail address, a phone number with its +; or several of one person. Or `device=TOKEN`.",
     ),
 ]
 OfChannel = Annotated[Channel | None, typer.Option("--channel", help="Of this channel only.")]
@@ -197,19 +198,19 @@ def unsubscribe(
     from connect.pipeline.subscriptions import check_table, record
 
     meant = person(who)
+    channels = meant.on(channel)
     with _opened(project, target) as opened:
         check_table(opened.warehouse, opened.subscriptions)
         changes = leaving(meant, channel, topic, opened.drain(), reason)
         record(opened.warehouse, opened.subscriptions, changes)
         opened.note(changes)
         found = opened.look_up(meant, topic)
-    channels = [channel] if channel else meant.channels
     _tell(opened, meant, found, json, "unsubscribed", _scope(meant, channel, topic))
     _must_be_heard(found, channels, topic, opened)
 
 
 def _scope(who: Person, channel: Channel | None, topic: str | None) -> str:
-    channels = [channel] if channel else who.channels
+    channels = who.on(channel)
     named = "every channel" if len(channels) == len(Channel) else " and ".join(channels)
     return f"{named}, {f'topic {topic}' if topic else 'every topic'}"
 
@@ -255,6 +256,7 @@ def resubscribe(
     from connect.pipeline.subscriptions import check_table, record
 
     meant = person(who)
+    channels = meant.on(channel)
     with _opened(project, target) as opened:
         check_table(opened.warehouse, opened.subscriptions)
         now = opened.drain()
@@ -274,7 +276,7 @@ def resubscribe(
         "resubscribed" if standing else "nothing to take back",
         _scope(meant, channel, topic),
     )
-    _must_be_free(found, [channel] if channel else meant.channels, topic)
+    _must_be_free(found, channels, topic)
 
 
 def _must_be_taken_back_as_one(standing: Sequence[Entry], channel: Channel | None, topic: str | None) -> None:

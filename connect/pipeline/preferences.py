@@ -78,7 +78,8 @@ def _reaches(one: Entry, verdict: Verdict) -> bool:
 
 def _by(change: Change, who: Person) -> str:
     is_id = change.id is not None and change.id == who.id
-    is_address = change.address is not None and change.address in {compared(one) for one in who.addresses}
+    known = {who.device} if change.channel is Channel.push else {compared(one) for one in who.addresses}
+    is_address = change.address is not None and change.address in known
     return " and ".join(name for name, match in (("id", is_id), ("address", is_address)) if match)
 
 

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from connect.errors import UserError
@@ -16,13 +17,14 @@ from connect.pipeline.gates import opted_out
 from connect.pipeline.subscriptions import TIMEOUT, Change, asking, compared, unheard
 from connect.project.project import Project, Subscriptions
 from connect.vocabulary import Channel, Reason, SubscriptionStatus
-from connect.warehouses import query
+from connect.warehouses import query, tokens
 from connect.warehouses.interface import Column, Warehouse
 from connect.warehouses.wrapping import BOUNCED, Audience, OptOuts, Wrapping, find, optout_column
 
 _STATUSES = tuple(SubscriptionStatus)
 """By their flags."""
 _ADDRESSES = {Channel.email: "email", Channel.sms: "phone_number"}
+_KNOWN_BY = ("id", "email", "phone_number", "device")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +34,12 @@ class Person:
     id: str | None = field(default=None, repr=False)
     email: str | None = field(default=None, repr=False)
     phone_number: str | None = field(default=None, repr=False)
+    device: str | None = field(default=None, repr=False)
+    """The token of one device of theirs, and then nothing else: a row about it is about no other."""
 
     @property
     def known_by(self) -> tuple[str, ...]:
-        return tuple(name for name in ("id", "email", "phone_number") if getattr(self, name) is not None)
+        return tuple(name for name in _KNOWN_BY if getattr(self, name) is not None)
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -46,7 +50,15 @@ class Person:
         """Those on which a run would find this person's opt-outs."""
         if self.id is not None:
             return tuple(Channel)
+        if self.device is not None:
+            return (Channel.push,)
         return tuple(channel for channel, name in _ADDRESSES.items() if name in self.known_by)
+
+    def on(self, channel: Channel | None) -> tuple[Channel, ...]:
+        """This channel, or all of them. Raises UserError where a device is asked about on another one than push."""
+        if channel is not None and self.device is not None and channel is not Channel.push:
+            raise UserError.of("bad-person", f"a device gets no messages on {channel}", "leave out `--channel`")
+        return (channel,) if channel else self.channels
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,22 +123,25 @@ class Subscriber:
 def person(words: Sequence[str]) -> Person:
     """Who the words of a command line mean: `7`, `ada@example.com`, `+61 412 345 678`, or `id=7` where it is unclear.
 
-    Raises UserError, which does not repeat them.
+    `device=…` is one device, by its token. Raises UserError, which does not repeat them.
     """
     cells: dict[str, str] = {}
     for word in words:
         name, value = _named(word)
         if not value or name in cells:
             said = "a person is given by an id, an e-mail address or a phone number with its +, each once"
-            hint = "such as: 7, ada@example.com, +61412345678; or id=7, email=…, phone_number=…"
+            hint = "such as: 7, ada@example.com, +61412345678; or id=7, email=…, phone_number=…; or device=… alone"
             raise UserError.of("bad-person", said, hint)
         cells[name] = value
+    if "device" in cells and len(cells) > 1:
+        said = "a device stands alone: what is on record by its token says nothing of the person"
+        raise UserError.of("bad-person", said, "ask about the person and about the device one after the other")
     return Person(**cells)
 
 
 def _named(word: str) -> tuple[str, str]:
     name, _, value = word.partition("=")
-    if name in ("id", "email", "phone_number"):
+    if name in _KNOWN_BY:
         return name, value.strip()
     bare = word.strip()
     if "@" in bare:
@@ -142,6 +157,8 @@ def look_up(
 
     Raises UserError where the subscriptions query does not do, or tells people apart by what is not known of this one.
     """
+    if who.device is not None:
+        return _device(_read(project), project, warehouse, who, now, topics)
     wrapping = _wrapping(project, warehouse, who, now)
     entries = _entries(warehouse, wrapping, who)
     found = dict.fromkeys([None, *topics, *sorted({entry.topic for entry in entries if entry.topic})])
@@ -155,12 +172,43 @@ def on_record(project: Project, warehouse: Warehouse, who: Person, now: datetime
 
 
 def _wrapping(project: Project, warehouse: Warehouse, who: Person, now: datetime) -> Wrapping:
+    optouts = _optouts(project, _read(project), warehouse, who, now)
+    _must_be_comparable(who, optouts)
+    return Wrapping(warehouse.dialect, _audience(warehouse, who), optouts)
+
+
+def _read(project: Project) -> Subscriptions:
+    """Where opt-outs are read. Raises UserError."""
     if project.subscriptions is None:
         hint = "add `subscriptions` to connect.yml"
         raise UserError.of("no-subscriptions", "connect.yml does not say where opt-outs are read", hint)
-    optouts = _optouts(project, project.subscriptions, warehouse, who, now)
-    _must_be_comparable(who, optouts)
-    return Wrapping(warehouse.dialect, _audience(warehouse, who), optouts)
+    return project.subscriptions
+
+
+def _device(
+    read: Subscriptions, project: Project, warehouse: Warehouse, who: Person, now: datetime, topics: Sequence[str]
+) -> Subscriber:
+    """What is on record about one device, by its token."""
+    optouts = _optouts(project, read, warehouse, who, now)
+    if not tokens.answers(optouts):
+        said = "the subscriptions query returns no `address`, by which devices are known"
+        raise UserError.of("optouts-unmatched", said, "give the id of the person, or have it return `address`")
+    asked = [who.device or ""]
+    rows = sorted(tokens.told(warehouse, optouts, asked, TIMEOUT), key=_when, reverse=True)
+    entries = tuple(
+        Entry(_STATUSES[one.flag], one.channel, one.topic, one.at, one.stands, "address", None, one.token)
+        for one in rows
+    )
+    found = dict.fromkeys([None, *topics, *sorted({entry.topic for entry in entries if entry.topic})])
+    flags = {
+        topic: tokens.opted_out(warehouse, replace(optouts, topic=topic), asked, TIMEOUT).get(asked[0], 0)
+        for topic in found
+    }
+    return Subscriber(entries, tuple(Verdict(Channel.push, topic, flag) for topic, flag in flags.items()))
+
+
+def _when(one: tokens.Told) -> tuple[bool, Any]:
+    return one.at is not None, one.at if one.at is not None else ""
 
 
 def _entries(warehouse: Warehouse, wrapping: Wrapping, who: Person) -> tuple[Entry, ...]:
@@ -229,6 +277,8 @@ def leaving(who: Person, channel: Channel | None, topic: str | None, at: datetim
     Of several addresses, those are left out that the channel does not use.
     """
     made = Change(SubscriptionStatus.unsubscribed, at, "command", who.id, None, channel, topic, reason)
+    if who.device is not None:
+        return [replace(made, address=who.device, channel=Channel.push)]
     changes = [replace(made, address=address) for address in who.addresses or (None,)]
     return [change for change in changes if not unheard(change)] or changes
 

@@ -6,6 +6,7 @@ The case of a token matters. A row about one says nothing about the person's oth
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -20,6 +21,21 @@ _AT_ONCE = 1_000
 _FLAGS = {"bounced": BOUNCED, "complained": COMPLAINED}
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A row of the subscriptions query about a device."""
+
+    token: str = field(repr=False)
+    channel: str | None
+    topic: str | None
+    flag: int
+    """What it counts as; 0 takes something back."""
+    at: Any
+    """As the query says it; None where it does not."""
+    stands: bool
+    """It is an opt-out, and was not taken back: in one scope only a later return does that."""
+
+
 def answers(optouts: OptOuts) -> bool:
     """Whether the subscriptions query can tell of devices, and the message is for some."""
     asked = optouts.sql is not None and find(optouts.columns, "address") is not None
@@ -27,15 +43,22 @@ def answers(optouts: OptOuts) -> bool:
 
 
 def opted_out(warehouse: Warehouse, optouts: OptOuts, tokens: Iterable[str], timeout: timedelta) -> dict[str, int]:
-    """Device token → flag, of those among these that are not to be sent to. Raises as `Warehouse.rows` does.
+    """Device token → flag, of those among these that are not to be sent to. Raises as `told` does."""
+    found: dict[str, int] = {}
+    for one in told(warehouse, optouts, tokens, timeout):
+        if one.stands and _counts(one, optouts):
+            found[one.token] = max(one.flag, found.get(one.token, 0))
+    return found
 
-    `warehouse` is the one that has the opt-outs.
-    """
+
+def told(warehouse: Warehouse, optouts: OptOuts, tokens: Iterable[str], timeout: timedelta) -> list[Told]:
+    """Every row about one of these. `warehouse` is the one that has the opt-outs. Raises as `Warehouse.rows` does."""
     wanted = sorted(set(tokens))
     asked = _queries(warehouse, optouts, wanted) if wanted else ()
     known = set(wanted)
-    rows = [row for query in asked for row in _told(warehouse.rows(query, timeout)) if row["address"] in known]
-    return _standing(rows, optouts)
+    return _judged(
+        [row for query in asked for row in _rows(warehouse, query, timeout) if row["address"] in known], optouts
+    )
 
 
 def _queries(warehouse: Warehouse, optouts: OptOuts, tokens: Sequence[str]) -> Iterator[Query]:
@@ -70,25 +93,25 @@ def _cell(dialect: Dialect, optouts: OptOuts, name: str) -> str:
     return f"nullif({dialect.trimmed(dialect.text(f'c.{dialect.quote(column.name)}'))}, '')"
 
 
-def _told(rows: Iterable[Mapping[str, object]]) -> Iterator[dict[str, Any]]:
+def _rows(warehouse: Warehouse, asked: Query, timeout: timedelta) -> Iterator[dict[str, Any]]:
     """Engines differ in how they write the names of columns."""
-    return ({name.casefold(): value for name, value in row.items()} for row in rows)
+    return ({name.casefold(): value for name, value in row.items()} for row in warehouse.rows(asked, timeout))
 
 
-def _standing(rows: Sequence[Mapping[str, Any]], optouts: OptOuts) -> dict[str, int]:
-    """As of people: in one scope only a later return takes something back, and each scope is judged by itself."""
+def _judged(rows: Sequence[Mapping[str, Any]], optouts: OptOuts) -> list[Told]:
+    """As of people: each scope is judged by itself."""
     back: dict[tuple[object, ...], Any] = {}
     for row in rows:
         if not _flag(row, optouts) and row["changed"] is not None:
             scope = _scope(row)
             back[scope] = max(row["changed"], back.get(scope, row["changed"]))
-    found: dict[str, int] = {}
-    for row in rows:
-        flag, since = _flag(row, optouts), back.get(_scope(row))
-        stands = since is None or (row["changed"] is not None and row["changed"] >= since)
-        if stands and _counts(row, flag, optouts):
-            found[row["address"]] = max(flag, found.get(row["address"], 0))
-    return found
+    return [_one(row, _flag(row, optouts), back.get(_scope(row))) for row in rows]
+
+
+def _one(row: Mapping[str, Any], flag: int, back: Any) -> Told:
+    at = row["changed"]
+    stands = flag > 0 and (back is None or (at is not None and at >= back))
+    return Told(row["address"], row["channel"], row["topic"], flag, at, stands)
 
 
 def _scope(row: Mapping[str, Any]) -> tuple[object, ...]:
@@ -103,7 +126,6 @@ def _flag(row: Mapping[str, Any], optouts: OptOuts) -> int:
     return _FLAGS.get((row["status"] or "").lower(), UNSUBSCRIBED)
 
 
-def _counts(row: Mapping[str, Any], flag: int, optouts: OptOuts) -> bool:
-    if flag >= BOUNCED:
-        return True
-    return flag > 0 and not optouts.transactional and row["topic"] in (None, optouts.topic)
+def _counts(one: Told, optouts: OptOuts) -> bool:
+    """A bounce or a complaint is about every message."""
+    return one.flag >= BOUNCED or (not optouts.transactional and one.topic in (None, optouts.topic))

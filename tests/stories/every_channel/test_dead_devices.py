@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -111,6 +112,47 @@ def test_it_is_taken_back_from_a_file(phones: Any) -> None:
     now = datetime.now(UTC).isoformat()
     assert phones.shop.connect("subscriptions", "import", "back.csv", "--yes", "--at", now).code == 0
     assert phones.report("--again").counts == {("push", "sent", ""): 4}
+
+
+def test_what_is_on_record_about_a_device_is_shown(phones: Any) -> None:
+    dead, alive = phones.token(1, 2), phones.token(1, 1)
+    answers(DEAD, dead)
+    phones.report()
+    shown = phones.shop.connect("subscriptions", "show", f"device={dead}", "--json")
+    assert shown.code == 0, shown.err
+    told = json.loads(shown.out)
+    assert dead not in shown.out
+    assert told["known_by"] == ["device"]
+    assert [(one["by"], one["channel"], one["status"], one["stands"]) for one in told["record"]] == [
+        ("address", "push", "bounced", True)
+    ]
+    assert [(one["channel"], one["reason"], one["transactional"]) for one in told["verdicts"]] == [
+        ("push", "bounced", False)
+    ]
+    page = phones.shop.connect("subscriptions", "show", f"device={alive}")
+    assert page.code == 0
+    assert "nothing is on record by this device's token" in page.out
+
+
+def test_a_device_is_taken_back_and_opted_out_by_hand(phones: Any) -> None:
+    dead, other = phones.token(1, 2), phones.token(2, 1)
+    answers(DEAD, dead)
+    phones.report()
+    memory.script("phones", None)
+    refused = phones.shop.connect("subscriptions", "resubscribe", f"device={dead}")
+    assert (refused.code, "not-taken-back" in refused.err) == (2, True)
+    assert phones.shop.connect("subscriptions", "resubscribe", f"device={dead}", "--bounced").code == 0
+    assert phones.shop.connect("subscriptions", "unsubscribe", f"device={other}").code == 0
+    assert phones.report("--again").counts == {("push", "skipped", "unsubscribed"): 1, ("push", "sent", ""): 3}
+    again = phones.shop.connect("subscriptions", "resubscribe", f"device={dead}")
+    assert (again.code, "nothing to take back" in again.out) == (0, True)
+
+
+@pytest.mark.parametrize("words", [("device=abc", "7"), ("device=",), ("device=abc", "--channel", "email")])
+def test_a_device_stands_alone_and_is_of_push(phones: Any, words: tuple[str, ...]) -> None:
+    refused = phones.shop.connect("subscriptions", "unsubscribe", *words)
+    assert (refused.code, "bad-person" in refused.err) == (2, True)
+    assert rows(phones) == []
 
 
 def test_a_test_writes_nothing(phones: Any) -> None:
