@@ -74,6 +74,15 @@ class Reported:
 
 
 @dataclass(frozen=True, slots=True)
+class Spell:
+    """A time in which a server may have written events that it never came to count."""
+
+    name: str
+    since: datetime
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Held:
     """Opt-outs that wait for the warehouse, in numbers."""
 

@@ -12,7 +12,7 @@ from connect.errors import UserError
 from connect.ledger.place import Place
 from connect.ledger.tables import META
 
-SCHEMA = "0008"
+SCHEMA = "0009"
 """The newest revision in migrations/versions. Revisions are numbered, so that newer ones compare as greater."""
 
 _ONE_MIGRATION = threading.Lock()

@@ -31,6 +31,12 @@ def add(connection: Connection, things: Sequence[Names], now: datetime) -> set[b
     return {name for some in _parts(new) for name in _insert(connection, some, _day(now))}
 
 
+def known(connection: Connection, things: Sequence[Names]) -> set[bytes]:
+    """The first names of those that are remembered, under whichever secret."""
+    found = _known(connection, sorted({name for names in things for name in names}))
+    return {names[0] for names in things if not found.isdisjoint(names)}
+
+
 def forget(connection: Connection, now: datetime, part: int) -> None:
     """Forget what is too old, of one of `PARTS`: all of it at once would hold up whoever counts."""
     mine = SEEN.c.name >= bytes([part])

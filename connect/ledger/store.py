@@ -30,6 +30,7 @@ from connect.ledger import (
     seen,
     slices,
     slots,
+    spells,
     tallies,
     work,
 )
@@ -52,6 +53,7 @@ from connect.ledger.records import (
     Schedule,
     Slice,
     Slots,
+    Spell,
     StateChange,
     Tally,
 )
@@ -275,6 +277,22 @@ class Ledger:
         """
         return self.transact(lambda connection: events.count(connection, reported, self.clock.now()))
 
+    def counted(self, reported: Sequence[Reported]) -> set[bytes]:
+        """The first names of those that were counted, by whichever server, within some days."""
+        return self._ask(lambda connection: seen.known(connection, [event.names for event in reported]))
+
+    def keep_spell(self, spell: Spell) -> None:
+        """Before a server writes events: until then it may have written some that it never comes to count."""
+        self.transact(lambda connection: spells.keep(connection, spell))
+
+    def spells(self) -> list[Spell]:
+        """Of all servers, the oldest first."""
+        return self._ask(spells.read)
+
+    def end_spell(self, name: str) -> None:
+        """All that was written in it has been counted."""
+        self.transact(lambda connection: spells.end(connection, name))
+
     def checkpoint(self) -> None:
         """For who writes much, now and then: what was committed is moved to its place, so that no commit has to."""
         with self._place.trouble():
@@ -286,6 +304,7 @@ class Ledger:
         for part in range(seen.PARTS):
             self.transact(partial(seen.forget, now=now, part=part))
         self.transact(lambda connection: calls.forget(connection, self._now(connection)))
+        self.transact(lambda connection: spells.forget(connection, now))
 
     def finish(
         self,

@@ -242,6 +242,15 @@ SEEN = Table(
     sqlite_with_rowid=False,
 )
 
+# When servers may have written events that they never came to count. A name is random.
+SPELLS = Table(
+    "spells",
+    METADATA,
+    Column("name", String(32), primary_key=True),
+    Column("since", Instant, nullable=False),
+    Column("until", Instant, nullable=False),
+)
+
 # Opt-outs that the warehouse could not take yet: each sealed with the project's secret.
 OPTOUTS = Table(
     "optouts",

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from connect.warehouses.destination import events_table
-from connect.warehouses.interface import Kind, Table, Warehouse
+from connect.warehouses.interface import Kind, Range, Table, Warehouse
 
 if TYPE_CHECKING:
     import pyarrow
@@ -25,9 +25,15 @@ def event_key(account: str, event_id: str) -> str:
     return hashlib.blake2b(told, digest_size=16).hexdigest()
 
 
-def add_rows(warehouse: Warehouse, name: str, noticed: Sequence[Noticed], now: datetime) -> None:
-    """Add those that are not there yet. Raises as `Warehouse.add` does."""
-    table = events_table(name)
+def add_rows(
+    warehouse: Warehouse,
+    name: str,
+    noticed: Sequence[Noticed],
+    now: datetime,
+    written: Sequence[Range] | None = None,
+) -> None:
+    """Add those that are not there yet; `written`: when they may have been. Raises as `Warehouse.add` does."""
+    table = events_table(name, written)
     rows = list({one.key: one for one in noticed}.values())
     most = warehouse.capabilities.most_added
     for start in range(0, len(rows), most):

@@ -5,7 +5,8 @@
                                                     3. counts in the ledger, of those that are new ──▶ told to others
 
 Whoever reports is answered when all three are durable. What is cut short between them is reported again, and adds
-nothing where it has been: the rows of 1 and 2 have keys, and 3 is one transaction that knows what it has counted.
+nothing where it has been: 3 is one transaction that knows what it has counted, which is not written again, and the rows
+of 1 and 2 have keys, which are looked for where something may have been cut short (`connect.pipeline.spells`).
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from connect.pipeline.noticed import OURSELVES as OURSELVES
 from connect.pipeline.noticed import Noticed, Noticing
 from connect.pipeline.soft_bounces import SoftBounces
 from connect.pipeline.sources import OpenSource
+from connect.pipeline.spells import Spells
 from connect.pipeline.subscriptions import Change
 from connect.project.project import Project
 from connect.providers.events import Event
@@ -90,6 +92,7 @@ class Intake:
     def __init__(self, outlets: Outlets) -> None:
         self._to = outlets
         self._noticing = Noticing(KnownRuns(outlets.ledger, outlets.clock), outlets.clock)
+        self._spells = Spells(outlets.ledger, outlets.clock)
         self._waiting: list[_Report] = []
         self._count = 0
         """Events that wait or are being dealt with."""
@@ -129,6 +132,10 @@ class Intake:
                 await asyncio.wait_for(stop.wait(), _UPKEEP)
         while self._worker is not None:
             await asyncio.wait([self._worker])
+        try:
+            await asyncio.to_thread(self._spells.close)
+        except ConnectError as error:  # what it wrote is looked for again, and found counted
+            self._to.trouble("events-not-looked-after", error)
         if self._warehouse is not None:
             self._warehouse[1].close()
 
@@ -201,6 +208,8 @@ class Intake:
             self._linger = min(max(_LINGER, time.monotonic() - began), _LONGEST_LINGER)
             await self._apply_all(project, batch)
             await asyncio.to_thread(self._count_all, batch)
+            if all(report.trouble is None for report in batch):
+                self._spells.counted()
             await self._checkpoint()
         except Exception as error:  # noqa: BLE001 - raised where it is awaited
             for report in batch:
@@ -218,12 +227,19 @@ class Intake:
         rows = [one for report in told for one in report.noticed if one.written]
         try:
             warehouse = self._opened(project, project.destination.source)
-            await asyncio.to_thread(add_rows, warehouse, project.destination.events, rows, self._to.clock.now())
+            await asyncio.to_thread(self._add, warehouse, project.destination.events, rows)
         except ConnectError as error:
             for report in told:
                 report.trouble = OutsideError(*error.problems)
             return
         self._soft.note(rows)
+
+    def _add(self, warehouse: Warehouse, table: str, rows: Sequence[Noticed]) -> None:
+        """Those that were not counted, and are not there from a time when they could not be."""
+        moment = self._spells.begin()
+        counted = self._to.ledger.counted([one.reported for one in rows])
+        new = [one for one in rows if one.reported.names[0] not in counted]
+        add_rows(warehouse, table, new, moment.now, moment.written)
 
     async def _apply_all(self, project: Project, batch: Sequence[_Report]) -> None:
         """Also of what the destination did not take: who complained is not to wait for that."""

@@ -8,15 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 
 from connect.errors import Problem
-from connect.warehouses.interface import Column, Kind, Table
+from connect.warehouses.interface import Column, Kind, Range, Table
 
 VERSION = 1
 """Of the columns below. A later one only adds to them."""
-REPORTED_AGAIN = timedelta(days=8)
-"""For so long an event may be reported again: providers try for three days, and the ledger remembers them for seven."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +68,9 @@ def deliveries_table(name: str) -> Table:
     return Table(name, _kinds(DELIVERIES), ("run", "message_key"))
 
 
-def events_table(name: str) -> Table:
-    return Table(name, _kinds(EVENTS), ("event_key",), ("written_at", REPORTED_AGAIN))
+def events_table(name: str, written: Sequence[Range] | None = None) -> Table:
+    """`written`: when a new row may have been written already, if it was; None where nobody knows."""
+    return Table(name, _kinds(EVENTS), ("event_key",), None if written is None else ("written_at", written))
 
 
 def _kinds(described: Mapping[str, Described]) -> dict[str, Kind]:

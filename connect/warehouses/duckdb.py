@@ -22,7 +22,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
@@ -180,7 +180,7 @@ class DuckDB:
     def add(self, table: Table, rows: pyarrow.Table, timeout: timedelta) -> None:
         new = arranged(table, rows)
         firsts = new.column(table.key[0]).unique().to_pylist()
-        statement = self.dialect.added(table, _ADDED, new.column_names, firsts, _since(table, new))
+        statement = self.dialect.added(table, _ADDED, new.column_names, firsts)
 
         def run(running: _Running) -> None:
             running.lend(_ADDED, new)
@@ -346,19 +346,6 @@ class DuckDB:
                 raise errors.not_opened(words, self._name, self._file, writes=held.configuration.writes)
             time.sleep(pause)
             pause = min(pause * 2, 1.0)
-
-
-def _since(table: Table, rows: pyarrow.Table) -> datetime | None:
-    """From when on rows of the table may be the same as one of these; None where that is from the beginning."""
-    if table.lately is None:
-        return None
-    import pyarrow.compute as pc
-
-    column, again = table.lately
-    if column not in rows.column_names or rows.column(column).null_count:
-        return None
-    first: datetime | None = pc.min(rows.column(column)).as_py()
-    return first - again if first else None
 
 
 class _Again(OutsideError):

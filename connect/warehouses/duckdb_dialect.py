@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 
-from connect.warehouses.interface import Kind, Query, Standard, Table, laid_out
+from connect.warehouses.interface import Kind, Query, Range, Standard, Table, laid_out
 
 _WHITESPACE = "".join(chr(number) for number in range(1, 0x3001) if chr(number).isspace())
 """What Python's `strip` takes off; DuckDB's `trim` alone only takes spaces, and would miss an opt-out."""
@@ -71,12 +70,10 @@ class DuckDBDialect(Standard):
         # In a subquery, where no statement that changes data is allowed.
         return f"create table {name} as select u.* from (\n{select}\n) as u"
 
-    def added(
-        self, table: Table, rows: str, columns: Sequence[str], firsts: Sequence[object], since: datetime | None
-    ) -> Query:
+    def added(self, table: Table, rows: str, columns: Sequence[str], firsts: Sequence[object]) -> Query:
         """A statement that adds the rows of `rows` whose key is new; `firsts`: what the key's first column may be.
 
-        Row groups that hold none of the `firsts`, or nothing that was written `since`, are skipped unread.
+        Row groups that hold none of the `firsts`, or nothing of a range in which rows may be alike, are skipped unread.
         """
         names = ", ".join(self.quote(name) for name in columns)
         alike = [f"t.{self.quote(name)} = r.{self.quote(name)}" for name in table.key]
@@ -85,13 +82,25 @@ class DuckDBDialect(Standard):
         if values:
             listed = ", ".join(self.parameter(name) for name in values)
             alike.insert(0, f"t.{self.quote(table.key[0])} in ({listed})")
-        if since is not None and table.lately is not None:
-            alike.insert(0, f"t.{self.quote(table.lately[0])} >= {self.parameter('since')}")
-            values["since"] = since
-        known = f"select 1 from {table.name} as t where {' and '.join(alike)}"
-        return Query(
-            f"insert into {table.name} ({names}) select {names} from {rows} as r where not exists ({known})", values
-        )
+        places = [""]
+        if table.among is not None:
+            column, ranges = table.among
+            bounds = [self._bounds(f"t.{self.quote(column)}", place, each) for place, each in enumerate(ranges)]
+            places = [f"{sql} and " for sql, _ in bounds]
+            values |= {name: value for _, bound in bounds for name, value in bound.items()}
+        known = (f"select 1 from {table.name} as t where {place}{' and '.join(alike)}" for place in places)
+        new = " and ".join(f"not exists ({one})" for one in known)
+        where = f" where {new}" if new else ""
+        return Query(f"insert into {table.name} ({names}) select {names} from {rows} as r{where}", values)
+
+    def _bounds(self, column: str, place: int, within: Range) -> tuple[str, dict[str, object]]:
+        """One condition for each range: of several in one, DuckDB reads all rows."""
+        values: dict[str, object] = {f"from_{place}": within[0]}
+        sql = f"{column} >= {self.parameter(f'from_{place}')}"
+        if within[1] is not None:
+            values[f"upto_{place}"] = within[1]
+            sql += f" and {column} <= {self.parameter(f'upto_{place}')}"
+        return sql, values
 
     def one_of_each(self, relation: str, key: str, columns: Sequence[str], others: str) -> str:
         # An aggregate, where a window or a sort would hold every row: a million rows of one key cost as much as one.

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
@@ -106,6 +106,10 @@ class Kind(StrEnum):
     """Aware, in UTC, to the microsecond."""
 
 
+Range = tuple[datetime, datetime | None]
+"""From an instant on, and until another one, which is in it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Table:
     """A table in the user's warehouse that Connect fills."""
@@ -115,10 +119,10 @@ class Table:
     columns: Mapping[str, Kind]
     key: tuple[str, ...]
     """No two rows have these alike; they are never null. Each is text."""
-    lately: tuple[str, timedelta] | None = None
-    """The column that says when a row was written, and for how long the same row may come again.
+    among: tuple[str, Sequence[Range]] | None = None
+    """A column that is never null, and where in it a row may be that has the key of a new one; None is anywhere.
 
-    Engines without an index look for a key among the rows of that time alone: a table that has grown is not read whole.
+    Engines without an index look for keys there alone: a table that has grown is not read whole.
     """
 
 

@@ -52,8 +52,9 @@ def noticed(number: int, type: EventType, bounce: Bounce | None = None, **more: 
 def test_events_are_written_once_and_ten_soft_bounces_are_found(warehouse: Warehouse) -> None:
     bounces = [noticed(number, EventType.bounced, Bounce.soft) for number in range(10)]
     odd = noticed(10, EventType.clicked, link="https://x.example/\0é\ud83d?q=it's", machine=True)
-    for some in (bounces[:5], [*bounces, odd], [odd]):
-        add_rows(warehouse, "connect_events", some, NOW)
+    recently = [(NOW - timedelta(hours=2), NOW - timedelta(hours=1)), (NOW - timedelta(minutes=1), None)]
+    for some, written in ((bounces[:5], None), ([*bounces, odd], None), ([odd], None), ([*bounces, odd], recently)):
+        add_rows(warehouse, "connect_events", some, NOW, written)
     asked = "select count(*) as many, count(distinct event_key) as known from connect_events where run = 'RUN'"
     ((many, keys),) = [tuple(row.values()) for row in warehouse.rows(Query(asked.replace("RUN", RUN), {}), T)]
     assert (many, keys) == (11, 11)

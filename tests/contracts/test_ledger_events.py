@@ -7,6 +7,7 @@ import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from connect.ledger.records import EventCount, Named, NewRun, Reported
+from connect.ledger.records import EventCount, Named, NewRun, Reported, Spell
 from connect.ledger.store import Ledger
 from connect.testing.ledgers import ENGINES, NOON, LedgerRig, ledger_rig
 from connect.testing.postgres import NoServer
@@ -202,3 +203,26 @@ def test_calls_are_forgotten_after_a_week_also_where_none_comes_any_more(ledger:
     rig.clock.pass_time(days=2)
     ledger.forget_seen()
     assert ledger.call(b"n" * 16) is None
+
+
+def test_what_was_counted_is_known_under_whichever_secret(ledger: Ledger) -> None:
+    old, new = reported(1), reported(2)
+    ledger.count_events([old])
+    turned = replace(old, names=(*named("a newer secret"), *old.names))
+    assert ledger.counted([old, new]) == {old.names[0]}
+    assert ledger.counted([turned, new]) == {turned.names[0]}
+    assert ledger.counted([]) == set()
+    many = [reported(number) for number in range(3, 1503)]
+    ledger.count_events(many[::2])
+    assert ledger.counted(many) == {event.names[0] for event in many[::2]}
+
+
+def test_spells_are_put_forward_and_ended(rig: LedgerRig, ledger: Ledger) -> None:
+    one, other = Spell("1" * 32, NOON, NOON + timedelta(minutes=1)), Spell("2" * 32, NOON, NOON + timedelta(minutes=2))
+    later = replace(one, since=NOON + timedelta(seconds=1, microseconds=1), until=NOON + timedelta(minutes=3))
+    for spell in (one, other, later):
+        ledger.keep_spell(spell)
+    with closing(rig.open()) as another:
+        assert another.spells() == [other, later]
+        another.end_spell(other.name)
+    assert ledger.spells() == [later]

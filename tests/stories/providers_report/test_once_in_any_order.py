@@ -25,6 +25,7 @@ from connect.testing.messages import RUN_ID, an_email
 from connect.testing.providers import Happened
 from connect.vocabulary import Mode
 from connect.warehouses.duckdb import DuckDB
+from connect.warehouses.interface import Table
 from tests.stories.providers_report.conftest import Shop
 
 NOW = datetime.now(UTC)
@@ -90,6 +91,48 @@ def test_what_is_cut_short_is_reported_again_and_adds_nothing(
         assert home.post("sendgrid", webhook)[0] == 200
         assert home.counted() == home.written()
         assert len(home.opt_outs()) == 5
+
+
+def test_what_a_server_left_uncounted_is_found_by_the_next(
+    shop: tuple[Shop, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, rig = shop
+    webhook = rig.webhook(happened(5), NOW)
+    with home.listening():
+        home.run()
+        with monkeypatch.context() as patch:
+            patch.setattr(Ledger, "count_events", _cut_short_too)
+            assert home.post("sendgrid", webhook)[0] == 503
+    with home.listening():
+        assert len(home.site.ledger.spells()) == 1
+        # The file is of long ago now, for who looks only at what is being written.
+        monkeypatch.setattr("connect.pipeline.spells._MARGIN", timedelta(0))
+        assert home.post("sendgrid", webhook)[0] == 200
+        assert home.post("sendgrid", rig.webhook(happened(6), NOW))[0] == 200
+        assert home.counted() == home.written() == Counter({(type.value, ""): 6 for type in TYPES})
+
+
+def test_what_was_counted_is_not_looked_for_in_the_warehouse(
+    shop: tuple[Shop, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, rig = shop
+    with home.listening():
+        home.run()
+        assert home.post("sendgrid", rig.webhook(happened(5), NOW))[0] == 200
+        (spell,) = home.site.ledger.spells()
+    added: list[int] = []
+    add = DuckDB.add
+
+    def counting(warehouse: DuckDB, table: Table, rows: Any, timeout: timedelta) -> None:
+        added.append(rows.num_rows if table.name == "connect_events" else 0)
+        add(warehouse, table, rows, timeout)
+
+    monkeypatch.setattr(DuckDB, "add", counting)
+    with home.listening():
+        assert spell not in home.site.ledger.spells()
+        assert home.post("sendgrid", rig.webhook(happened(6), NOW))[0] == 200
+        assert sum(added) == len(TYPES)
+        assert home.counted() == home.written()
 
 
 async def _cut_short(changes: Sequence[Change]) -> None:

@@ -362,6 +362,7 @@ GIVEN_OUT = {
     "v0006_listening": "c5b8c09cbd20",
     "v0007_seen": "b74d8a20d87b",
     "v0008_dropped": "a0968336bc10",
+    "v0009_spells": "97bfe9107f4d",
 }
 """Migration → the beginning of its file's SHA-256. What comes later is added to these in a release."""
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ import pytest
 
 from connect.errors import OutsideError, UserError
 from connect.warehouses.duckdb import DuckDB, DuckDBSettings
-from connect.warehouses.interface import Kind, Query, Source, Table
+from connect.warehouses.interface import Kind, Query, Range, Source, Table
 
 T = timedelta(seconds=30)
 SENT = Table("sent", {"run": Kind.text, "key": Kind.text}, ("run", "key"))
@@ -271,24 +272,26 @@ def test_a_file_that_may_only_be_read(shop: Made, tmp_path: Path) -> None:
         assert connection.sql("select count(*) from sent").fetchall() == [(0,)]
 
 
-def test_a_key_is_looked_for_among_the_rows_of_the_time_in_which_it_may_come_again(shop: Made) -> None:
-    table = Table("told", {"key": Kind.text, "at": Kind.instant}, ("key",), ("at", timedelta(days=8)))
+def _day(number: int) -> datetime:
+    return datetime(2026, 11, number, 9, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("among", "found"),
+    [
+        (None, "abcd"),
+        ([], ""),
+        ([(_day(2), None)], "bcd"),
+        ([(_day(2), _day(3))], "bc"),
+        ([(_day(1), _day(1)), (_day(3), _day(3)), (_day(4), None)], "acd"),
+    ],
+)
+def test_a_key_is_looked_for_where_its_row_may_be(shop: Made, among: Sequence[Range] | None, found: str) -> None:
+    table = Table("told", {"key": Kind.text, "at": Kind.instant}, ("key",), None if among is None else ("at", among))
     warehouse = shop(*DuckDB.dialect.create_table(table))
-    now = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
-
-    def told(days: int) -> int:
-        ago = pyarrow.array([now - timedelta(days=days)], pyarrow.timestamp("us", "UTC"))
-        warehouse.add(table, pyarrow.table({"key": ["a"], "at": ago}), T)
-        return len(warehouse.rows(Query("select * from told", {}), T))
-
-    assert [told(20), told(13), told(12), told(11), told(0), told(0)] == [1, 1, 1, 2, 3, 3]
-
-
-@pytest.mark.parametrize("says", [{}, {"at": [None, datetime(2026, 11, 22, 9, 0, tzinfo=UTC)]}], ids=["no", "null"])
-def test_where_a_row_does_not_say_its_time_its_key_is_looked_for_among_all(shop: Made, says: dict[str, object]) -> None:
-    table = Table("told", {"key": Kind.text, "at": Kind.instant}, ("key",), ("at", timedelta(days=8)))
-    warehouse = shop(*DuckDB.dialect.create_table(table))
-    long_ago = pyarrow.array([datetime(2025, 1, 1, tzinfo=UTC)] * 2, pyarrow.timestamp("us", "UTC"))
-    warehouse.add(table, pyarrow.table({"key": ["a", "b"], "at": long_ago}), T)
-    warehouse.add(table, pyarrow.table({"key": ["a", "b"], **says}), T)
-    assert len(warehouse.rows(Query("select * from told", {}), T)) == 2
+    days = pyarrow.array([_day(number) for number in range(1, 5)], pyarrow.timestamp("us", "UTC"))
+    warehouse.add(replace(table, among=None), pyarrow.table({"key": list("abcd"), "at": days}), T)
+    today = pyarrow.array([_day(20)] * 4, pyarrow.timestamp("us", "UTC"))
+    warehouse.add(table, pyarrow.table({"key": list("abcd"), "at": today}), T)
+    again = warehouse.rows(Query("select key from told group by key having count(*) > 1 order by key", {}), T)
+    assert set("abcd") - {row["key"] for row in again} == set(found)

@@ -1,0 +1,136 @@
+"""Where an event may be that was written and not counted: known before it is written, and not forgotten too soon."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from connect.ledger.records import Spell
+from connect.ledger.store import Ledger
+from connect.pipeline.spells import Spells, ranges
+from connect.testing.clock import FakeClock
+from connect.warehouses.interface import Range
+
+NOW = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
+MINUTE, SECOND = timedelta(minutes=1), timedelta(seconds=1)
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock(NOW)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path, clock: FakeClock) -> Iterator[Ledger]:
+    url = f"sqlite:///{tmp_path}/state.db"
+    with closing(Ledger.open(url, project="acme", target="dev", clock=clock)) as ledger:
+        yield ledger
+
+
+def among(at: datetime, written: list[Range]) -> bool:
+    return any(low <= at and (high is None or at <= high) for low, high in written)
+
+
+def test_it_is_in_the_ledger_before_anything_is_written(ledger: Ledger, clock: FakeClock) -> None:
+    moment = Spells(ledger, clock).begin()
+    (spell,) = ledger.spells()
+    assert moment.now == NOW
+    assert spell.since <= NOW < spell.until
+    assert among(NOW, list(moment.written))
+
+
+def test_what_was_counted_is_not_looked_for_any_more(ledger: Ledger, clock: FakeClock) -> None:
+    spells = Spells(ledger, clock)
+    for _ in range(20):
+        moment = spells.begin()
+        spells.counted()
+        clock.advance(20)
+    assert len(ledger.spells()) == 1
+    ((low, high),) = moment.written
+    assert high is None
+    assert NOW < low <= moment.now - MINUTE
+    spells.close()
+    assert ledger.spells() == []
+
+
+@pytest.mark.parametrize("stops", [True, False], ids=["stops", "is killed"])
+def test_what_was_not_counted_is_looked_for_by_whoever_comes_next(
+    ledger: Ledger, clock: FakeClock, stops: bool
+) -> None:
+    first = Spells(ledger, clock)
+    first.begin()
+    first.counted()
+    clock.advance(10)
+    written_at = first.begin().now
+    if stops:
+        first.close()
+    clock.advance(timedelta(days=6).total_seconds())
+    second = Spells(ledger, clock)
+    assert among(written_at, list(second.begin().written))
+    assert not among(written_at + timedelta(days=1), list(second.begin().written))
+
+
+def test_one_that_goes_on_keeps_what_it_left(ledger: Ledger, clock: FakeClock) -> None:
+    spells = Spells(ledger, clock)
+    left = spells.begin().now
+    for _ in range(10):
+        clock.advance(20)
+        spells.begin()
+        spells.counted()
+    spells.close()
+    assert len(ledger.spells()) == 1
+    clock.advance(timedelta(hours=1).total_seconds())
+    assert among(left, list(Spells(ledger, clock).begin().written))
+
+
+def test_another_one_that_is_at_work_is_heeded(ledger: Ledger, clock: FakeClock) -> None:
+    one, other = Spells(ledger, clock), Spells(ledger, clock)
+    other.begin()
+    for _ in range(4):
+        assert among(clock.now() + SECOND, list(one.begin().written))  # also what it writes from now on
+        one.counted()
+        clock.advance(20)
+    assert among(NOW, list(one.begin().written))
+
+
+def test_a_clock_that_was_put_back_begins_anew(ledger: Ledger, clock: FakeClock) -> None:
+    spells = Spells(ledger, clock)
+    spells.begin()
+    spells.counted()
+    clock.set(NOW - timedelta(hours=1))
+    moment = spells.begin()
+    assert moment.now == NOW - timedelta(hours=1)
+    assert all(spell.since <= moment.now <= spell.until for spell in ledger.spells())
+
+
+def test_they_are_forgotten_when_nobody_reports_that_again(ledger: Ledger, clock: FakeClock) -> None:
+    Spells(ledger, clock).begin()
+    clock.advance(timedelta(days=7).total_seconds())
+    ledger.forget_seen()
+    assert len(ledger.spells()) == 1
+    clock.advance(timedelta(days=2).total_seconds())
+    ledger.forget_seen()
+    assert ledger.spells() == []
+
+
+def test_many_are_few_ranges_and_none_is_left_out() -> None:
+    gaps = [3, 50, 4, 90, 7, 600, 2, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 5, 5, 5]
+    at, spells = NOW - timedelta(days=3), []
+    for number, gap in enumerate(gaps):
+        at += gap * MINUTE
+        spells.append(Spell(str(number), at, at + MINUTE))
+    found = ranges(reversed(spells), NOW)
+    assert len(found) <= 12
+    assert all(among(spell.since, found) and among(spell.until, found) for spell in spells)
+    assert [low for low, _ in found] == sorted(low for low, _ in found)
+    assert not among(spells[5].since - timedelta(hours=5), found)  # the widest gap
+    assert among(NOW - MINUTE, found)
+    assert among(NOW + timedelta(days=1), found)
+
+
+def test_where_nobody_left_anything_only_what_is_being_written_is_looked_at() -> None:
+    assert ranges([], NOW) == [(NOW - MINUTE, None)]
