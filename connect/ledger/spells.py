@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import datetime, timedelta
 
@@ -16,10 +17,10 @@ KEPT = seen.KEPT + timedelta(days=1)
 """An event that was not counted may be reported again for so long."""
 
 
-def keep(connection: Connection, spell: Spell) -> None:
-    row = asdict(spell)
-    new = insert_on(connection, SPELLS).values(row)
-    connection.execute(new.on_conflict_do_update(index_elements=[SPELLS.c.name], set_=row))
+def keep(connection: Connection, spells: Iterable[Spell]) -> None:
+    for row in map(asdict, spells):
+        new = insert_on(connection, SPELLS).values(row)
+        connection.execute(new.on_conflict_do_update(index_elements=[SPELLS.c.name], set_=row))
 
 
 def read(connection: Connection) -> list[Spell]:

@@ -281,9 +281,9 @@ class Ledger:
         """The first names of those that were counted, by whichever server, within some days."""
         return self._ask(lambda connection: seen.known(connection, [event.names for event in reported]))
 
-    def keep_spell(self, spell: Spell) -> None:
+    def keep_spells(self, kept: Sequence[Spell]) -> None:
         """Before a server writes events: until then it may have written some that it never comes to count."""
-        self.transact(lambda connection: spells.keep(connection, spell))
+        self.transact(lambda connection: spells.keep(connection, kept))
 
     def spells(self) -> list[Spell]:
         """Of all servers, the oldest first."""

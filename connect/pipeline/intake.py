@@ -204,11 +204,11 @@ class Intake:
         project = self._to.project()
         try:
             await asyncio.to_thread(self._notice, project, batch)
-            await self._write(project, batch)
+            written = await self._write(project, batch)
             self._linger = min(max(_LINGER, time.monotonic() - began), _LONGEST_LINGER)
             await self._apply_all(project, batch)
             await asyncio.to_thread(self._count_all, batch)
-            if all(report.trouble is None for report in batch):
+            if written and all(report.trouble is None for report in batch):
                 self._spells.counted()
             await self._checkpoint()
         except Exception as error:  # noqa: BLE001 - raised where it is awaited
@@ -219,11 +219,11 @@ class Intake:
         for report in batch:
             report.noticed = self._noticing.of(project, report.account, report.events)
 
-    async def _write(self, project: Project, batch: Sequence[_Report]) -> None:
-        """Into the destination. Where it is away, those who need it are to report again; others go on."""
+    async def _write(self, project: Project, batch: Sequence[_Report]) -> bool:
+        """Into the destination, if there is anything. Where it is away, who needs it reports again; others go on."""
         told = [report for report in batch if any(one.written for one in report.noticed)]
         if not told or project.destination is None:
-            return
+            return False
         rows = [one for report in told for one in report.noticed if one.written]
         try:
             warehouse = self._opened(project, project.destination.source)
@@ -231,8 +231,9 @@ class Intake:
         except ConnectError as error:
             for report in told:
                 report.trouble = OutsideError(*error.problems)
-            return
+            return False
         self._soft.note(rows)
+        return True
 
     def _add(self, warehouse: Warehouse, table: str, rows: Sequence[Noticed]) -> None:
         """Those that were not counted, and are not there from a time when they could not be."""

@@ -8,9 +8,10 @@ that server's time, which it has put into the ledger before it wrote; and what o
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 from connect.clock import Clock
 from connect.ledger.records import Spell
@@ -23,6 +24,8 @@ _MARGIN = timedelta(minutes=1)
 """By which clocks of servers may differ."""
 _MOST = 12
 """Ranges in one statement."""
+
+_Span = tuple[datetime, datetime]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,45 +42,63 @@ class Spells:
     def __init__(self, ledger: Ledger, clock: Clock) -> None:
         self._ledger, self._clock = ledger, clock
         self._mine: Spell | None = None
-        self._left = self._left_before = False
-        """Something that was written in this spell may not have been counted: also what is being written."""
+        self._behind: Spell | None = None
+        """The last one that stays, because of what was left in it."""
+        self._under_way = False
+        """A batch was begun, and is not counted yet."""
+        self._left = False
+        """One that was begun in this spell never came to be."""
 
     def begin(self) -> Moment:
         """Before a batch is written. Only after that the ledger is asked what was counted. Raises OutsideError."""
-        now, mine = self._clock.now(), self._mine
-        if mine is None or not mine.since <= now <= mine.until - LASTS / 2:
-            name = mine.name if mine is not None and not self._left else secrets.token_hex(16)
-            mine = Spell(name, now, now + LASTS)
-            self._ledger.keep_spell(mine)
-            self._mine, self._left = mine, False
+        now = self._clock.now()
+        self._left, self._under_way = self._left or self._under_way, False
+        if self._mine is None or not self._mine.since <= now <= self._mine.until - LASTS / 2:
+            self._move_on(self._mine, now)
         written = ranges(self._ledger.spells(), now)
-        self._left_before, self._left = self._left, True
+        self._under_way = True
         return Moment(now, written)
 
     def counted(self) -> None:
-        """All of the batch that began last."""
-        self._left = self._left_before
+        """All of the batch that was begun last."""
+        self._under_way = False
 
     def close(self) -> None:
         """Nothing more is written. What was left uncounted stays to be looked for. Raises OutsideError."""
-        if self._mine is not None and not self._left:
+        if self._mine is not None and not self._left and not self._under_way:
             self._ledger.end_spell(self._mine.name)
         self._mine = None
+
+    def _move_on(self, mine: Spell | None, now: datetime) -> None:
+        name = mine.name if mine is not None else secrets.token_hex(16)
+        behind = self._behind
+        if mine is not None and self._left:
+            # A long outage is one spell, not one for each half-minute of it.
+            if behind is not None and behind.since <= mine.since <= behind.until + LASTS:
+                behind = replace(behind, until=max(behind.until, mine.until))
+            else:
+                behind, name = mine, secrets.token_hex(16)
+        new = Spell(name, now, now + LASTS)
+        self._ledger.keep_spells([behind, new] if behind is not None and self._left else [new])
+        self._mine, self._behind, self._left = new, behind, False
 
 
 def ranges(spells: Iterable[Spell], now: datetime) -> list[Range]:
     """When something may have been written that was not counted: in few ranges, in order, the last of them open."""
     recent = now - _MARGIN
-    spans = sorted((spell.since - _MARGIN, spell.until + _MARGIN) for spell in spells)
-    merged: list[tuple[datetime, datetime]] = []
-    for low, high in spans:
+    merged: list[_Span] = []
+    for low, high in sorted((spell.since - _MARGIN, spell.until + _MARGIN) for spell in spells):
         if merged and low <= merged[-1][1]:
             merged[-1] = merged[-1][0], max(merged[-1][1], high)
         else:
             merged.append((low, high))
-    closed = [span for span in merged if span[1] < recent]
-    while len(closed) >= _MOST:
-        place = min(range(len(closed) - 1), key=lambda at: closed[at + 1][0] - closed[at][1])
-        closed[place : place + 2] = [(closed[place][0], closed[place + 1][1])]
-    last = min([low for low, high in merged if high >= recent], default=recent)
-    return [*closed, (min(last, recent), None)]
+    last = min([recent, *(low for low, high in merged if high >= recent)])
+    return [*_few([span for span in merged if span[1] < recent], _MOST - 1), (last, None)]
+
+
+def _few(spans: Sequence[_Span], most: int) -> Iterator[_Span]:
+    """Parted where the gaps between them are widest."""
+    gaps = sorted(range(1, len(spans)), key=lambda at: spans[at][0] - spans[at - 1][1])
+    parts = sorted(gaps[-(most - 1) :])
+    for first, end in pairwise([0, *parts, len(spans)] if spans else []):
+        yield spans[first][0], spans[end - 1][1]

@@ -180,7 +180,7 @@ class DuckDB:
     def add(self, table: Table, rows: pyarrow.Table, timeout: timedelta) -> None:
         new = arranged(table, rows)
         firsts = new.column(table.key[0]).unique().to_pylist()
-        statement = self.dialect.added(table, _ADDED, new.column_names, firsts)
+        statement = self.dialect.added(_looked_in(table, new), _ADDED, new.column_names, firsts)
 
         def run(running: _Running) -> None:
             running.lend(_ADDED, new)
@@ -346,6 +346,15 @@ class DuckDB:
                 raise errors.not_opened(words, self._name, self._file, writes=held.configuration.writes)
             time.sleep(pause)
             pause = min(pause * 2, 1.0)
+
+
+def _looked_in(table: Table, rows: pyarrow.Table) -> Table:
+    """The table as it says where rows may be; all of it, where one of these would not be found again in that way."""
+    if table.among is None:
+        return table
+    column = table.among[0]
+    told = column in rows.column_names and not rows.column(column).null_count
+    return table if told else replace(table, among=None)
 
 
 class _Again(OutsideError):

@@ -120,9 +120,10 @@ class Table:
     key: tuple[str, ...]
     """No two rows have these alike; they are never null. Each is text."""
     among: tuple[str, Sequence[Range]] | None = None
-    """A column that is never null, and where in it a row may be that has the key of a new one; None is anywhere.
+    """A column, and where in it a row may be that has the key of a new one; None is anywhere.
 
-    Engines without an index look for keys there alone: a table that has grown is not read whole.
+    Engines without an index look for keys there alone: a table that has grown is not read whole. Where new rows leave
+    the column out, or it is null in one of them, they look everywhere.
     """
 
 

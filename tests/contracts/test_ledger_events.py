@@ -220,8 +220,8 @@ def test_what_was_counted_is_known_under_whichever_secret(ledger: Ledger) -> Non
 def test_spells_are_put_forward_and_ended(rig: LedgerRig, ledger: Ledger) -> None:
     one, other = Spell("1" * 32, NOON, NOON + timedelta(minutes=1)), Spell("2" * 32, NOON, NOON + timedelta(minutes=2))
     later = replace(one, since=NOON + timedelta(seconds=1, microseconds=1), until=NOON + timedelta(minutes=3))
-    for spell in (one, other, later):
-        ledger.keep_spell(spell)
+    ledger.keep_spells([one, other])
+    ledger.keep_spells([later])
     with closing(rig.open()) as another:
         assert another.spells() == [other, later]
         another.end_spell(other.name)

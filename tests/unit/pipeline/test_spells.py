@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -87,6 +88,35 @@ def test_one_that_goes_on_keeps_what_it_left(ledger: Ledger, clock: FakeClock) -
     assert among(left, list(Spells(ledger, clock).begin().written))
 
 
+def test_a_long_outage_is_one_spell_and_two_are_two(ledger: Ledger, clock: FakeClock) -> None:
+    spells = Spells(ledger, clock)
+    left = []
+    for hours in (2, 3):
+        for _ in range(100):
+            left.append(spells.begin().now)
+            clock.advance(17)
+        spells.begin()
+        spells.counted()
+        clock.advance(timedelta(hours=hours).total_seconds())
+    moment = spells.begin()
+    assert len(ledger.spells()) == 3
+    assert all(among(at, list(moment.written)) for at in left)
+    assert not among(left[99] + timedelta(hours=1), list(moment.written))
+    assert not among(left[-1] + timedelta(hours=1), list(moment.written))
+
+
+def test_what_was_forgotten_does_not_come_back(ledger: Ledger, clock: FakeClock) -> None:
+    spells = Spells(ledger, clock)
+    spells.begin()
+    for _ in range(3):
+        clock.advance(timedelta(days=9).total_seconds())
+        ledger.forget_seen()
+        spells.begin()
+        spells.counted()
+    clock.advance(20)
+    assert len(spells.begin().written) == len(ledger.spells()) == 1
+
+
 def test_another_one_that_is_at_work_is_heeded(ledger: Ledger, clock: FakeClock) -> None:
     one, other = Spells(ledger, clock), Spells(ledger, clock)
     other.begin()
@@ -132,5 +162,69 @@ def test_many_are_few_ranges_and_none_is_left_out() -> None:
     assert among(NOW + timedelta(days=1), found)
 
 
+def test_thousands_are_few_ranges_too() -> None:
+    spells = [Spell(str(at), NOW - at * 5 * MINUTE, NOW - at * 5 * MINUTE + MINUTE) for at in range(1, 2304)]
+    found = ranges(spells, NOW)
+    assert len(found) == 12
+    assert all(among(spell.since, found) and among(spell.until, found) for spell in spells)
+
+
 def test_where_nobody_left_anything_only_what_is_being_written_is_looked_at() -> None:
     assert ranges([], NOW) == [(NOW - MINUTE, None)]
+
+
+class World:
+    """Several servers that write the same events, each a step at a time, and stop at any of them."""
+
+    def __init__(self, ledger: Ledger, clock: FakeClock, chance: random.Random) -> None:
+        self.ledger, self.clock, self.chance = ledger, clock, chance
+        self.rows: list[tuple[int, datetime]] = []
+        self.counted: set[int] = set()
+        self.looked_at = 0.0
+
+    def server(self, fast: timedelta) -> Iterator[None]:
+        """One that is told of events, and now and then can not go on: it ends where it is killed."""
+        spells = Spells(self.ledger, _Apart(self.clock, fast))  # type: ignore[arg-type]
+        while True:
+            event = self.chance.randrange(40)
+            moment = spells.begin()
+            yield
+            known = event in self.counted
+            yield
+            if not known:
+                there = any(key == event and among(at, list(moment.written)) for key, at in self.rows)
+                self.rows += [] if there else [(event, moment.now)]
+            yield
+            if self.chance.random() < 0.8:
+                self.counted.add(event)
+                yield
+                spells.counted()
+            if self.chance.random() < 0.1:
+                spells.close()
+                return
+
+
+class _Apart:
+    """A clock that is fast, or slow."""
+
+    def __init__(self, clock: FakeClock, fast: timedelta) -> None:
+        self._clock, self._fast = clock, fast
+
+    def now(self) -> datetime:
+        return self._clock.now() + self._fast
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_whatever_happens_between_servers_nothing_is_written_twice(ledger: Ledger, clock: FakeClock, seed: int) -> None:
+    chance = random.Random(seed)
+    world = World(ledger, clock, chance)
+    apart = [timedelta(seconds=chance.uniform(-29, 29)) for _ in range(3)]
+    servers = [world.server(fast) for fast in apart]
+    for _ in range(400):
+        which = chance.randrange(3)
+        if chance.random() < 0.05 or next(servers[which], 0) == 0:
+            servers[which] = world.server(apart[which])  # it was killed, or stopped
+        clock.advance(chance.choice([0, 0, 0, 0.1, 5, 40, 300, 50_000]) if chance.random() < 0.5 else 0)
+    keys = [key for key, _ in world.rows]
+    assert len(keys) > 3
+    assert len(keys) == len(set(keys))
