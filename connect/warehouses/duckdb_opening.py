@@ -1,7 +1,8 @@
 """Opening a DuckDB file: readers of one process share it, a writer has it alone, and nothing else can be reached.
 
 An engine takes twenty milliseconds to start, and a file one to be attached to it. So there is one engine for each file,
-which stays when the file is let go. While the file is not attached, nobody else is in its way.
+which stays when the file is let go. While the file is not attached, nobody else is in its way. Each time leaves some
+kilobytes behind in the engine, so it is replaced now and then.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from connect.warehouses.duckdb_errors import interrupted, wants_memory
 
 _COURTESY = 2.0
 """For so many seconds a read lets a waiting writer go first. Not longer: its thread may be reading already."""
+_TIMES = 200
+"""An engine attaches a file: by then it has grown by ten megabytes."""
 _quoted = DuckDBDialect().quote
 _BESIDE = ("", ".wal", ".wal.checkpoint", ".wal.recovery")
 """What DuckDB writes beside a file, and the file itself: an engine reaches these and nothing else."""
@@ -111,7 +114,7 @@ class _Engine:
         self.memory, self.threads = memory, threads
         self.spoilt = self.cramped = False
         """It is not used again; it had no memory left to put what was written in order in the file."""
-        self._file = file
+        self._file, self._times = file, 0
         self._root = _started(memory, threads)
         self._catalog = ""
         allowed = ", ".join(literal(f"{file}{ending}") for ending in _BESIDE)
@@ -120,6 +123,7 @@ class _Engine:
 
     def attach(self, *, writes: bool) -> None:
         """Raises what DuckDB does, such as where another process has the file."""
+        self._times += 1
         # The name would be the engine's own: every other file gets the name that it has when it is opened by itself.
         name = " as memory_db" if self._file.stem == "memory" else ""
         self._root.execute(f"attach {literal(str(self._file))}{name}{'' if writes else ' (read_only)'}")
@@ -137,6 +141,10 @@ class _Engine:
             self._root.execute(f"detach {_quoted(self._catalog)}")
         except Exception as error:  # noqa: BLE001 - such as a full disk: the write-ahead log has it
             self.spoilt, self.cramped = True, wants_memory(str(error))
+
+    @property
+    def worn(self) -> bool:
+        return self._times >= _TIMES
 
     def close(self) -> None:
         self._root.close()
@@ -200,7 +208,7 @@ def _leave(held: Held, *, well: bool) -> bool:
         return False
     held.engine = None
     engine.detach()
-    if engine.spoilt:
+    if engine.spoilt or engine.worn:
         engine.close()
     else:
         _keep(held.file, engine)

@@ -310,6 +310,19 @@ def test_an_engine_that_failed_is_not_used_again(shop: Made, tmp_path: Path) -> 
     assert read(warehouse, "from people") == 20000
 
 
+def test_a_worn_engine_is_replaced(shop: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(duckdb_opening, "_TIMES", 3)
+    warehouse = shop("create table t as select 7 as n")
+    used = []
+    for _ in range(7):
+        assert warehouse.rows(Query("from t", {}), T) == [{"n": 7}]
+        used.append(duckdb_opening._engines.get(tmp_path / "shop.duckdb"))
+    assert used[0] is used[1] is not None
+    assert used[2] is None
+    assert used[3] is used[4] is not used[1]
+    assert used[5] is None
+
+
 def test_few_engines_are_kept(shop: Made, tmp_path: Path) -> None:
     before = shop(PEOPLE)
     for number in range(6):

@@ -295,3 +295,13 @@ def test_a_key_is_looked_for_where_its_row_may_be(shop: Made, among: Sequence[Ra
     warehouse.add(table, pyarrow.table({"key": list("abcd"), "at": today}), T)
     again = warehouse.rows(Query("select key from told group by key having count(*) > 1 order by key", {}), T)
     assert set("abcd") - {row["key"] for row in again} == set(found)
+
+
+def test_a_key_without_the_column_that_tells_where_is_looked_for_everywhere(shop: Made) -> None:
+    table = Table("told", {"key": Kind.text, "at": Kind.instant}, ("key",), ("at", [(_day(2), None)]))
+    warehouse = shop(*DuckDB.dialect.create_table(table))
+    unknown = pyarrow.array([_day(5), None], pyarrow.timestamp("us", "UTC"))
+    for _ in range(2):
+        warehouse.add(table, pyarrow.table({"key": ["a"]}), T)
+        warehouse.add(table, pyarrow.table({"key": ["b", "c"], "at": unknown}), T)
+    assert [row["key"] for row in warehouse.rows(Query("select key from told order by key", {}), T)] == list("abc")
