@@ -16,6 +16,7 @@ import contextlib
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -98,6 +99,8 @@ class Intake:
         """Events that wait or are being dealt with."""
         self._enough = asyncio.Event()
         self._worker: asyncio.Task[None] | None = None
+        self._thread = ThreadPoolExecutor(1, "intake")
+        """The same for all batches: what engines keep for a thread, they would keep for each."""
         self._linger = _LINGER
         self._warehouse: tuple[Project, Warehouse] | None = None
         self._soft = SoftBounces()
@@ -133,9 +136,10 @@ class Intake:
         while self._worker is not None:
             await asyncio.wait([self._worker])
         try:
-            await asyncio.to_thread(self._spells.close)
+            await self._beside(self._spells.close)
         except ConnectError as error:  # what it wrote is looked for again, and found counted
             self._to.trouble("events-not-looked-after", error)
+        self._thread.shutdown()
         if self._warehouse is not None:
             self._warehouse[1].close()
 
@@ -203,17 +207,21 @@ class Intake:
         began = time.monotonic()
         project = self._to.project()
         try:
-            await asyncio.to_thread(self._notice, project, batch)
+            await self._beside(self._notice, project, batch)
             written = await self._write(project, batch)
             self._linger = min(max(_LINGER, time.monotonic() - began), _LONGEST_LINGER)
             await self._apply_all(project, batch)
-            await asyncio.to_thread(self._count_all, batch)
+            await self._beside(self._count_all, batch)
             if written and all(report.trouble is None for report in batch):
                 self._spells.counted()
             await self._checkpoint()
         except Exception as error:  # noqa: BLE001 - raised where it is awaited
             for report in batch:
                 report.trouble = report.trouble or error
+
+    def _beside(self, work: Callable[..., None], *arguments: object) -> asyncio.Future[None]:
+        """The loop goes on."""
+        return asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
 
     def _notice(self, project: Project, batch: Sequence[_Report]) -> None:
         for report in batch:
@@ -227,7 +235,7 @@ class Intake:
         rows = [one for report in told for one in report.noticed if one.written]
         try:
             warehouse = self._opened(project, project.destination.source)
-            await asyncio.to_thread(self._add, warehouse, project.destination.events, rows)
+            await self._beside(self._add, warehouse, project.destination.events, rows)
         except ConnectError as error:
             for report in told:
                 report.trouble = OutsideError(*error.problems)
@@ -274,7 +282,7 @@ class Intake:
     async def _checkpoint(self) -> None:
         if self._unmoved >= _MANY:
             self._unmoved = 0
-            await asyncio.to_thread(self._to.ledger.checkpoint)
+            await self._beside(self._to.ledger.checkpoint)
 
     def _opened(self, project: Project, source: str) -> Warehouse:
         """The same as long as connect.yml is."""
