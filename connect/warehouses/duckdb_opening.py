@@ -247,6 +247,7 @@ def _started(memory: int, threads: int | None) -> Any:
 
 
 def _lock_down(raw: Any) -> None:
+    raw.execute("set global allocator_background_threads = true")
     raw.execute("set global TimeZone = 'UTC'")
     raw.execute("set enable_external_file_cache = false")  # a file that was replaced is another one
     raw.execute("set enable_progress_bar = false")  # where Python is interactive it prints on standard output
