@@ -54,7 +54,7 @@ def _parts(names: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
     for start in range(0, len(names), _AT_ONCE):
         some = names[start : start + _AT_ONCE]
         full = 1 << (len(some) - 1).bit_length()
-        yield [*some, *some[-1:] * (full - len(some))]
+        yield [*some, *[some[-1]] * (full - len(some))]
 
 
 def _known(connection: Connection, names: Sequence[bytes]) -> frozenset[bytes]:
