@@ -2,7 +2,8 @@
 
 What was counted is in the warehouse, since counting comes last, and the ledger remembers it for as long as anybody
 reports it again. What was written and not counted, because a server was killed or could not go on, lies in a spell of
-that server's time, which it has put into the ledger before it wrote; and what others write meanwhile is of now.
+that server's time, which it has put into the ledger before it wrote; and what one writes that begins meanwhile is of
+now. A server knows of itself whether it left anything: its own time is not looked through where it did not.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from connect.warehouses.interface import Range
 
 LASTS = timedelta(minutes=1)
 """Of a spell, from when it is put into the ledger; a second one follows when half of it has passed."""
-_MARGIN = timedelta(minutes=1)
+_MARGIN = timedelta(seconds=15)
 """By which clocks of servers may differ."""
 _MOST = 12
 """Ranges in one statement."""
@@ -53,11 +54,12 @@ class Spells:
         """Before a batch is written. Only after that the ledger is asked what was counted. Raises OutsideError."""
         now = self._clock.now()
         self._left, self._under_way = self._left or self._under_way, False
-        if self._mine is None or not self._mine.since <= now <= self._mine.until - LASTS / 2:
-            self._move_on(self._mine, now)
-        written = ranges(self._ledger.spells(), now)
+        mine = self._mine
+        if mine is None or not mine.since <= now <= mine.until - LASTS / 2:
+            mine = self._move_on(mine, now)
+        others = [spell for spell in self._ledger.spells() if self._left or spell.name != mine.name]
         self._under_way = True
-        return Moment(now, written)
+        return Moment(now, ranges(others, now))
 
     def counted(self) -> None:
         """All of the batch that was begun last."""
@@ -69,7 +71,7 @@ class Spells:
             self._ledger.end_spell(self._mine.name)
         self._mine = None
 
-    def _move_on(self, mine: Spell | None, now: datetime) -> None:
+    def _move_on(self, mine: Spell | None, now: datetime) -> Spell:
         name = mine.name if mine is not None else secrets.token_hex(16)
         behind = self._behind
         if mine is not None and self._left:
@@ -81,6 +83,7 @@ class Spells:
         new = Spell(name, now, now + LASTS)
         self._ledger.keep_spells([behind, new] if behind is not None and self._left else [new])
         self._mine, self._behind, self._left = new, behind, False
+        return new
 
 
 def ranges(spells: Iterable[Spell], now: datetime) -> list[Range]:
