@@ -23,6 +23,7 @@ from connect.warehouses.interface import Access, Query, Source, SqlError
 from connect.warehouses.postgresql import PostgreSQL, PostgreSQLSettings
 from connect.warehouses.postgresql_dialect import PostgreSQLDialect, numbered, unnumbered
 from connect.warehouses.postgresql_types import array_values, row_values
+from connect.warehouses.redshift import Redshift
 
 T = timedelta(seconds=30)
 
@@ -89,6 +90,13 @@ def test_a_missing_driver_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     warehouse = PostgreSQL(Source("shop", PostgreSQLSettings(database="a"), Path()))
     code, _, hint = problem_of(warehouse.check)
     assert (code, hint) == ("missing-extra", 'pip install "connect-campaigns[postgresql]"')
+
+
+def test_a_missing_driver_is_named_with_the_extra_of_redshift(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("connect.warehouses.postgresql.find_spec", lambda name: None)
+    warehouse = Redshift(Source("shop", PostgreSQLSettings(database="a", host="h"), Path()))
+    code, _, hint = problem_of(warehouse.check)
+    assert (code, hint) == ("missing-extra", 'pip install "connect-campaigns[redshift]"')
 
 
 # Texts of queries

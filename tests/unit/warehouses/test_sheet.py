@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -256,3 +257,11 @@ def test_one_that_google_does_not_know_any_more(api, account):
     assert wrong(lambda: sheet(api, account).rows(ROWS, T)) == "sheet-account"
     api.answers["/token"] = lambda _: (503, {}, b"")
     assert wrong(lambda: sheet(api, account).rows(ROWS, T)) == "sheet-unreachable"
+
+
+def test_without_google_auth_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "google.auth", None)
+    with pytest.raises(ConnectError) as raised:
+        sheet_download._assertion({"client_email": "reader@acme.example"})
+    (problem,) = raised.value.problems
+    assert (problem.code, problem.hint) == ("missing-extra", 'pip install "connect-campaigns[sheet]"')

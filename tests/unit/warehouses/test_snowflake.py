@@ -296,3 +296,12 @@ def test_no_session_is_left_behind(rig: SnowflakeRig) -> None:
         thread.join(0.05)
     told = control(rig.service, "told")
     assert (told["sessions"], told["busy"]) == (before, 0)
+
+
+def test_without_the_package_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("connect.warehouses.snowflake.find_spec", lambda name: None)
+    settings = SnowflakeSettings(url="snowflake://u:p@acme-x/shop")
+    with pytest.raises(UserError) as raised:
+        Snowflake(Source("shop", settings, tmp_path)).check()
+    (problem,) = raised.value.problems
+    assert (problem.code, problem.hint) == ("missing-extra", 'pip install "connect-campaigns[snowflake]"')
