@@ -62,8 +62,11 @@ AWKWARD = (
     "日本語",
     "\\",
     "%s",
+    "0a1b2c3d-4e5f-6789-abcd-ef0123456789",
+    "0A1B2C3D-4E5F-6789-ABCD-EF0123456789",
 )
 UUID = "12345678-1234-5678-1234-567812345678"
+UUIDS = ("00000000-0000-0000-0000-000000000001", "0a1b2c3d-4e5f-6789-abcd-ef0123456789", UUID)
 
 
 class WarehouseRig(Protocol):
@@ -90,6 +93,8 @@ class WarehouseRig(Protocol):
     """What fails at an address in the column `email`."""
     plenty: str
     """A query of which rows are still to come when the first are there; blank for a hundred million rows."""
+    uuid: str
+    """The engine's own type of column for UUIDs; blank where it has none."""
 
     @property
     def types(self) -> Mapping[str, object]:
@@ -124,6 +129,7 @@ class StandardRig:
     tells_tables = True
     faulty = "cast(email as integer)"
     plenty = ""
+    uuid = ""
 
 
 def _resident() -> int:
@@ -305,6 +311,16 @@ class WarehouseContract(WritingContract, HistoryContract):
             assert {(row["connect_position"], row["id"]) for row in rows} == {
                 (position("salt", key_text([str(number)])), number) for number in numbers
             }
+
+    def test_positions_of_uuids_are_those_of_python(self, rig: WarehouseRig) -> None:
+        """Whichever case they were written in."""
+        if not rig.uuid:
+            pytest.skip("the engine has no type for UUIDs")
+        cells = [[one.upper() if number % 2 else one] for number, one in enumerate(UUIDS)]
+        rig.execute(*_table("people", f"id {rig.uuid}", cells))
+        rows = _swept(rig, _wrapped(rig, "select id from people"))
+        expected = sorted((position("salt", key_text([one])), key_text([one]), one) for one in UUIDS)
+        assert [(row["connect_position"], row["connect_key"], str(row["id"])) for row in rows] == expected
 
     def test_composite_keys_that_concatenate_alike_differ(self, rig: WarehouseRig) -> None:
         sql = "select 'a' as a, 'bc' as b union all select 'ab' as a, 'c' as b"

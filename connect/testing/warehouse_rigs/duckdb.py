@@ -21,6 +21,7 @@ class DuckDBRig(StandardRig):
     file: Path
     warehouse: Warehouse
 
+    uuid = "uuid"
     among = "list_contains(:values, {})"
     endless = "select count(*) as n from range(1000000000) a, range(1000000000) b where a.range + b.range = 7"
     writes: Sequence[str] = (

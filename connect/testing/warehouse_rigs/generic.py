@@ -55,6 +55,6 @@ def sqlalchemy(folder: Path) -> Iterator[GenericRig]:
         def as_user(_: str) -> Warehouse:
             return adapter(Source("contract", settings, folder))
 
-        yield GenericRig(server, database, as_user, _TYPES, KEYS, "{} = any(:values)")
+        yield GenericRig(server, database, as_user, _TYPES, KEYS, "{} = any(:values)", "uuid")
     finally:
         server.drop(database)

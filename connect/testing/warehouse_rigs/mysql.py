@@ -47,6 +47,7 @@ class MySQLRig(StandardRig):
     types: Mapping[str, object]
 
     among = "{} in :values"
+    uuid = "uuid"
     endless = "select count(*) as n from seq_1_to_1000000000 as a, seq_1_to_1000000000 as b where a.seq + b.seq = 7"
     days_later = "{} + interval 3 day"
     keeps_zones = False

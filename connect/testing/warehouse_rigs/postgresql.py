@@ -27,6 +27,7 @@ class PostgreSQLRig(StandardRig):
     types: Mapping[str, object]
     refused_keys: Mapping[str, str]
     among: str = ""
+    uuid: str = ""
 
     @cached_property
     def warehouse(self) -> Warehouse:
@@ -106,6 +107,7 @@ def postgresql(folder: Path) -> Iterator[PostgreSQLRig]:
     with _on_the_server("postgresql", folder, {**EVERYWHERE, **MORE, **_POSTGRESQL}, keys) as rig:
         rig.execute(*_PREPARED)
         rig.among = "{} = any(:values)"
+        rig.uuid = "uuid"
         yield rig
 
 
