@@ -1,11 +1,11 @@
-"""What it costs to ask who has heard before: one audience, swept with `once` and without."""
+"""What it costs to ask who has heard before: one audience, swept with `once`, with a cap, and without."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -15,16 +15,17 @@ from benchmarks.rows import Row, compared
 from benchmarks.sizes import Size
 from connect.clock import SystemClock
 from connect.pipeline.audience import Sweep
+from connect.vocabulary import Across
 from connect.warehouses import catalog
 from connect.warehouses.audience import Audience
 from connect.warehouses.destination import deliveries_table
-from connect.warehouses.history import History
+from connect.warehouses.history import Cap, History
 from connect.warehouses.interface import Query, Source, Warehouse
 from connect.warehouses.wrapping import OptOuts, Wrapping
 
 _EVERY = 10
 """One person in so many has heard before."""
-_PATIENCE = timedelta(minutes=20)
+_PATIENCE, _WEEK = timedelta(minutes=20), timedelta(days=7)
 _SQL = "select * from people"
 _WRITTEN = History("connect_deliveries", "default", "news", "run now")
 
@@ -35,8 +36,12 @@ def rows(size: Size) -> Iterator[Row]:
     with TemporaryDirectory() as folder:
         warehouse = _build(Path(folder), count)
         without = count / _seconds(warehouse, count, _WRITTEN)
-        once = count / _seconds(warehouse, count, replace(_WRITTEN, once=True))
-    yield from compared("rows/s of CPU", ("history_unasked", without), {"history_once": once})
+        gates = {
+            "history_once": replace(_WRITTEN, once=True),
+            "history_cap": replace(_WRITTEN, cap=Cap(1, datetime.now(UTC) - _WEEK, Across.all, None)),
+        }
+        rates = {name: count / _seconds(warehouse, count, history) for name, history in gates.items()}
+    yield from compared("rows/s of CPU", ("history_unasked", without), rates)
 
 
 def _build(folder: Path, count: int) -> Warehouse:
@@ -64,6 +69,6 @@ def _seconds(warehouse: Warehouse, count: int, history: History) -> float:
     began = time.process_time()
     sweep = Sweep(warehouse, wrapping, rows=count, after=None, timeout=_PATIENCE, clock=SystemClock())
     heard = sum(sum(map(bool, batch.history.flags)) for batch in sweep.batches() if batch.history)
-    if heard != (count // _EVERY if history.once else 0):
+    if heard != (count // _EVERY if history.asks else 0):
         raise SystemExit(f"{heard:,} of {count:,} have heard before")
     return time.process_time() - began

@@ -35,13 +35,14 @@ def init(
     """Show the SQL that makes the tables, ask, and make them. What is there already is left alone."""
     from connect.cli.opening import open_project
     from connect.pipeline.history import columns_of
-    from connect.warehouses.destination import lacking
+    from connect.warehouses.destination import VERSION, lacking
     from connect.warehouses.interface import Query
 
     opened = open_project(project, target)
     destination, warehouse = _opened(opened)
     tables = list(_tables(destination))
     statements = [sql for table, _ in tables for sql in warehouse.dialect.create_table(table)]
+    out.print(f"-- version {VERSION} of the columns; later ones only add to them\n", markup=False)
     for sql in statements:
         out.print(f"{sql};\n", markup=False)
     if dry_run:
@@ -115,11 +116,13 @@ def _state(warehouse: Warehouse, table: Table, source: str) -> str:
 
 
 def _as_json(name: str, state: str, words: Mapping[str, Described]) -> dict[str, object]:
+    from connect.warehouses.destination import VERSION
+
     columns = [
         {"name": column, "type": described.kind.value, "meaning": described.meaning}
         for column, described in words.items()
     ]
-    return {"table": name, "state": state, "columns": columns}
+    return {"table": name, "state": state, "version": VERSION, "columns": columns}
 
 
 def _print(name: str, state: str, words: Mapping[str, Described]) -> None:

@@ -106,6 +106,8 @@ class Intake:
         self._soft = SoftBounces()
         self._unmoved = 0
         self._forgotten: datetime | None = None
+        self._ended = False
+        """It still takes what comes, and keeps nothing open."""
 
     async def take(self, account: str, events: Sequence[Event]) -> None:
         """Returns when these are written, applied and counted, once each, however often they are reported.
@@ -126,22 +128,33 @@ class Intake:
         if self._worker is None:
             self._worker = asyncio.create_task(self._work())
         await report.done
+        while self._ended and self._worker is not None:
+            await asyncio.wait([self._worker])
 
     async def run(self, stop: asyncio.Event) -> None:
-        """What is done now and then: addresses that bounce softly for too long, what may be forgotten."""
+        """What is done now and then: addresses that bounce softly for too long, what may be forgotten.
+
+        After `stop` others may still have something to report, which is taken before they end.
+        """
         while not stop.is_set():
             await self._keep_up()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), _UPKEEP)
+        self._ended = True
+        if self._worker is None:
+            self._worker = asyncio.create_task(self._work())
         while self._worker is not None:
             await asyncio.wait([self._worker])
+
+    async def _let_go(self) -> None:
+        """Of what is kept between batches."""
         try:
             await self._beside(self._spells.close)
         except ConnectError as error:  # what it wrote is looked for again, and found counted
             self._to.trouble("events-not-looked-after", error)
-        self._thread.shutdown()
         if self._warehouse is not None:
             self._warehouse[1].close()
+            self._warehouse = None
 
     async def _keep_up(self) -> None:
         """What fails is tried again in a minute."""
@@ -170,15 +183,24 @@ class Intake:
     async def _work(self) -> None:
         """For as long as there is something to do."""
         try:
-            while self._waiting:
-                if self._count < _ENOUGH:
-                    with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(self._enough.wait(), self._linger)
-                batch = self._batch()
-                await self._settle(batch)
-                self._answer(batch)
+            while True:
+                while self._waiting:
+                    await self._next()
+                if not self._ended:
+                    return
+                await self._let_go()
+                if not self._waiting:
+                    return
         finally:
             self._worker = None
+
+    async def _next(self) -> None:
+        if self._count < _ENOUGH:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._enough.wait(), self._linger)
+        batch = self._batch()
+        await self._settle(batch)
+        self._answer(batch)
 
     def _batch(self) -> list[_Report]:
         """In the order in which they came; one at least."""

@@ -19,6 +19,7 @@ from connect.ledger.refusals import RunEnded
 from connect.ledger.store import Ledger
 from connect.pipeline.accounts import Accounts, providers_of, reaches_people
 from connect.pipeline.beginning import begin
+from connect.pipeline.herald import Herald
 from connect.pipeline.history import open_destination
 from connect.pipeline.job import Job, Stopped, Tools
 from connect.pipeline.parameters import Parameters
@@ -71,8 +72,9 @@ class Answered:
 class Direct:
     """Runs them, so many at once, on the event loop of whoever asks."""
 
-    def __init__(self, doors: Doors, ledger: Ledger, clock: Clock) -> None:
-        self._doors, self._ledger, self._clock = doors, ledger, clock
+    def __init__(self, doors: Doors, ledger: Ledger, clock: Clock, herald: Herald | None = None) -> None:
+        """`herald` tells the project's endpoints what is sent."""
+        self._doors, self._ledger, self._clock, self._herald = doors, ledger, clock, herald
         self._running: dict[asyncio.Task[Answered], asyncio.Event] = {}
         self._kept = Kept(doors.accounts, clock.monotonic)
         self._version: Version | None = None
@@ -149,7 +151,8 @@ class Direct:
         return await asyncio.get_running_loop().run_in_executor(self._threads, partial(work, *given, **named))
 
     async def _execute(self, job: Job, stop: asyncio.Event, witness: Witness) -> ConnectError | None:
-        tools = Tools(self._ledger, self._clock, SystemRandom(), stop, crew=witness.crew, waits=False)
+        tell = self._herald.of_runs() if self._herald else None
+        tools = Tools(self._ledger, self._clock, SystemRandom(), stop, crew=witness.crew, waits=False, tell=tell)
         try:
             await execute(job, tools)
         except Stopped:

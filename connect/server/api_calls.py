@@ -73,7 +73,7 @@ class Calls:
 
     @cached_property
     def direct(self) -> Direct:
-        return Direct(self._site.doors, self._site.ledger, self._site.clock)
+        return Direct(self._site.doors, self._site.ledger, self._site.clock, self._site.herald)
 
     async def trigger_campaign(
         self, name: Name, request: Request, body: Annotated[Trigger | None, Body()] = None, key: Key = None

@@ -68,7 +68,7 @@ class Control:
 
     async def _go_on(self, record: RunRecord, project: Project, stop: asyncio.Event) -> None:
         site = self._site
-        works = Works(site.doors, site.ledger, site.clock)
+        works = Works(site.doors, site.ledger, site.clock, herald=site.herald)
         try:
             await works(record, project, site.house.loaded(record.campaign), stop)
         except ConnectError as problem:

@@ -154,16 +154,70 @@ class RunStanding(Run):
     states: list[State]
 
 
+class Figure(BaseModel):
+    """A count, and its rate."""
+
+    total: int
+    unique: int = Field(description="Of so many deliveries.")
+    rate: float | None = Field(description="Of the unique ones; null where nothing sensible can be said.")
+    of: str | None = Field(description="What it is a rate of.")
+    base: int | None = Field(description="How many those are.")
+
+
+class ReasonCount(BaseModel):
+    """How many deliveries ended so, of all channels."""
+
+    outcome: Outcome
+    reason: str
+    count: int
+
+
+class Group(BaseModel):
+    """A run, a day, a channel, an arm or a link, and its figures by their names."""
+
+    name: str
+    figures: dict[str, Figure]
+    reasons: list[ReasonCount]
+
+
+class Conversions(BaseModel):
+    """Who did what the campaign is for, as its query says."""
+
+    within_seconds: int
+    trouble: str
+    after: dict[str, int] = Field(
+        description="How many had `clicked` before, `opened` at least, or only `received` it."
+    )
+    value: str | None = Field(description="A decimal number, as exact as the warehouse has it.")
+
+
+class ProblemCount(BaseModel):
+    """How often something went wrong."""
+
+    problem: str
+    count: int
+
+
 class Report(BaseModel):
     """The report of `connect report --json`: what became of a campaign's deliveries, and what was reported of them."""
-
-    model_config = ConfigDict(extra="allow")
 
     campaign: str
     runs: list[Run]
     deliveries: int
     outcomes: dict[Outcome, int] = Field(description="They add up to `deliveries`.")
+    segments: dict[Channel, int] = Field(description="Of text messages.")
     tallies: list[Tally]
+    states: list[State]
+    problems: list[ProblemCount]
+    zone: str | None = Field(None, description="In which days begin and end. It and what follows: once there are any.")
+    since: datetime | None = None
+    until: datetime | None = None
+    from_: str | None = Field(None, alias="from", description="`ledger` or `warehouse`: where events were counted.")
+    more_runs: bool | None = Field(None, description="Whether there are older runs, which are not in it.")
+    events_reported: bool | None = Field(None, description="Whether anybody has reported what became of messages.")
+    figures: dict[str, Figure] = Field({}, description="By their names; what has not been reported is not there.")
+    conversions: Conversions | None = None
+    by: dict[str, list[Group]] = Field({}, description="`run`, `day`, `channel`, `arm` and `link`.")
 
 
 class Steered(BaseModel):

@@ -111,10 +111,24 @@ class HistoryContract:
         by_email = flags(replace(_HISTORY, once=("email",)))
         assert [person for person, told in by_email.items() if told[HISTORY]] == [1]
         assert by_email[1][ONCE] == keys[0]
-        assert by_email[3][ONCE] is None
+        assert by_email[3][ONCE] == key_text(["3", "3"])
         by_both = flags(replace(_HISTORY, once=("id", "email")))
         assert [person for person, told in by_both.items() if told[HISTORY]] == [4]
         assert by_both[1][ONCE] == key_text(["1", "Ann@X.example "])
+
+    def test_who_has_none_of_the_columns_goes_by_the_key(self, rig: WarehouseRig, flags: Flags) -> None:
+        sql = "select n as id, case when n < 5 then id else '' end as badge from people"
+        told = flags(replace(_HISTORY, once=("badge",)), sql)
+        keys = {person: found[ONCE] for person, found in told.items()}
+        assert keys == {
+            1: key_text(["a"]),
+            2: key_text(["a"]),
+            **{person: key_text([str(person)] * 2) for person in (3, 5, 6)},
+            4: key_text(["d"]),
+        }
+        _delivered(rig.warehouse, [_about(9, once_key=keys[person]) for person in (3, 5)])
+        found = flags(replace(_HISTORY, once=("badge",)), sql)
+        assert sorted(str(person) for person, told in found.items() if told[HISTORY]) == ["3", "5"]
 
     def test_a_cap_counts_messages_and_not_deliveries(self, rig: WarehouseRig, flags: Flags) -> None:
         long_ago = _NOW - timedelta(days=8)

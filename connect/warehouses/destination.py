@@ -36,7 +36,7 @@ DELIVERIES: Mapping[str, Described] = {
     "fire_time": Described(Kind.instant, "the run's fire time"),
     "id": Described(Kind.text, "the person's id; null unless `include` has it, and for who left the audience"),
     "audience_key": Described(Kind.text, "the key of the row, each part behind its length; null where `id` is"),
-    "once_key": Described(Kind.text, "likewise, of the columns that `policy.once` lists; null where it lists none"),
+    "once_key": Described(Kind.text, "likewise, of what `policy.once` lists, or the row's key where that is null"),
     "channel": Described(Kind.text, "email, sms, push or http"),
     "address": Described(Kind.text, "where it went; null unless `include` has it, and for what was not sent"),
     "provider": Described(Kind.text, "the account that it was given to; null for what was given to none"),

@@ -73,9 +73,17 @@ class HistoryFlags:
     history: History
 
     def keyed(self) -> str:
-        """A column of the user's rows (`u`) beside their key: the text of what `once` lists."""
+        """A column of the user's rows (`u`) beside their key: the text of what `once` lists.
+
+        A row in which part of that is null or blank goes by its own key: that more often than there are columns, so
+        that it is nobody's text of the columns.
+        """
         columns = once_columns(self.audience, self.history)
-        return f"{key_text(self.dialect, columns)} as {ONCE}, " if columns else ""
+        if not columns:
+            return ""
+        own = key_text(self.dialect, key_columns(self.audience))
+        instead = self.dialect.joined(*[f"({own})"] * (len(columns) + 1))
+        return f"coalesce({key_text(self.dialect, columns)}, {instead}) as {ONCE}, "
 
     def numbered(self, key: str) -> str:
         """Likewise of rows with their key (`k`): which of the person's messages in this run it is, from 1 on."""

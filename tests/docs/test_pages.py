@@ -66,6 +66,12 @@ def test_pages_stand_alone(page: Path) -> None:
     assert not found
 
 
+SECTIONS = ("Setup", "Settings", "Least privilege", "Types", "When it fails", "What was tried")
+"""What a page of an engine tells, in this order; others may stand between."""
+
+
 @pytest.mark.parametrize("name", sorted(warehouses.ADAPTERS))
-def test_every_warehouse_has_a_page(name: str) -> None:
-    assert (markdown.ROOT / "docs" / "warehouses" / f"{name}.md").is_file()
+def test_every_warehouse_has_a_page_with_these_sections(name: str) -> None:
+    page = markdown.ROOT / "docs" / "warehouses" / f"{name}.md"
+    sections = re.findall(r"^## (.+)$", markdown.without_blocks(page.read_text()), re.MULTILINE)
+    assert [section for section in sections if section in SECTIONS] == list(SECTIONS)

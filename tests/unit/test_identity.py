@@ -22,6 +22,7 @@ from connect.identity import (
     read_correlation_id,
     unsubscribe_token,
 )
+from connect.pipeline.visits import Kind, Visit, visit
 from connect.redact import Secret
 
 OLD, NEW = Secret("the old secret of the project"), Secret("the new secret of the project")
@@ -151,3 +152,46 @@ def test_a_call_is_named_after_exactly_its_messages_in_their_order() -> None:
     names = [call_key(keys) for keys in ([first, second], [second, first], [first], [first, second, third])]
     assert len({len(name) for name in names}) == 1
     assert len(set(names)) == len(names)
+
+
+# Links in messages that people have: as text, for what seals and what opens may not change together
+
+COMPACT = (
+    "ARkLzPDso1pux-OFC49WS-ZPHgfh9vWOtELERszqEOY3CGnkYU9LYOZ33oQhDSojPd_BFGSKIk8Tti8zW3Mz30nVPq"
+    "4cFzWS_8XL6UCw2DJj2RsjrsMFKRx8bVaRBiyREEYyA2qdoqpUU2vExGyEQvuhd4Zw7q7z3eP2ZHquKsuj"
+)
+NAMED = (
+    "ARkLzPDxz1VL-spBjDymtiopE2koxhuB2DXOm-JOKCodnH6qlLAKmbz84U1S3rZl04L570fiYdewT0HUAKBHjlFBmr"
+    "SWXF45Suxpv9S7REeA2lov_QW3zlpB4bG7JvehmR_I_xRIrFhx0nvmieUZVWBLLqBkvnzmexwDnyxcU68R"
+)
+CLICK = (
+    "ARkLzPAHoCP3GWD7QG_MnId54d6Qjc9daSCcB0tscKmwlVWFkQ9JdOU0TreTR6xGFco7ocZ2hNcMITDB7GnaHfD-3H"
+    "VPcRdAFgu7GYLo56DOx5WeDaJQL9tiz_iJ7HhcaEp49Ljgm_9AiaD2Ca2FHKVccPhDzkwfVJHnqkjkfQ6e"
+)
+OPEN = (
+    "ARkLzPCEswxdgocpuPcy6HJVISlWAxqN46rwaAgna1_TJEwCS5fkqSH3NnGVhEGxqLJfROaFgGhrq31P8LR-7ZqjgZ"
+    "KviL_QPArAbb4p8d_28O7hMF5ckZ8uYAy3imxDHA"
+)
+VIEW = (
+    "ARkLzPDS9ZuZX2PlifWcpQ9_a2LR-22wmbOoVOLNyeYDmNoJjb_WEJIVfPyIcd8T5stQVUmyXJeFpGFQAva3p-6HIh"
+    "cBf6mudTCdmtopiPgrtRrzrZDajDvsK7JoZnJufw"
+)
+FROZEN_RUN = "run0000000000001"
+
+
+def test_unsubscribe_links_of_before_open():
+    claims = {**CLAIMS, "topic": "offers"}
+    assert open_unsubscribe_token(RING, COMPACT) == {**claims, "correlation": correlation_id(FROZEN_RUN, KEY)}
+    assert open_unsubscribe_token(RING, NAMED) == claims
+
+
+@pytest.mark.parametrize(
+    ("kind", "token", "said"),
+    [
+        (Kind.click, CLICK, Visit(FROZEN_RUN, KEY, url="https://shop.example/?a=1#b", number=3)),
+        (Kind.open, OPEN, Visit(FROZEN_RUN, KEY)),
+        (Kind.view, VIEW, Visit(FROZEN_RUN, KEY, key_text="1:7")),
+    ],
+)
+def test_links_of_before_lead_where_they_led(kind, token, said):
+    assert visit(RING, kind, token) == said

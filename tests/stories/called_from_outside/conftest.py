@@ -19,7 +19,7 @@ from connect.project.api_keys import hash_of, new_key
 from connect.providers import memory
 from connect.schedule.work import Works
 from connect.testing.serving import Served, served
-from connect.vocabulary import Mode
+from connect.vocabulary import Mode, Scope
 from examples.parcels.build import build
 
 EXAMPLE = Path(__file__).resolve().parents[3] / "examples" / "parcels"
@@ -28,6 +28,7 @@ KEYS = {
     "everything": ("read, trigger, send, control", "5000/s"),
     "reader": ("read", "5000/s"),
     "seldom": ("read", "2/h"),
+    **{f"only {scope}": (scope, "5000/s") for scope in Scope},
 }
 
 
@@ -103,7 +104,7 @@ def write(root: Path, keys: dict[str, str], project: str = "") -> None:
         shutil.copytree(EXAMPLE / name, root / name)
     text = project or (EXAMPLE / "connect.yml").read_text().replace("{type: outbox}", "{type: memory}")
     lines = [
-        f"    {name}: {{hash: '{hash_of(keys[name])}', scopes: [{scopes}], rate: {rate}}}"
+        f"    '{name}': {{hash: '{hash_of(keys[name])}', scopes: [{scopes}], rate: {rate}}}"
         for name, (scopes, rate) in KEYS.items()
     ]
     (root / "connect.yml").write_text("\n".join([text, "serve:", "  keys:", *lines, ""]))

@@ -15,6 +15,7 @@ from connect.ledger.owner import Owner
 from connect.pipeline.beginning import new_run
 from connect.pipeline.bundle import Bundle
 from connect.pipeline.moment import Moment
+from connect.server.api_models import Report
 from connect.vocabulary import Mode, RunState
 from tests import processes
 
@@ -191,7 +192,11 @@ def test_a_report_is_that_of_the_command(shop: Any, root: Path) -> None:
     assert shop.ask("GET", "/reports/delayed").code == "never-ran"
     shop.trigger("delayed", {"parameters": LATE, "recipients": [CLEO]})
     said = processes.run(processes.COMMAND, "report", "delayed", "--json", folder=root, text=True)
-    assert json.loads(said.stdout) == shop.ask("GET", "/reports/delayed").body
+    report = shop.ask("GET", "/reports/delayed").body
+    assert json.loads(said.stdout) == report
+    named = {field.alias or name for name, field in Report.model_fields.items()}
+    assert set(report) == named
+    assert Report.model_validate(report).by["day"][0].figures["sent"].total == report["outcomes"]["sent"]
 
 
 def test_runs_of_processes_that_are_gone_are_ended(shop: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from dataclasses import replace
 from datetime import timedelta
@@ -15,7 +16,7 @@ from connect.ledger.records import Named
 from connect.pipeline.beginning import new_run
 from connect.pipeline.bundle import Bundle
 from connect.pipeline.moment import Moment
-from connect.vocabulary import RunState
+from connect.vocabulary import RunState, Scope
 
 ORDER = {"parameters": {"order": "A-1003"}}
 RECEIPT = {"recipients": [{"id": "3", "email": "cleo@example.com", "name": "Cleo", "total": 1}]}
@@ -45,6 +46,46 @@ def test_every_call_needs_a_key_with_its_scope(shop: Any, method: str, path: str
         refused = shop.ask(method, path, body, key="reader")
         assert (refused.status, refused.code) == (403, "scope-missing")
     assert shop.ask(method, path, body).status not in (401, 403)
+
+
+SCOPES = {
+    ("GET", "/campaigns"): "read",
+    ("GET", "/campaigns/{name}"): "read",
+    ("GET", "/runs"): "read",
+    ("GET", "/runs/{id}"): "read",
+    ("GET", "/reports/{campaign}"): "read",
+    ("POST", "/campaigns/{name}/trigger"): "trigger",
+    ("POST", "/messages/{name}"): "send",
+    ("POST", "/campaigns/{name}/pause"): "control",
+    ("POST", "/campaigns/{name}/resume"): "control",
+    ("POST", "/runs/{id}/pause"): "control",
+    ("POST", "/runs/{id}/resume"): "control",
+    ("POST", "/runs/{id}/cancel"): "control",
+}
+
+
+@pytest.mark.parametrize("scope", list(Scope))
+def test_a_key_of_one_scope_makes_the_calls_of_that_scope_alone(shop: Any, scope: Scope) -> None:
+    document = shop.ask("GET", "/openapi.json", key="").body["paths"]
+    calls = [(method.upper(), path, call["x-scope"]) for path, has in document.items() for method, call in has.items()]
+    assert {(method, path): needs for method, path, needs in calls} == SCOPES
+    for (method, path), needs in SCOPES.items():
+        body = {} if method == "POST" else None
+        answer = shop.ask(method, re.sub("{.*?}", "delayed", path), body, key=f"only {scope}")
+        if needs == scope:
+            assert answer.status not in (401, 403), path
+        else:
+            assert (answer.status, answer.code) == (403, "scope-missing"), path
+
+
+@pytest.mark.parametrize(("people", "status"), [(100, 200), (101, 422)])
+def test_a_message_goes_to_a_hundred_people_at_most(shop: Any, people: int, status: int) -> None:
+    cleo = RECEIPT["recipients"][0]
+    brought = [{**cleo, "id": str(number), "email": f"cleo{number}@example.com"} for number in range(people)]
+    answer = shop.ask("POST", "/messages/receipt", {"recipients": brought})
+    assert answer.status == status
+    assert len(shop.sent()) == (people if status == 200 else 0)
+    assert status == 200 or answer.code == "bad-recipients"
 
 
 def test_a_body_is_not_read_for_whoever_has_no_key(shop: Any) -> None:

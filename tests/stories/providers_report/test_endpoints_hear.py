@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from standardwebhooks import Webhook
 
+from connect.identity import KeyRing, correlation_id, unsubscribe_token
+from connect.pipeline.visits import head, open_token
 from connect.providers.events import Bounce, EventType
+from connect.redact import Secret
 from connect.testing.api import Answer, ApiServer
 from connect.testing.messages import RUN_ID, an_email
 from connect.testing.providers import Happened
@@ -52,3 +56,28 @@ def test_what_is_reported_is_told_once(shop: tuple[Shop, Any], monkeypatch: pyte
     ):
         assert line in measured
     assert [each for each in happened if each.outgoing.message.address in measured] == []
+
+
+def test_what_people_do_on_our_own_pages_is_told(shop: tuple[Shop, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    home, _ = shop
+    monkeypatch.setenv("SIGNING", SECRET)
+    ring, key = KeyRing((Secret("a secret of these tests"),)), an_email(1).key
+    claims = {"id": "7", "address": "ada@mail.example", "channel": "email", "topic": "offers"}
+    page = "/u/" + unsubscribe_token(ring, key, {**claims, "correlation": correlation_id(RUN_ID, key)})
+    picture = f"/o/{open_token(ring, head(RUN_ID, key, counts=True))}.gif"
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    with ApiServer(lambda call: Answer(204)) as endpoint:
+        home.configure("serve: {", HOOKS.format(url=endpoint.url) + "serve: {")
+        with home.listening():
+            home.run()
+            asked = [
+                home.ask("POST", page, b"do=leave", form),
+                home.ask("POST", page, b"do=back&of=offers", form),
+                home.ask("GET", picture, headers={"User-Agent": "Mozilla/5.0 (X11; Linux x86_64) Firefox/130.0"}),
+            ]
+            assert [status for status, _, _ in asked] == [200] * 3
+            while len(endpoint.calls) < 3:
+                time.sleep(0.02)
+    told = [Webhook(SECRET).verify(call.body, dict(call.headers)) for call in endpoint.calls]
+    assert sorted(one["type"] for one in told) == ["opened", "resubscribed", "unsubscribed"]
+    assert {(one["data"]["run"], one["data"]["message"]) for one in told} == {(RUN_ID, key.hex())}

@@ -68,6 +68,7 @@ def test_init_shows_asks_and_makes(home: Any) -> None:
         shown = shop.connect("destination", "init", *arguments)
         assert shown.code == code
         assert "connect_deliveries" in shown.out
+        assert "-- version 1 of the columns; later ones only add to them" in shown.out
         states = [one["state"] for one in shop.connect("destination", "show", "--json").json]
         assert states == ["not there: `connect destination init` makes it"] * 2
     for _ in range(2):
@@ -77,6 +78,7 @@ def test_init_shows_asks_and_makes(home: Any) -> None:
         ("connect_deliveries", "ready"),
         ("connect_events", "ready"),
     ]
+    assert [one["version"] for one in shown] == [1, 1]
     assert "the run, as `connect runs` names it" in shop.connect("destination", "show").out
 
 

@@ -119,6 +119,29 @@ def test_the_same_row_kills_each_time(filed: Any, contents: Any, server: SmtpSer
     filed.each_once()
 
 
+def test_two_runs_that_share_a_cap_take_turns(mailed: Any, contents: Any, server: SmtpServer) -> None:
+    shop, cap = mailed.shop, {"max": 1, "per": "7d", "across": "all"}
+    for name in ("first", "second"):
+        mailed.campaign(contents["email"], name=name, frequency_cap=cap, in_doubt="resend")
+    server.answer(At.end, HANG, address=mailed.person(PEOPLE // 2)[1])
+    first = shop.start("run", "first", "--yes", "--lease", "1")
+    while not server.hanging.wait(0.05):
+        assert first.poll() is None, first.communicate()
+    second = shop.start("run", "second", "--yes")
+    for killed in (False, True):
+        if killed:  # what it has sent is not written yet, whoever works on it
+            first.send_signal(signal.SIGKILL)
+            first.communicate()
+        while "waiting: cap held by first" not in shop.connect("runs", "list", "--json").out:
+            assert second.poll() is None, second.communicate()
+    assert mailed.ask("select run from connect_deliveries where campaign = 'second'") == []
+    server.forget_answers()
+    assert shop.ended(shop.start("run", "first", "--yes")).code == 0
+    assert shop.ended(second).code == 0
+    assert set(_heard(server).values()) == {1}
+    assert mailed.written() == {("email", "sent", ""): PEOPLE, ("email", "skipped", "capped"): PEOPLE}
+
+
 def test_stopped_and_gone_on_with(mailed: Any, server: SmtpServer) -> None:
     process = mailed.shop.start("run", "hello", "--yes")
     until_heard(server, 40, process)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import http.client
 import re
 import time
@@ -16,11 +17,15 @@ from urllib.parse import urlencode
 
 import duckdb
 import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
 
 from connect import wiring
 from connect.identity import KeyRing, correlation_id, unsubscribe_token
+from connect.pipeline import desk
 from connect.pipeline.subscriber import Entry, on_record
 from connect.pipeline.subscriptions import Change, create, record, writable
+from connect.pipeline.visits import click_token, head, open_token, view_token
 from connect.providers.events import Event
 from connect.redact import Secret
 from connect.server import aftercare, unsubscribe
@@ -166,6 +171,16 @@ def test_one_click_is_written_before_it_is_answered(plain: tuple[House, Served])
     assert house.rows() == [(*WHO, "offers", "unsubscribed", "one_click")]
 
 
+def test_a_warehouse_that_is_free_has_the_row_at_the_answer(
+    plain: tuple[House, Served], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(desk, "PATIENCE", 60.0)
+    house, server = plain
+    assert post(server, house.token(), ("List-Unsubscribe", "One-Click")).status == 200
+    assert server.site.ledger.held_count() == 0
+    assert house.rows() == [(*WHO, "offers", "unsubscribed", "one_click")]
+
+
 def test_one_click_as_multipart(plain: tuple[House, Served]) -> None:
     house, server = plain
     body = '--x\r\nContent-Disposition: form-data; name="List-Unsubscribe"\r\n\r\nOne-Click\r\n--x--\r\n'
@@ -275,6 +290,37 @@ def test_a_link_of_another_project_is_broken(plain: tuple[House, Served]) -> Non
     assert post(server, house.token("the secret of another project"), *[("do", "leave")]).status == 404
     changed = house.token()[:-2] + "AA"
     assert ask(server, "GET", changed).status == 404
+
+
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+
+
+def bits(token: str) -> bytes:
+    """The last character of a token can have some that mean nothing."""
+    return base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.integers(0, 400), st.sampled_from(["", *LETTERS]))
+def test_no_changed_link_takes_anybody_off(plain: tuple[House, Served], place: int, other: str) -> None:
+    """One character is another one; or the token ends there."""
+    house, server = plain
+    token = house.token()
+    place %= len(token)
+    changed = token[:place] + other + token[place + 1 :] if other else token[:place]
+    assume(not other or bits(changed) != bits(token))
+    assert ask(server, "GET", changed).status == 404
+    assert post(server, changed, ("List-Unsubscribe", "One-Click")).status == 404
+    assert (server.site.ledger.held_count(), house.rows()) == (0, [])
+
+
+def test_links_for_something_else_take_nobody_off(plain: tuple[House, Served]) -> None:
+    house, server = plain
+    ring, delivery = KeyRing((Secret(SECRET),)), head("0" * 16, bytes(16), counts=True)
+    others = (click_token(ring, delivery, "https://shop.example/", 1), open_token(ring, delivery))
+    for token in (*others, view_token(ring, delivery, "1:7")):
+        assert post(server, token, ("List-Unsubscribe", "One-Click")).status == 404
+    assert (server.site.ledger.held_count(), house.rows()) == (0, [])
 
 
 def test_what_no_run_would_heed_is_not_acknowledged(plain: tuple[House, Served]) -> None:
