@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import http.client
+import json
 import socket
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
@@ -14,13 +17,14 @@ from fastapi import APIRouter, Request
 
 from connect.errors import UserError
 from connect.server.connection import Connection
-from connect.server.guard import MOST_BYTES
+from connect.server.guard import MOST_BYTES, Guard
 from connect.server.health import Health
 from connect.server.problems import Refused
 from connect.server.serving import listening
-from connect.server.site import Site
+from connect.server.site import Part, Site
 from connect.testing.serving import Served, served
 
+MakeParts = Callable[[Site], Sequence[Part]]
 PROJECT = "name: shop\nsecret: ${CONNECT_SECRET}\n"
 
 
@@ -29,6 +33,7 @@ class Parrot:
 
     def __init__(self, site: Site) -> None:
         self.stopped = False
+        self.asked = threading.Event()
 
     def routes(self) -> APIRouter:
         router = APIRouter()
@@ -40,6 +45,20 @@ class Parrot:
         @router.get("/refused")
         async def refused() -> None:
             raise Refused(409, "not-now", "it is not the time", "come back")
+
+        @router.get("/who")
+        async def who(request: Request) -> str:
+            return request.client.host if request.client else ""
+
+        @router.get("/last")
+        async def last(request: Request) -> str:
+            self.asked.set()
+            host, port = request.scope["server"]
+            with suppress(ConnectionRefusedError):
+                while True:  # as long as others are let in
+                    _, writer = await asyncio.open_connection(host, port)
+                    writer.close()
+            return "bye"
 
         @router.get("/broken")
         async def broken() -> None:
@@ -58,21 +77,25 @@ def parrots() -> list[Parrot]:
 
 
 @pytest.fixture
-def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parrots: list[Parrot]) -> Iterator[Served]:
+def parts(parrots: list[Parrot]) -> MakeParts:
+    def made(site: Site) -> list[Part]:
+        parrots.append(Parrot(site))
+        return [Health(site), parrots[-1]]
+
+    return made
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parts: MakeParts) -> Iterator[Served]:
     (tmp_path / "connect.yml").write_text(PROJECT)
     monkeypatch.setenv("CONNECT_SECRET", "a secret of this test")
-
-    def parts(site: Site) -> list[object]:
-        parrots.append(Parrot(site))
-        return [Health(site), parrots[0]]
-
-    with served(tmp_path, make_parts=parts) as made:  # type: ignore[arg-type]
+    with served(tmp_path, make_parts=parts) as made:
         yield made
 
 
-def ask(server: Served, method: str, path: str, body: bytes = b"") -> tuple[int, dict[str, str], bytes]:
+def ask(server: Served, method: str, path: str, body: bytes = b"", **more: str) -> tuple[int, dict[str, str], bytes]:
     connection = http.client.HTTPConnection(server.url.removeprefix("http://"), timeout=30)
-    connection.request(method, path, body)
+    connection.request(method, path, body, {name.replace("_", "-"): value for name, value in more.items()})
     answer = connection.getresponse()
     found = answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
     connection.close()
@@ -82,6 +105,52 @@ def ask(server: Served, method: str, path: str, body: bytes = b"") -> tuple[int,
 def test_it_lives_and_is_ready(server: Served) -> None:
     assert ask(server, "GET", "/livez")[::2] == (200, b"ok")
     assert ask(server, "GET", "/readyz")[0] == 200
+
+
+def test_it_is_not_ready_while_the_ledger_can_not_be_asked(server: Served, tmp_path: Path) -> None:
+    server.site.ledger.close()  # what is kept open would still be the file that was there
+    file = tmp_path / ".connect" / "state.db"
+    there = file.read_bytes()
+    file.write_bytes(b"what somebody has put here instead" * 99)
+    status, _, body = ask(server, "GET", "/readyz")
+    assert (status, json.loads(body)["ready"], len(json.loads(body)["because"])) == (503, False, 1)
+    assert ask(server, "GET", "/livez")[0] == 200
+    file.write_bytes(there)
+    assert ask(server, "GET", "/readyz")[0] == 200
+
+
+def test_it_listens_on_this_machine_alone_unless_it_is_told_otherwise(server: Served) -> None:
+    assert server.site.project.serve.listen == "127.0.0.1:8080"
+
+
+def test_a_proxy_is_believed_where_it_is_trusted(server: Served, tmp_path: Path, parts: MakeParts) -> None:
+    forwarded = {"X_Forwarded_For": "203.0.113.9"}
+    assert ask(server, "GET", "/who", **forwarded)[2] == b'"127.0.0.1"'
+    for trusted, known in (("127.0.0.1", b'"203.0.113.9"'), ("10.0.0.1", b'"127.0.0.1"')):
+        (tmp_path / "connect.yml").write_text(f"{PROJECT}serve: {{trusted_proxies: [{trusted}]}}\n")
+        with served(tmp_path, make_parts=parts) as behind:
+            assert ask(behind, "GET", "/who", **forwarded)[2] == known
+
+
+def test_a_body_that_does_not_come_to_its_end_is_given_up(
+    tmp_path: Path, parts: MakeParts, monkeypatch: pytest.MonkeyPatch, server: Served
+) -> None:
+    monkeypatch.setattr(Guard.__init__, "__defaults__", (MOST_BYTES, 0.05))
+    with served(tmp_path, make_parts=parts) as hasty:
+        host, port = hasty.url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), 30) as client:
+            client.sendall(b"POST /heard HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhalf")
+            assert client.recv(4096).startswith(b"HTTP/1.1 408 ")
+
+
+def test_who_is_being_answered_when_it_stops_is_answered(
+    tmp_path: Path, parts: MakeParts, parrots: list[Parrot], server: Served
+) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        with served(tmp_path, make_parts=parts) as stopping:
+            last = pool.submit(ask, stopping, "GET", "/last")
+            assert parrots[-1].asked.wait(30)
+        assert last.result()[::2] == (200, b'"bye"')
 
 
 def test_a_body_of_the_largest_size_is_heard(server: Served) -> None:
