@@ -8,13 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.chaos import house
+from benchmarks.chaos import house, written
 from benchmarks.chaos import trial as trials
 from benchmarks.chaos.accounts import account, violations
 from benchmarks.chaos.faults import Fault
-from benchmarks.chaos.scenario import FCM, POSTMARK, RESEND, Scenario
+from benchmarks.chaos.scenario import FCM, POSTGRESQL, POSTMARK, RESEND, Scenario
 from benchmarks.chaos.trial import trial
+from benchmarks.chaos.written import Ended
+from connect.ledger.records import Tally
+from connect.testing.postgres import NoServer
 from connect.testing.receivers import Manners
+from connect.vocabulary import Channel, Outcome
 from tests import processes
 
 SEED = 7
@@ -61,6 +65,40 @@ def test_every_delivery_is_accounted_for(scenario: Scenario, faults: tuple[Fault
     assert not list(violations(evidence, found)), f"seed {SEED}: {found}"
     assert found.kills == len(faults), f"seed {SEED}: the run was over before it was fired at"
     assert found.sent > found.audience / 2
+
+
+def test_what_is_written_back_says_the_same(tmp_path: Path) -> None:
+    """PostgreSQL is the warehouse, the ledger and the destination at once."""
+    scenario = Scenario("http", False, 1, "skip", POSTGRESQL, churn=False, written=True)
+    try:
+        evidence = trial(scenario, KILLS, SEED, tmp_path, patient=False)
+    except NoServer as why:
+        pytest.skip(str(why))
+    found = account(evidence)
+    assert not list(violations(evidence, found)), f"seed {SEED}: {found}"
+    assert found.kills == len(KILLS), f"seed {SEED}: the run was over before it was fired at"
+    assert found.sent > found.audience / 2
+
+
+SENT = Tally(Channel.http, "", Outcome.sent, "", 3)
+ROWS: list[Ended] = [(person, "sent", "", 1) for person in (1, 2, 3)]
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        (ROWS, []),
+        (ROWS[1:], ["the table has {('sent', ''): 2}, and the run counted {('sent', ''): 3}"]),
+        ([*ROWS[1:], ROWS[1]], ["1 messages have more than one row"]),
+        ([*ROWS[1:], (None, "sent", "", 1)], ["1 rows say that nobody was sent something"]),
+        ([*ROWS[1:], (1, "failed", "no", 1)], ["the table has {('sent', ''): 2, ('failed', 'no'): 1}, and"]),
+    ],
+    ids=["all is well", "one is missing", "one has two", "one is nobody's", "another outcome"],
+)
+def test_the_harness_finds_what_is_wrong_in_what_is_written_back(rows: list[Ended], said: list[str]) -> None:
+    found = list(written.violations(rows, [SENT]))
+    assert len(found) == len(said)
+    assert all(one.startswith(words) for one, words in zip(found, said, strict=True))
 
 
 def test_the_harness_finds_what_is_wrong(tmp_path: Path) -> None:
