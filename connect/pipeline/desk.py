@@ -132,6 +132,11 @@ class Desk:
                 await _within(_LOOK, stop, self._something_held)
         await self._end()
 
+    @property
+    def is_idle(self) -> bool:
+        """Nothing is on its way into the warehouse or the ledger; what is held may wait."""
+        return not any(each.is_working for each in (self._writing, self._holding, self._noting))
+
     # Into the warehouse
 
     def _begin_to_write(self, changes: Sequence[Change]) -> Asked | None:
@@ -183,6 +188,7 @@ class Desk:
         await asyncio.wait([holding, *([writing] if writing else [])], return_when=asyncio.FIRST_COMPLETED)
         if writing is not None and _is_well(writing):
             self._holding.forget(holding)
+            holding.add_done_callback(self._there_is_more)  # where it was under way, that is let go soon
             return "table"
         try:
             await holding
@@ -193,9 +199,12 @@ class Desk:
             return "table"
         if writing is not None:
             self._writing.forget(writing)
+        self._there_is_more()
+        return "ledger"
+
+    def _there_is_more(self, _: object = None) -> None:
         if self._something_held is not None:
             self._something_held.set()
-        return "ledger"
 
     def _hold(self, changes: Sequence[Change]) -> None:
         """In the ledger's thread."""

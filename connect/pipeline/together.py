@@ -26,13 +26,17 @@ class Together(Generic[T]):
         asked: Asked = asyncio.get_running_loop().create_future()
         asked.add_done_callback(_heard)
         self._waiting[asked] = things
-        if self._working is None or self._working.done():
+        if not self.is_working:
             self._working = asyncio.create_task(self._work())
         return asked
 
     def forget(self, asked: Asked) -> None:
         """Who asked does not wait any more: it need not be done, unless it is under way."""
         self._waiting.pop(asked, None)
+
+    @property
+    def is_working(self) -> bool:
+        return self._working is not None and not self._working.done()
 
     async def end(self) -> None:
         """Wait until everything is done."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,7 +19,7 @@ from connect import wiring
 from connect.clock import SystemClock
 from connect.errors import OutsideError, UserError
 from connect.ledger.store import Ledger
-from connect.pipeline.desk import Desk
+from connect.pipeline.desk import PATIENCE, Desk
 from connect.pipeline.sealing import drain, opened, sealed
 from connect.pipeline.subscriptions import Change, create, writable
 from connect.pipeline.waiting import Waiting
@@ -135,6 +137,33 @@ async def test_what_is_in_the_way_is_said_before_somebody_opts_out(project: Proj
     assert log.said == ["opt-outs-will-be-held"]
     await desk.take([LEFT])
     assert ledger.held_count() == 1
+
+
+async def test_what_is_in_both_is_not_held_for_long(
+    project: Project, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The warehouse was faster after all, while the ledger was at it."""
+    log, stop, answered, hold = Quiet(), asyncio.Event(), threading.Event(), ledger.hold
+
+    def held_later(sealed: dict[bytes, bytes]) -> None:
+        answered.wait()
+        hold(sealed)
+
+    def opened_late(project: Project, name: str) -> Warehouse:
+        time.sleep(10 * PATIENCE)
+        return wiring.open_warehouse(project, name)
+
+    monkeypatch.setattr(ledger, "hold", held_later)
+    monkeypatch.setattr("connect.pipeline.desk._LOOK", 3600.0)
+    desk = Desk(lambda: project, opened_late, ledger, log)
+    running = asyncio.create_task(desk.run(stop))
+    await desk.take([LEFT])
+    assert written(project) == [ROW]
+    answered.set()
+    await log.drained.wait()
+    stop.set()
+    await running
+    assert (ledger.held_count(), desk.is_idle) == (0, True)
 
 
 async def test_what_is_held_survives_its_process(project: Project, ledger: Ledger) -> None:
