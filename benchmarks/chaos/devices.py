@@ -83,6 +83,8 @@ class Devices(Audience):
         changed = {person: tokens for person in changing if (tokens := self._changed(person, random))}
         for person in changed:
             self.moved |= {person * _PLACES} & doubt
+            if person * _PLACES in near:  # under a token that is gone: any that was not begun may be the same device
+                self.moved |= self._devices(person) - near
             if not self.present[person] and ahead(key_of(person), standing):
                 self.expected ^= {person * _PLACES + _NONE, person * _PLACES}
         first = self.last + 1

@@ -41,7 +41,7 @@ class Audience(ABC):
     gone: set[int] = field(default_factory=set)
     """Those who left while their delivery was in doubt."""
     moved: set[int] = field(default_factory=set)
-    """Those who changed their address while their delivery was in doubt."""
+    """Those who changed their address while their delivery was in doubt: these are unknown."""
     parted: set[int] = field(default_factory=set)
     """Those whose delivery was in doubt together with one of somebody who left or changed their address: a receiver
     that remembers calls by key can not be asked again about theirs."""

@@ -163,11 +163,16 @@ class Intake:
             if self._forgotten is None or now - self._forgotten > _FORGET:
                 await asyncio.to_thread(self._to.ledger.forget_seen)
                 self._forgotten = now
-            await self.ask_about_soft_bounces()
+            await self._ask_about_soft_bounces()
         except ConnectError as error:
             self._to.trouble("events-not-looked-after", error)
 
-    async def ask_about_soft_bounces(self) -> None:
+    @property
+    def is_asking(self) -> bool:
+        """Whether somebody has bounced softly about whom the warehouse was not asked yet."""
+        return bool(self._soft)
+
+    async def _ask_about_soft_bounces(self) -> None:
         """Ten within thirty days count as a hard one. Raises as a query does."""
         project = self._to.project()
         if project.destination is None:

@@ -66,7 +66,9 @@ class SoftBounces:
         of deliveries says neither id nor address, nobody can be known again, and there are none.
         """
         self._asked = list(islice(self._noted.values(), _AT_ONCE))
-        return _changes(_often(warehouse, destination, self._asked, now), now) if destination.include else []
+        if not self._asked or not destination.include:
+            return []
+        return _changes(_often(warehouse, destination, self._asked, now), now)
 
     def let_go(self) -> None:
         """Forget those who were asked about last, and have not bounced again since."""

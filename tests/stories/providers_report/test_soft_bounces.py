@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -25,6 +25,12 @@ def _now() -> None:
     """What is signed minutes ago is not believed, and others may have been tested in this process meanwhile."""
     global NOW
     NOW = datetime.now(UTC)
+
+
+@pytest.fixture(autouse=True)
+def _asks_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not once a minute."""
+    monkeypatch.setattr("connect.pipeline.intake._UPKEEP", 0.05)
 
 
 PATIENT = timedelta(seconds=30)
@@ -74,9 +80,10 @@ def _bounces(shop: Shop, rig: Any, person: int, letter: int) -> None:
         _key(person, letter), correlation_id(RUN_ID, _key(person, letter)), outgoing.channel, outgoing.message
     )
     webhook = rig.webhook([Happened(EventType.bounced, outgoing, Bounce.soft)], NOW)
-    assert shop.post("sendgrid", webhook)[0] == 200
     assert shop.opt_outs() == []
-    asyncio.run(shop.site.intake.ask_about_soft_bounces())
+    assert shop.post("sendgrid", webhook)[0] == 200
+    while shop.site.intake.is_asking:
+        time.sleep(0.01)
 
 
 @pytest.mark.parametrize("include", ["[id]", "[address]", "[id, address]"])
