@@ -56,6 +56,8 @@ _BLINK = 0.001
 
 _GATHER = 0.005
 """Seconds that outcomes wait for others to share their commit: a fraction of what a commit takes."""
+_LOOKS = 5
+"""How often it is looked meanwhile whether they are enough."""
 
 
 class Hold(Protocol):
@@ -312,7 +314,7 @@ class Lane:
         while True:
             await self._stirred.wait()
             if not self._is_worth_a_commit():
-                await asyncio.sleep(_GATHER)  # others in the air end soon, and share it
+                await self._gather()
             self._stirred.clear()
             answers, self._answers = self._answers, []
             self._free += sum(answer.places for answer in answers)
@@ -328,11 +330,20 @@ class Lane:
                 self._land(answers)
                 self._release(calls)
 
+    async def _gather(self) -> None:
+        """Others in the air end soon, and share the commit."""
+        for _ in range(_LOOKS):
+            await asyncio.sleep(_GATHER / _LOOKS)
+            if self._is_worth_a_commit():
+                return
+
     def _is_worth_a_commit(self) -> bool:
-        """Half a window, so that the other half is in the air meanwhile; or nothing is in the air to wait for."""
+        """Half a window, so that the other half is in the air meanwhile; or too little is in the air to wait for."""
         ended = len(self._answers)
         leaving = min(self._free + ended, self._lineup.calls)
-        return max(ended, leaving) >= self._window // 2 or ended >= self._flying
+        if max(ended, leaving) >= self._window // 2 or ended >= self._flying:
+            return True
+        return leaving > 0 and self._gate.is_open and self._ready.idle > len(self._sending) // 2
 
     async def _write(self, answers: Sequence[Answer], calls: Sequence[Packed]) -> None:
         """A place of the window is free as soon as the outcome of its call is durable, and so also together with it."""

@@ -19,6 +19,11 @@ class Ready:
     def __len__(self) -> int:
         return len(self._calls)
 
+    @property
+    def idle(self) -> int:
+        """How many wait for one."""
+        return len(self._waiting)
+
     def put(self, calls: Iterable[Packed]) -> None:
         self._calls.extend(calls)
         left = len(self._calls)

@@ -12,7 +12,7 @@ import pytest
 from connect.errors import Disposition, RunTrouble
 from connect.ledger.records import Intent
 from connect.ledger.refusals import LeaseLost
-from connect.pipeline import exact
+from connect.pipeline import dispatch, exact
 from connect.pipeline.deliveries import Ended
 from connect.pipeline.recovery import Recovered
 from connect.pipeline.verdicts import RETRY_FOR
@@ -84,6 +84,21 @@ async def test_the_concurrency_of_the_account_is_never_exceeded(bench):
 
     await bench.send(bench.lane(look, concurrency=3), *range(1, 40))
     assert most == 3
+
+
+async def test_nobody_is_waited_for_while_most_places_in_the_air_are_free(bench, number, monkeypatch):
+    monkeypatch.setattr(dispatch, "_GATHER", 3600.0)
+    monkeypatch.setattr(dispatch, "_LOOKS", 3_600_000)
+    others = asyncio.Event()
+
+    async def look(outgoing, attempt):
+        if number(outgoing) == 1:
+            await others.wait()
+        if number(outgoing) == 40:
+            others.set()
+
+    await bench.send(bench.lane(look, concurrency=4), *range(1, 41))
+    assert bench.counted() == {"sent": 40}
 
 
 # Packing
