@@ -77,7 +77,9 @@ class Calls:
             return ""
         last = expression.filters[-1]
         if last.name in _NUMERIC:
-            return f"text({self.filtered(expression, frame)})"
+            first, name = self._values.once(self.filtered(expression, frame))
+            # as `text` prints it: within these bounds no float has an exponent
+            return f"(repr({name}) if type({first}) is float and 0.001 < {name} < 1e15 else text({name}))"
         part = getattr(last.args[0].value, "value", None) if len(last.args) == 1 else None
         if not isinstance(part, str) or isinstance(last.args[0], KeywordArgument):
             return ""
