@@ -154,7 +154,9 @@ def base64_lines(data: bytes) -> bytes:
     packed = _packed(data)
     whole, rest = divmod(len(packed), _LINE)
     if rest and whole <= _LINES:
-        return b"\r\n".join((*_cutter(whole).unpack_from(packed), packed[-rest:], b""))
+        lines = [*_cutter(whole).unpack_from(packed)]
+        lines += (packed[-rest:], b"")
+        return b"\r\n".join(lines)
     return _in_blocks(packed)
 
 
