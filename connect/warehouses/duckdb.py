@@ -64,8 +64,8 @@ warnings.filterwarnings("ignore", "Arrow output on a DB-API result", UserWarning
 _MEBIBYTE = 1 << 20
 _ROWS = 10_000
 _ADDED = "connect_added"
-_FIRST_MEMORY = 64 * _MEBIBYTE
-"""Enough for a range of an audience that is a table or a filter; what needs more gets twice as much each time."""
+_FIRST_MEMORY = 128 * _MEBIBYTE
+"""Enough for a range of an audience that is a table or a filter; a query that needs more gets four times as much."""
 
 
 class DuckDBSettings(SourceSettings):
@@ -295,7 +295,7 @@ class DuckDB:
 
     def _raise_memory(self, had: int) -> bool:
         """Whether the next connection gets more than so many bytes."""
-        self._memory = max(self._memory, min(had * 2, self._most))
+        self._memory = max(self._memory, min(had * 4, self._most))
         return self._memory > had
 
     @contextmanager
