@@ -119,6 +119,8 @@ def _problems(trigger: Trigger, given: Parameters) -> Iterator[Problem]:
     if unknown and not schema.keys() & {"additionalProperties", "patternProperties", "$ref", "allOf", "anyOf", "oneOf"}:
         yield _problem("", "gives names that the trigger does not declare", f"declared are: {_list(names(trigger))}")
         return
+    if not schema:
+        return  # nor is there anything to check it by, which comes with the server
     for error in sorted(_validator(schema).iter_errors(given), key=lambda error: str(error.json_path)):
         place = _pointer(error.absolute_path, schema)
         if error.validator == "required":

@@ -1,4 +1,7 @@
-"""`make demo`, in a copy: what was planted in the shop's warehouse is what the reports count."""
+"""`make demo`, in a copy: what was planted in the shop's warehouse is what the reports count.
+
+It finds no package beyond those that Connect is installed with, as on a fresh machine.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ EVERY_OUTCOME = {"sent", "skipped", "refused", "failed", "unknown"}
 
 sys.path.insert(0, str(ROOT))
 from examples.shop import build as shop  # noqa: E402
-from tests import processes  # noqa: E402
+from tests import as_installed, processes  # noqa: E402
 
 Tally = tuple[str, str, str]  # channel, outcome, reason
 
@@ -113,8 +116,9 @@ def environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("CONNECT_")}
 
 
-def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(arguments, cwd=folder, env=environment(), capture_output=True, text=True, check=False)
+def run(folder: Path, *arguments: str, path: str) -> subprocess.CompletedProcess[str]:
+    found = {**environment(), "PYTHONPATH": path}
+    return subprocess.run(arguments, cwd=folder, env=found, capture_output=True, text=True, check=False)
 
 
 LEFT = (".connect/state.db", "outbox/run/letter.eml", "shop.duckdb")
@@ -136,7 +140,17 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, folder / name)
     leave_behind(folder)
-    return Demo(folder, run(folder, sys.executable, "-m", "examples.shop.demo"))
+    path = as_installed.hiding_the_rest(folder.with_name("alone"))
+    return Demo(folder, run(folder, sys.executable, "-m", "examples.shop.demo", path=path))
+
+
+def test_it_finds_no_more_than_is_installed_with_connect(demo: Demo) -> None:
+    hidden = as_installed.beyond()
+    assert {"boto3", "fastapi", "jsonschema", "psycopg", "pytest"} <= hidden
+    assert hidden.isdisjoint({"connect", "duckdb", "liquid", "pyarrow", "pydantic", "sqlalchemy", "typer"})
+    path = str(demo.folder.with_name("alone"))
+    asked = run(demo.folder, sys.executable, "-c", "import duckdb, jsonschema", path=path)
+    assert asked.stderr.splitlines()[-1] == "ModuleNotFoundError: No module named 'jsonschema'"
 
 
 def test_it_ends_well_and_says_what_to_look_at(demo: Demo) -> None:
