@@ -154,9 +154,7 @@ def base64_lines(data: bytes) -> bytes:
     packed = _packed(data)
     whole, rest = divmod(len(packed), _LINE)
     if rest and whole <= _LINES:
-        lines = [*_cutter(whole).unpack_from(packed)]
-        lines += (packed[-rest:], b"")
-        return b"\r\n".join(lines)
+        return b"\r\n".join((*_cutter(whole).unpack_from(packed), packed[-rest:], b""))
     return _in_blocks(packed)
 
 

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 from functools import cache, lru_cache
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from connect.channels.bodies import base64_lines, transfer, transfer_octets
@@ -124,15 +125,11 @@ def _body(email: Email, prepared: Prepared, eight_bit: bool) -> Part:
     texts: list[Part] = []
     bare: list[bytes] = []
     # The richest comes last (RFC 2046 5.1.4).
-    text, html = prepared.text_body, prepared.html_body
-    if text is not None and not isinstance(text, bytes):
-        texts.append(_octets("plain", text, eight_bit, bare))
-    elif email.text is not None:
-        texts.append(_text("plain", email.text, text, eight_bit, bare))
-    if html is not None and not isinstance(html, bytes):
-        texts.append(_octets("html", html, eight_bit, bare))
-    elif email.html is not None:
-        texts.append(_text("html", email.html, html, eight_bit, bare))
+    for subtype, known, text_of in (("plain", prepared.text_body, _TEXT), ("html", prepared.html_body, _HTML)):
+        if known is not None and not isinstance(known, bytes):
+            texts.append(_octets(subtype, known, eight_bit, bare))
+        elif (text := text_of(email)) is not None:
+            texts.append(_text(subtype, text, known, eight_bit, bare))
     if len(texts) == 2:
         readable = _multipart("alternative", texts, bare, email.message_id)
     else:
@@ -143,6 +140,10 @@ def _body(email: Email, prepared: Prepared, eight_bit: bool) -> Part:
     if files is None:
         files = tuple(map(_attachment, email.attachments))
     return _multipart("mixed", [readable, *([file] for file in files)], bare, email.message_id)
+
+
+_TEXT: Callable[[Email], str | None] = attrgetter("text")
+_HTML: Callable[[Email], str | None] = attrgetter("html")
 
 
 def _octets(subtype: str, text: WireText, eight_bit: bool, bare: list[bytes]) -> Part:
