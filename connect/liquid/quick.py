@@ -37,18 +37,7 @@ def minus(left: object, right: object) -> float | None:
     return (a - b) / _SCALE if a and b else None
 
 
-def times_whole(left: float, right: int) -> float:
-    """As `times`; 0 for what is left alone."""
-    if -1e11 < left < 1e11:
-        whole = round(left * _SCALE)
-        if whole / _SCALE == left:
-            return whole * right / _SCALE
-    return 0.0
-
-
 def times(left: object, right: object) -> float | None:
-    if type(left) is float and type(right) is int:
-        return times_whole(left, right) or None
     if type(left) is not float and type(right) is not float:
         return None
     a, b = _scaled(left), _scaled(right)

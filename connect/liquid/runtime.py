@@ -99,7 +99,7 @@ def keeper(most: int) -> Callable[[object], None]:
 def product(left: object, right: object, guarded: Callable[[object, object], object]) -> object:
     """What `times` gives, for numbers without its guard."""
     if type(right) is int and -_BOUND < right < _BOUND:
-        if type(left) is float and -1e11 < left < 1e11:  # as `quick.times_whole`: a call takes as long as all of it
+        if type(left) is float and -1e11 < left < 1e11:  # as `quick.times`: a call takes as long as all of it
             whole = round(left * 10_000)
             if whole and whole / 10_000 == left and right:
                 return whole * right / 10_000
