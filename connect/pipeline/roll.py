@@ -7,7 +7,7 @@ of the reads behind it names whom it wants, which costs a tenth. Nothing of a ro
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import accumulate
@@ -29,8 +29,6 @@ _PARTS = 8
 """The least number of parts that make one read, so that it is filled well."""
 _FIRST_PERSON_BYTES = 16
 """What a person is taken to need until some were measured: what does not fit is left for the next roll."""
-_PART_BYTES = 4
-"""What a person's part needs while a roll is being made."""
 _ROWS_AT_ONCE = 1 << 16
 
 
@@ -41,8 +39,8 @@ class Roll:
     after: str | None
     upto: str | None
     digits: int
-    rows: pyarrow.Table | None = field(repr=False)
-    """The cells of their keys, part by part; None for nobody."""
+    runs: Sequence[pyarrow.Table] = field(repr=False)
+    """The cells of their keys, and their part: each run has its own in the order of parts."""
     parts: Sequence[int]
     """The parts in which somebody is, ascending."""
     ends: Sequence[int]
@@ -59,16 +57,26 @@ class Roll:
         first = bisect.bisect_left(self.parts, self._part(after))
         before = self.ends[first - 1] if first else 0
         last = max(first, bisect.bisect_right(self.ends, before + people) - 1)
+        if first == len(self.parts):
+            return self.upto, None
         if last >= len(self.parts) - 1:
-            return self.upto, self._cells(before, self.ends[-1] if self.ends else 0)
-        return _end(self.parts[last], self.digits), self._cells(before, self.ends[last])
+            return self.upto, self._cells(self.parts[first], self.parts[-1])
+        return _end(self.parts[last], self.digits), self._cells(self.parts[first], self.parts[last])
 
     def _part(self, position: str | None) -> int:
         """The first part in which there is a position behind this one."""
         return (int(position, 16) + 1) >> 4 * (_POSITION_DIGITS - self.digits) if position else 0
 
-    def _cells(self, first: int, end: int) -> pyarrow.Table | None:
-        return self.rows.slice(first, end - first) if self.rows is not None and first < end else None
+    def _cells(self, first: int, last: int) -> pyarrow.Table:
+        """Of the people in these parts."""
+        import pyarrow
+
+        found = []
+        for rows in self.runs:
+            parts = rows.column(PART).chunk(0)
+            low, high = _place(parts, first, bisect.bisect_left), _place(parts, last, bisect.bisect_right)
+            found.append(rows.slice(low, high - low))
+        return pyarrow.concat_tables(found).drop_columns([PART])
 
 
 class Rolls:
@@ -110,8 +118,8 @@ class Rolls:
         self._fresh_until = self._clock.monotonic() + self._fresh_for
         with self._warehouse.read(query, self._timeout, _ROWS_AT_ONCE) as batches:
             roll = gathered(batches, after, upto, digits, self._most_bytes)
-        if roll.rows is not None:
-            self._person_bytes = _PART_BYTES + roll.rows.nbytes // max(1, roll.rows.num_rows)
+        if people := sum(rows.num_rows for rows in roll.runs):
+            self._person_bytes = max(1, _size(roll.runs) // people)
         return roll
 
 
@@ -122,29 +130,45 @@ def gathered(
     kept: list[pyarrow.Table] = []
     last: int | None = None
     thinned = False
-    for batch in batches:
-        kept.append(_numbered(batch, last))
+    for rows in _some_at_once((_numbered(batch, last) for batch in batches), most_bytes // 8):
+        kept.append(_run(rows))
         if _size(kept) > most_bytes:
             met = sum(rows.num_rows for rows in kept)
-            kept = [_each_once(rows) for rows in kept]
+            kept = [_run(_each_once(rows)) for rows in kept]
             thinned = thinned or sum(rows.num_rows for rows in kept) < met
             if (middle := _middle(kept)) is not None and _size(kept) > most_bytes * 3 // 4:
                 last, upto = middle, _end(middle, digits)
                 kept = [_up_to(rows, middle) for rows in kept]
+    kept = [rows for rows in kept if rows.num_rows]
     parts, counts = _counted(kept)
-    rows = _by_part(kept) if parts else None
-    return Roll(after, upto, digits, rows, parts, list(accumulate(counts)), thinned)
+    return Roll(after, upto, digits, kept, parts, list(accumulate(counts)), thinned)
 
 
-def _by_part(kept: list[pyarrow.Table]) -> pyarrow.Table:
-    """The cells, part by part: each read takes a slice of them. What is in `kept` is let go of."""
+def _some_at_once(tables: Iterable[pyarrow.Table], enough: int) -> Iterator[pyarrow.Table]:
+    """The same rows in fewer tables, of about so many bytes: of a batch, only a few rows may be wanted."""
+    import pyarrow
+
+    some: list[pyarrow.Table] = []
+    for rows in tables:
+        some.append(rows)
+        if _size(some) >= enough:
+            together, some = pyarrow.concat_tables(some), []
+            yield together
+    if some:
+        yield pyarrow.concat_tables(some)
+
+
+def _run(rows: pyarrow.Table) -> pyarrow.Table:
+    """In the order of parts. All of a roll in one order would need its memory three times."""
     import pyarrow
     from pyarrow import compute
 
-    rows = pyarrow.concat_tables(kept)
-    kept.clear()
     order = compute.sort_indices(rows.column(PART).combine_chunks())
-    return compute.take(rows.drop_columns([PART]), order, memory_pool=pyarrow.system_memory_pool()).combine_chunks()
+    return compute.take(rows, order, memory_pool=pyarrow.system_memory_pool()).combine_chunks()
+
+
+def _place(parts: pyarrow.Array, part: int, bisected: Callable[..., int]) -> int:
+    return bisected(range(len(parts)), part, key=lambda place: parts[place].as_py())
 
 
 def _digits(people: int, in_a_part: int) -> int:
@@ -185,7 +209,7 @@ def _each_once(rows: pyarrow.Table) -> pyarrow.Table:
 def _up_to(rows: pyarrow.Table, last: int) -> pyarrow.Table:
     from pyarrow import compute
 
-    return rows.filter(compute.less_equal(rows.column(PART), last))
+    return rows.filter(compute.less_equal(rows.column(PART), last)).combine_chunks()
 
 
 def _middle(kept: Sequence[pyarrow.Table]) -> int | None:

@@ -307,6 +307,14 @@ def on(roll: Roll, after: str | None, people: int) -> tuple[str | None, list[int
     return upto, [] if cells is None else sorted(cells.column("connect_cell_0").to_pylist())
 
 
+def _ends(roll: Roll, people: int) -> Iterator[str | None]:
+    """Where reads of so many people begin."""
+    after: str | None = None
+    while after != roll.upto or after is None:
+        yield after
+        after = roll.next(after, people)[0]
+
+
 def test_a_roll_is_handed_out_in_whole_parts() -> None:
     roll = gathered(
         batches_of([("00", 1), ("0f", 2), ("0f", 3), (None, 9), ("a0", 4), ("ff", 5)]), None, None, 2, 10_000
@@ -327,12 +335,12 @@ def test_a_roll_of_nobody() -> None:
 def test_what_does_not_fit_is_left_for_the_next_roll() -> None:
     people = [(f"{number * 7919 % 4096:03x}", number) for number in range(20_000)]
     roll = gathered(batches_of(people), None, None, 3, 50_000)
-    assert roll.rows is not None
-    assert roll.rows.nbytes <= 50_000
-    assert roll.rows.num_rows > 1500
+    assert sum(rows.nbytes for rows in roll.runs) <= 50_000
+    assert sum(rows.num_rows for rows in roll.runs) > 1500
     upto, cells = on(roll, None, 20_000)
     assert upto is not None
     assert cells == [number for part, number in people if part <= upto[:3]]
+    assert sum(len(on(roll, after, 300)[1]) for after in _ends(roll, 300)) == len(cells), "read by read, each once"
 
 
 def test_a_giant_tie_is_on_it_a_few_times_only() -> None:
@@ -340,8 +348,7 @@ def test_a_giant_tie_is_on_it_a_few_times_only() -> None:
         ("00" if number % 50 else f"{number // 50 % 256:02x}", 0 if number % 50 else number) for number in range(50_000)
     ]
     roll = gathered(batches_of(people, 5000), None, None, 2, 40_000)
-    assert roll.rows is not None
-    assert roll.rows.nbytes <= 40_000
+    assert sum(rows.nbytes for rows in roll.runs) <= 40_000
     assert roll.upto is None
     assert set(on(roll, None, 10**6)[1]) == {number for _, number in people}
 
