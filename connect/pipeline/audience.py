@@ -9,7 +9,6 @@ row.
 
 from __future__ import annotations
 
-import bisect
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
@@ -25,7 +24,7 @@ from connect.errors import OutsideError
 from connect.pipeline import tracing
 from connect.pipeline.devices import Known, tokens_of
 from connect.pipeline.held import Held
-from connect.pipeline.ranges import Ranges
+from connect.pipeline.ranges import Ranges, place_behind
 from connect.pipeline.roll import Rolls
 from connect.vocabulary import Channel
 from connect.warehouses.history import HISTORY, ONCE, PERSON
@@ -456,8 +455,8 @@ def _inside(
     """Those of a read whose positions are within these bounds; they ascend."""
     for batch in stream:
         position = batch.column(POSITION)
-        first = 0 if after is None else _behind(position, after)
-        end = batch.num_rows if upto is None else _behind(position, upto)
+        first = 0 if after is None else place_behind(position, after)
+        end = batch.num_rows if upto is None else place_behind(position, upto)
         yield batch.slice(first, max(0, end - first))
 
 
@@ -489,11 +488,6 @@ def _sorted(batches: deque[pyarrow.RecordBatch], after: str | None, upto: str | 
     if positions.null_count or compute.any(alike).as_py():
         raise _NotAlone
     return deque(batch for batch in _inside(rows.to_batches(), after, upto) if batch.num_rows)
-
-
-def _behind(positions: pyarrow.Array, bound: str) -> int:
-    """The place of the first position behind this one."""
-    return bisect.bisect_right(range(len(positions)), bound, key=lambda place: positions[place].as_py())
 
 
 def _closed() -> OutsideError:

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import bisect
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pyarrow
+
 _SPACE = 1 << 128
 _LAST = "f" * 32
 _FIRST_ROW_BYTES = 1024
@@ -64,3 +70,8 @@ def _number(position: str | None, nothing: int = 0) -> int:
     if not position:
         return nothing
     return int(position, 16) + 1 if position <= _LAST else _SPACE
+
+
+def place_behind(ascending: pyarrow.Array, bound: Any) -> int:
+    """The place of the first one behind this bound."""
+    return bisect.bisect_right(range(len(ascending)), bound, key=lambda place: ascending[place].as_py())

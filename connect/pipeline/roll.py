@@ -7,14 +7,14 @@ of the reads behind it names whom it wants, which costs a tenth. Nothing of a ro
 from __future__ import annotations
 
 import bisect
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from connect.clock import Clock
-from connect.pipeline.ranges import Ranges
+from connect.pipeline.ranges import Ranges, place_behind
 from connect.warehouses.interface import Warehouse
 from connect.warehouses.roll import PART
 from connect.warehouses.wrapping import Wrapping
@@ -55,13 +55,12 @@ class Roll:
     def next(self, after: str | None, people: int) -> tuple[str | None, pyarrow.Table | None]:
         """Those behind a position, in whole parts that hold so many or one that holds more; and where they end."""
         first = bisect.bisect_left(self.parts, self._part(after))
-        before = self.ends[first - 1] if first else 0
-        last = max(first, bisect.bisect_right(self.ends, before + people) - 1)
         if first == len(self.parts):
             return self.upto, None
-        if last >= len(self.parts) - 1:
-            return self.upto, self._cells(self.parts[first], self.parts[-1])
-        return _end(self.parts[last], self.digits), self._cells(self.parts[first], self.parts[last])
+        before = self.ends[first - 1] if first else 0
+        last = max(first, bisect.bisect_right(self.ends, before + people) - 1)
+        end = self.upto if last == len(self.parts) - 1 else _end(self.parts[last], self.digits)
+        return end, self._cells(self.parts[first], self.parts[last])
 
     def _part(self, position: str | None) -> int:
         """The first part in which there is a position behind this one."""
@@ -74,8 +73,8 @@ class Roll:
         found = []
         for rows in self.runs:
             parts = rows.column(PART).chunk(0)
-            low, high = _place(parts, first, bisect.bisect_left), _place(parts, last, bisect.bisect_right)
-            found.append(rows.slice(low, high - low))
+            low = place_behind(parts, first - 1)
+            found.append(rows.slice(low, place_behind(parts, last) - low))
         return pyarrow.concat_tables(found).drop_columns([PART])
 
 
@@ -119,7 +118,7 @@ class Rolls:
         with self._warehouse.read(query, self._timeout, _ROWS_AT_ONCE) as batches:
             roll = gathered(batches, after, upto, digits, self._most_bytes)
         if people := sum(rows.num_rows for rows in roll.runs):
-            self._person_bytes = max(1, _size(roll.runs) // people)
+            self._person_bytes = _size(roll.runs) // people
         return roll
 
 
@@ -149,10 +148,14 @@ def _some_at_once(tables: Iterable[pyarrow.Table], enough: int) -> Iterator[pyar
     import pyarrow
 
     some: list[pyarrow.Table] = []
+    size = 0
     for rows in tables:
+        if not rows.num_rows:
+            continue
         some.append(rows)
-        if _size(some) >= enough:
-            together, some = pyarrow.concat_tables(some), []
+        size += rows.nbytes
+        if size >= enough:
+            together, some, size = pyarrow.concat_tables(some), [], 0
             yield together
     if some:
         yield pyarrow.concat_tables(some)
@@ -163,12 +166,8 @@ def _run(rows: pyarrow.Table) -> pyarrow.Table:
     import pyarrow
     from pyarrow import compute
 
-    order = compute.sort_indices(rows.column(PART).combine_chunks())
+    order = compute.sort_indices(rows.column(PART))
     return compute.take(rows, order, memory_pool=pyarrow.system_memory_pool()).combine_chunks()
-
-
-def _place(parts: pyarrow.Array, part: int, bisected: Callable[..., int]) -> int:
-    return bisected(range(len(parts)), part, key=lambda place: parts[place].as_py())
 
 
 def _digits(people: int, in_a_part: int) -> int:
