@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from connect.errors import RunTrouble
 from connect.pipeline.books import Settlement
@@ -21,15 +22,24 @@ _EXPIRED = Ended(Outcome.skipped, Reason.expired)
 class Answer:
     """What became of a call."""
 
-    settled: list[Settlement] = field(default_factory=list)
-    untaken: list[bytes] = field(default_factory=list)
+    settled: Sequence[Settlement] = ()
+    untaken: Sequence[bytes] = ()
     """These are certainly not in the air any more."""
-    again: list[tuple[float, Packed]] = field(default_factory=list)
+    again: Sequence[tuple[float, Packed]] = ()
     """What goes round again, and in how many seconds."""
-    elsewhere: list[Ticket] = field(default_factory=list)
+    elsewhere: Sequence[Ticket] = ()
     """What another account takes over."""
     places: int = 1
     """Of the released window, free again when this is durable."""
+
+
+class _Piles(NamedTuple):
+    """An answer that is being made."""
+
+    settled: list[Settlement]
+    untaken: list[bytes]
+    again: list[tuple[float, Packed]]
+    elsewhere: list[Ticket]
 
 
 class Answers:
@@ -47,20 +57,19 @@ class Answers:
         """What ended, what goes round again, and what pauses the run."""
         if call.began is not None and any(receipt.status is Status.accepted for receipt in receipts):
             self._verdicts.tempo.took(call.began)
-        answer = Answer()
         if len(receipts) == 1 and receipts[0].status is Status.accepted:  # nearly all of them
-            answer.settled.append(call.tickets[0].ended(self._verdicts.accepted()))
-            return answer
+            return Answer((call.tickets[0].ended(self._verdicts.accepted()),))
         pairs = zip(call.tickets, receipts, strict=True)
         verdicts = [self._verdicts.of(ticket, receipt, call.began) for ticket, receipt in pairs]
         exact = self._is_exact(call)
         if exact and all(isinstance(verdict, float | Elsewhere) for verdict in verdicts):
             return self._together(call, max((wait for wait in verdicts if isinstance(wait, float)), default=0.0))
+        piles = _Piles([], [], [], [])
         for ticket, receipt, verdict in zip(call.tickets, receipts, verdicts, strict=True):
             if isinstance(verdict, float) and exact:
                 verdict = self._apart(ticket, receipt, verdict)
-            self._sort(answer, ticket, verdict)
-        return answer
+            self._sort(piles, ticket, verdict)
+        return Answer(*piles)
 
     def expired(self, call: Packed) -> Answer:
         """It was not made, and never will be. What an earlier call may have taken stays in doubt."""
@@ -98,18 +107,18 @@ class Answers:
             return wait
         return wait if self._in_doubt is InDoubt.resend else IN_DOUBT
 
-    def _sort(self, answer: Answer, ticket: Ticket, verdict: Verdict) -> None:
+    def _sort(self, piles: _Piles, ticket: Ticket, verdict: Verdict) -> None:
         if isinstance(verdict, Ended):
-            answer.settled.append(ticket.ended(verdict))
+            piles.settled.append(ticket.ended(verdict))
             return
         if not ticket.in_doubt:
-            answer.untaken.append(ticket.outgoing.key)
+            piles.untaken.append(ticket.outgoing.key)
         if isinstance(verdict, RunTrouble):
             self._halt(verdict)
         elif isinstance(verdict, Elsewhere):
-            answer.elsewhere.append(ticket)
+            piles.elsewhere.append(ticket)
         else:
-            answer.again.append((verdict, Packed([ticket])))
+            piles.again.append((verdict, Packed([ticket])))
 
 
 def _not_in_doubt(tickets: Collection[Ticket]) -> list[bytes]:

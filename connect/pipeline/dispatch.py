@@ -17,6 +17,7 @@ import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import islice
 from random import Random
 from typing import Protocol
@@ -41,7 +42,7 @@ from connect.pipeline.ready import Ready
 from connect.pipeline.recovery import IN_DOUBT
 from connect.pipeline.standing import Standing
 from connect.pipeline.verdicts import Ticket, Verdicts
-from connect.providers.interface import Account, Capabilities, Idempotency, Provider
+from connect.providers.interface import Account, Capabilities, Idempotency, Posts, Provider, Receipt
 from connect.vocabulary import InDoubt
 
 _WINDOW = 2
@@ -140,7 +141,9 @@ class Lane:
         self._lineup = Lineup(self._most(), terms.clock)
         self._free = self._window = _WINDOW * account.concurrency
         self._flying = 0
-        self._ready = Ready()
+        self._ready = Ready(account.concurrency, self._leave)
+        # A call of several is worth a task.
+        self._posts = provider if isinstance(provider, Posts) and provider.capabilities.max_batch == 1 else None
         self._answers: list[Answer] = []
         self._writing: asyncio.Task[None] | None = None
         self._sending: set[asyncio.Task[None]] = set()
@@ -273,6 +276,8 @@ class Lane:
         self._halt()
         for task in self._tasks():
             task.cancel()
+        if self._posts is not None:
+            self._posts.drop()
 
     async def close(self) -> None:
         """End the stages of a lane that has drained."""
@@ -328,7 +333,7 @@ class Lane:
                 self._lost(len(answers) + len(calls), problem)
             else:
                 self._land(answers)
-                self._release(calls)
+                self._ready.put(calls)
 
     async def _gather(self) -> None:
         """Others in the air end soon, and share the commit."""
@@ -343,7 +348,7 @@ class Lane:
         leaving = min(self._free + ended, self._lineup.calls)
         if max(ended, leaving) >= self._window // 2 or ended >= self._flying:
             return True
-        return leaving > 0 and self._gate.is_open and self._ready.idle > len(self._sending) // 2
+        return leaving > 0 and self._gate.is_open and self._ready.room > self._account.concurrency // 2
 
     async def _write(self, answers: Sequence[Answer], calls: Sequence[Packed]) -> None:
         """A place of the window is free as soon as the outcome of its call is durable, and so also together with it."""
@@ -421,11 +426,6 @@ class Lane:
         if when < math.inf:
             self._alarm.set(when)
 
-    def _release(self, calls: Sequence[Packed]) -> None:
-        self._ready.put(calls)
-        for _ in range(min(self._account.concurrency - len(self._sending), len(self._ready))):
-            self._sending.add(asyncio.create_task(self._send_on()))
-
     def _call(self, packed: Packed) -> Call:
         """The call as the ledger remembers it."""
         return Call(
@@ -443,13 +443,40 @@ class Lane:
 
     # Send
 
-    async def _send_on(self) -> None:
-        while True:
-            call = self._ready.take() or await self._ready.coming()
+    def _leave(self, call: Packed) -> None:
+        """At once where nothing is in its way, which is how nearly all leave; else in a task, which may wait."""
+        if self._posts is not None and self._may_leave_now():
+            self._calls.call(1)
+            try:
+                self._posts.post(call.tickets[0].outgoing, partial(self._heard, call))
+            except Exception as problem:  # noqa: BLE001 - as if it were heard
+                self._heard(call, problem)
+        else:
+            task = asyncio.create_task(self._send_on(call))
+            self._sending.add(task)
+            task.add_done_callback(self._sending.discard)
+
+    def _may_leave_now(self) -> bool:
+        return self._gate.is_open and not self._halted.is_set() and self._terms.hold.fresh()
+
+    def _heard(self, call: Packed, said: Receipt | Exception) -> None:
+        try:
+            if isinstance(said, Exception):
+                raise said
+            self._answer(self._read.to(call, (said,)))
+        except Exception as problem:  # noqa: BLE001 - raised to whoever puts or drains
+            self._lost(1, problem)
+        self._ready.landed()
+
+    async def _send_on(self, leaves: Packed) -> None:
+        """This call, and those that are ready when it has landed."""
+        call: Packed | None = leaves
+        while call is not None:
             try:
                 self._answer(await self._send(call))
             except Exception as problem:  # noqa: BLE001 - raised to whoever puts or drains
                 self._lost(1, problem)
+            call = self._ready.taken()
 
     async def _send(self, call: Packed) -> Answer:
         if not self._gate.is_open and (kept := await self._kept_back(call)):

@@ -1,46 +1,54 @@
-"""Calls whose intents are durable, for whoever is free to send one."""
+"""Calls whose intents are durable: they leave in their order, so many at once."""
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from connect.pipeline.packing import Packed
 
 
 class Ready:
-    """As `asyncio.Queue`, in their order; who takes one that is here already asks nobody else."""
+    """`leave` is called with each of them, once, as soon as fewer than `most` are on their way."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int, leave: Callable[[Packed], None]) -> None:
+        self._most, self._leave = most, leave
         self._calls: deque[Packed] = deque()
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._on_their_way = 0
+        self._leaving = False
 
     def __len__(self) -> int:
+        """How many wait."""
         return len(self._calls)
 
     @property
-    def idle(self) -> int:
-        """How many wait for one."""
-        return len(self._waiting)
+    def room(self) -> int:
+        """How many more may be on their way."""
+        return self._most - self._on_their_way
 
     def put(self, calls: Iterable[Packed]) -> None:
         self._calls.extend(calls)
-        left = len(self._calls)
-        while left and self._waiting:
-            waiting = self._waiting.popleft()
-            if not waiting.done():  # else it was cancelled
-                waiting.set_result(None)
-                left -= 1
+        self._go()
 
-    def take(self) -> Packed | None:
-        """The next one, if there is any."""
-        return self._calls.popleft() if self._calls else None
+    def landed(self) -> None:
+        """One is not on its way any more: the next one leaves."""
+        self._on_their_way -= 1
+        self._go()
 
-    async def coming(self) -> Packed:
-        """The next one, once there is one."""
-        while not self._calls:  # somebody who had not waited may have been faster
-            waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiting.append(waiting)
-            await waiting
-        return self._calls.popleft()
+    def taken(self) -> Packed | None:
+        """The next one, for somebody whose call has landed, and who takes it along; None lets them go."""
+        if self._calls:
+            return self._calls.popleft()
+        self._on_their_way -= 1
+        return None
+
+    def _go(self) -> None:
+        if self._leaving:  # a call may have landed before `leave` returns
+            return
+        self._leaving = True
+        try:
+            while self._calls and self._on_their_way < self._most:
+                self._on_their_way += 1
+                self._leave(self._calls.popleft())
+        finally:
+            self._leaving = False

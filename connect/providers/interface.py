@@ -188,6 +188,21 @@ class Provider(Protocol):
         """Let go of connections. Safe to call twice, and without `open`."""
 
 
+Heard = Callable[["Receipt | Exception"], None]
+"""Called once with what became of a message; with an error only where that is the program's own."""
+
+
+@runtime_checkable
+class Posts(Protocol):
+    """What an adapter offers besides that sends one message in a call, and for which a coroutine would be dear."""
+
+    def post(self, outgoing: Outgoing, heard: Heard) -> None:
+        """As `send` of one message, for the running loop. It may be heard of before this returns."""
+
+    def drop(self) -> None:
+        """As if every call were cancelled: nothing more of them is written, and nothing is heard of them."""
+
+
 @runtime_checkable
 class StaysConnected(Protocol):
     """What an adapter offers besides whose `open` makes a connection that lasts."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, partial
 from typing import ClassVar, Self
 
 from pydantic import Field, model_validator
@@ -21,10 +21,9 @@ from connect.errors import Disposition, Problem, RunTrouble
 from connect.providers.interface import (
     Account,
     Capabilities,
+    Heard,
     ProviderSettings,
     Receipt,
-    Status,
-    hide,
 )
 from connect.providers.smtp_connections import Connections
 from connect.providers.smtp_dkim import NoKey, Signatures, Signer
@@ -103,9 +102,13 @@ class Smtp:
         self._connections.changed(await self._proven())
 
     async def send(self, batch: Sequence[Outgoing]) -> list[Receipt]:
-        if len(batch) == 1:
-            return [await self._send(batch[0])]
         return list(await asyncio.gather(*(self._send(outgoing) for outgoing in batch)))
+
+    def post(self, outgoing: Outgoing, heard: Heard) -> None:
+        self._connections.carry(self._submission(outgoing, heard))
+
+    def drop(self) -> None:
+        self._connections.drop()
 
     async def check(self) -> str:
         signer = self._signer
@@ -146,16 +149,24 @@ class Smtp:
 
     async def _send(self, outgoing: Outgoing) -> Receipt:
         answer: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
-        submission = Submission(outgoing, self._clock.now(), answer, self._encode)
+        submission = self._submission(outgoing, partial(_tell, answer))
         self._connections.carry(submission)
         try:
             return await answer
-        except TimeoutError:
-            return Receipt(Status.transient, "timed_out")
-        except NotReady as obstacle:
-            return _not_ready(obstacle, outgoing)
         finally:
-            self._connections.carried(submission)
+            self._connections.abandon(submission)
+
+    def _submission(self, outgoing: Outgoing, heard: Heard) -> Submission:
+        return Submission(outgoing, self._clock.now(), heard, self._encode)
+
+
+def _tell(answer: asyncio.Future[Receipt], said: Receipt | Exception) -> None:
+    if answer.done():  # it was cancelled, and whoever waited has not come to say so
+        return
+    if isinstance(said, Exception):
+        answer.set_exception(said)
+    else:
+        answer.set_result(said)
 
 
 def _target(account: Account, settings: Settings) -> Target:
@@ -171,20 +182,6 @@ def _target(account: Account, settings: Settings) -> Target:
         verify=settings.verify,
         ca_file=account.root / settings.ca_file if settings.ca_file else None,
     )
-
-
-_WHILE_SENDING: dict[Obstacle, tuple[Status, str]] = {
-    Obstacle.unreachable: (Status.transient, "unreachable"),
-    Obstacle.busy: (Status.throttled, "slow_down"),
-    Obstacle.tls: (Status.config, "tls_failed"),
-    Obstacle.sign_in: (Status.config, "authentication_failed"),
-}
-
-
-def _not_ready(obstacle: NotReady, outgoing: Outgoing) -> Receipt:
-    """The receipt of a message for which there was no connection: nothing of it was written."""
-    status, reason = _WHILE_SENDING[obstacle.obstacle]
-    return Receipt(status, reason, detail=hide(obstacle.text, outgoing))
 
 
 _UNREACHABLE = "check `host` and `port`, and whether a firewall lets this machine out (many close port 25)"

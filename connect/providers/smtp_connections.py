@@ -8,13 +8,26 @@ import socket
 import ssl
 from collections import deque
 
-from connect.providers.interface import Margin
+from connect.channels.message import Outgoing
+from connect.providers.interface import Margin, Receipt, Status, hide
 from connect.providers.smtp_pipeline import Pipeline
 from connect.providers.smtp_session import NotReady, Obstacle, Target, connect, trust
 from connect.providers.smtp_transaction import Submission
 from connect.providers.smtp_wire import Wire
 
 _CLOSED = NotReady(Obstacle.unreachable, "the account was closed")
+_WHILE_SENDING: dict[Obstacle, tuple[Status, str]] = {
+    Obstacle.unreachable: (Status.transient, "unreachable"),
+    Obstacle.busy: (Status.throttled, "slow_down"),
+    Obstacle.tls: (Status.config, "tls_failed"),
+    Obstacle.sign_in: (Status.config, "authentication_failed"),
+}
+
+
+def _not_ready(obstacle: NotReady, outgoing: Outgoing) -> Receipt:
+    """The receipt of a message for which there was no connection: nothing of it was written."""
+    status, reason = _WHILE_SENDING[obstacle.obstacle]
+    return Receipt(status, reason, detail=hide(obstacle.text, outgoing))
 
 
 class Connections:
@@ -45,19 +58,33 @@ class Connections:
         return bool(self._idle)
 
     def carry(self, submission: Submission) -> None:
-        """Send a message. Waiting for a place is no part of its time. Its answer is NotReady or TimeoutError where
-        there was no connection for it."""
+        """Send a message. Waiting for a place is no part of its time."""
         if self._waiting or self._flying >= self._most or not self._assign(submission):
             self._waiting.append(submission)
 
-    def carried(self, submission: Submission) -> None:
-        """Nobody waits for this message any more: it has its answer, or whoever waited was cancelled."""
-        if submission.answer.cancelled():
-            self._abandon(submission)
-        if submission.assigned:
-            self._flying -= 1
-        if self._waiting:
-            self._dispatch()
+    def abandon(self, submission: Submission) -> None:
+        """Nobody waits for this message any more."""
+        if submission.over:
+            return
+        submission.over = True
+        if not submission.assigned:
+            self._waiting.remove(submission)
+            return
+        # If no connection has it, one is being opened for it, and will carry the next one.
+        any(pipeline.abandon(submission) for pipeline in list(self._pipelines))
+        self._flying -= 1
+        self._dispatch()
+
+    def drop(self) -> None:
+        """Nobody waits for any message any more: nothing more of them is written."""
+        for submission in (*self._waiting, *self._opening.values()):
+            submission.over = True
+        self._waiting.clear()
+        self._flying = 0
+        for task in list(self._opening):
+            task.cancel()
+        for pipeline in list(self._pipelines):
+            pipeline.drop()
 
     async def fresh(self) -> Pipeline:
         """A new connection, idle. Raises NotReady, and TimeoutError."""
@@ -71,7 +98,7 @@ class Connections:
     async def close(self, patience: float) -> None:
         """Say goodbye on every idle connection, and wait until all sockets are closed."""
         while self._waiting:
-            self._waiting.popleft().fail(_CLOSED)
+            self._fail(self._waiting.popleft(), _CLOSED)
         for task in list(self._opening):
             task.cancel()
         for pipeline in list(self._pipelines):
@@ -104,6 +131,27 @@ class Connections:
     def elsewhere(self, submission: Submission) -> None:
         self._open_for(submission)
 
+    def settle(self, submission: Submission, said: Receipt | Exception) -> None:
+        if submission.over:
+            return
+        submission.over = True
+        if submission.assigned:
+            self._flying -= 1
+        submission.heard(said)
+        if self._waiting:
+            self._dispatch()
+
+    def _fail(self, submission: Submission, error: BaseException) -> None:
+        """There was no connection for it."""
+        if isinstance(error, NotReady):
+            self.settle(submission, _not_ready(error, submission.outgoing))
+        elif isinstance(error, TimeoutError):
+            self.settle(submission, Receipt(Status.transient, "timed_out"))
+        elif isinstance(error, Exception):
+            self.settle(submission, error)
+        else:
+            raise error
+
     # Who carries what
 
     def _dispatch(self) -> None:
@@ -119,7 +167,7 @@ class Connections:
 
     def _assign(self, submission: Submission) -> bool:
         """An idle connection, else a new one, else one that has a message already."""
-        if submission.answer.done():
+        if submission.over:
             return True
         ready, may_open = self._idle, False
         if not ready:
@@ -147,22 +195,14 @@ class Connections:
 
     def _opened(self, task: asyncio.Task[Pipeline]) -> None:
         submission = self._opening.pop(task)
-        waits = not submission.answer.done()
         error = _CLOSED if task.cancelled() else task.exception()
         if error is not None:
-            submission.fail(error)
-        elif waits:
-            task.result().take(submission)
-        else:
+            self._fail(submission, error)
+        elif submission.over:
             self.changed(task.result())
+        else:
+            task.result().take(submission)
         self._dispatch()
-
-    def _abandon(self, submission: Submission) -> None:
-        if not submission.assigned:
-            with contextlib.suppress(ValueError):
-                self._waiting.remove(submission)
-        else:  # if no connection has it, one is being opened for it, and will carry the next one
-            any(pipeline.abandon(submission) for pipeline in list(self._pipelines))
 
     # Closing
 

@@ -12,12 +12,13 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import deque
+from collections.abc import Sequence
 from typing import Protocol
 
-from connect.providers.interface import LEASE_OVER, Margin
+from connect.providers.interface import LEASE_OVER, Margin, Receipt
 from connect.providers.smtp_session import Offers
 from connect.providers.smtp_transaction import Move, Submission, Transaction
-from connect.providers.smtp_wire import Wire
+from connect.providers.smtp_wire import Said, Wire
 
 _CHUNK = 65536
 """A larger message leaves in pieces, so that a connection that breaks in the middle is known to have done so."""
@@ -40,6 +41,9 @@ class Harbour(Protocol):
 
     def elsewhere(self, submission: Submission) -> None:
         """Nothing was said about this message, and it is not its fault: another connection may carry it."""
+
+    def settle(self, submission: Submission, said: Receipt | Exception) -> None:
+        """This became of it. The next one may come, to whoever has room, before this returns."""
 
 
 class Pipeline:
@@ -83,13 +87,13 @@ class Pipeline:
         try:
             transaction = Transaction(submission, self.offers)
         except Exception as error:  # noqa: BLE001 - what is wrong with a message is told to whoever waits for it
-            submission.fail(error)
+            self._harbour.settle(submission, error)
             return
         if transaction.receipt is not None:
-            submission.settle(transaction.receipt)
+            self._harbour.settle(submission, transaction.receipt)
             return
         if self._over:
-            submission.settle(transaction.broken("connection_lost"))
+            self._harbour.settle(submission, transaction.broken("connection_lost"))
             return
         self._left -= 1
         self._flights.append(transaction)
@@ -123,18 +127,35 @@ class Pipeline:
         self._stop_timer()
         self._timer = self._loop.call_later(min(_GOODBYE_SECONDS, self._seconds), self._break, "connection_lost")
 
+    def drop(self) -> None:
+        """Nobody waits for any of its messages any more."""
+        for flight in self._flights:
+            flight.submission.over = True
+        self.cut()
+
     def cut(self) -> None:
         """Close at once, whatever is in the air."""
         self._break("connection_lost")
 
     # What comes in
 
-    def replied(self, code: int, text: bytes) -> None:
+    def replied(self, replies: Sequence[Said]) -> None:
         """A reply is to the oldest message that is in the air."""
-        if self._resetting or not self._flights:
+        at = 0
+        while at < len(replies) and not self._over:
+            flight = self._flights[0] if self._flights and not self._resetting else None
+            if flight is not None and (heard := flight.welcomed(replies, at)):
+                at += heard
+                self._content = flight.content
+                self._soon()
+            else:
+                self._heard(flight, *replies[at])
+                at += 1
+
+    def _heard(self, flight: Transaction | None, code: int, text: bytes) -> None:
+        if flight is None:
             self._unusual(code)
             return
-        flight = self._flights[0]
         if code >= 400 and self._used and not flight.answered and _had_enough(code, text):
             self._break("connection_lost")
             return
@@ -171,7 +192,6 @@ class Pipeline:
         self._dirty = not flight.clean
         cut_short = flight.clean and not flight.written
         abandoned = flight.abandoned or (flights and flights[0].abandoned)
-        flight.submission.settle(flight.receipt)
         if code == 421 or cut_short or abandoned:
             self._break("connection_lost")
         elif self._left <= 0 and not flights:
@@ -179,6 +199,7 @@ class Pipeline:
         else:
             self._harbour.changed(self)
             self._soon()
+        self._harbour.settle(flight.submission, flight.receipt)
 
     # What goes out
 
@@ -215,8 +236,8 @@ class Pipeline:
         elif not self._flights[-1].said:
             late = self._flights.pop()
             self._left += 1
-            late.submission.settle(late.broken(LEASE_OVER))
             self._harbour.changed(self)
+            self._harbour.settle(late.submission, late.broken(LEASE_OVER))
 
     def _first_words(self, flight: Transaction, out: list[bytes | memoryview]) -> None:
         """What the oldest message has to say: its envelope, more of it, or its content."""
@@ -283,14 +304,17 @@ class Pipeline:
         self.wire.abort()
         flights, self._flights = self._flights, deque()
         self._harbour.gone(self)
+        ended: list[tuple[Submission, Receipt]] = []
         for flight in (each for each in flights if not each.abandoned):
             if self._may_move(flight, reason):
                 self._harbour.elsewhere(flight.submission)
             else:
-                flight.submission.settle(flight.broken(reason, text))
+                ended.append((flight.submission, flight.broken(reason, text)))
             self._used = False
             if reason != LEASE_OVER:
                 reason = "connection_lost"  # for the second: it ended in the middle of the first
+        for submission, receipt in ended:
+            self._harbour.settle(submission, receipt)
 
     def _may_move(self, flight: Transaction, reason: str) -> bool:
         """A message of which nothing was written; or that the server said nothing about, where it had carried others

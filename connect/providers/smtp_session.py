@@ -6,12 +6,13 @@ import asyncio
 import base64
 import ssl
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 from connect.providers.smtp_replies import Reply
-from connect.providers.smtp_wire import Wire
+from connect.providers.smtp_wire import Said, Wire
 from connect.redact import HIDDEN
 
 
@@ -114,8 +115,8 @@ class Session:
             return self._inbox.popleft()
         raise self._error or ConnectionResetError("connection lost")
 
-    def replied(self, code: int, text: bytes) -> None:
-        self._inbox.append(Reply(code, text.decode(errors="replace")))
+    def replied(self, replies: Sequence[Said]) -> None:
+        self._inbox.extend(Reply(code, text.decode(errors="replace")) for code, text in replies)
         self._wake()
 
     def writable(self) -> None:

@@ -6,8 +6,8 @@ a command at a time. Copies change that: whether they go depends on the recipien
 
 from __future__ import annotations
 
-import asyncio
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, auto
@@ -15,9 +15,10 @@ from typing import Protocol
 
 from connect.channels import mime
 from connect.channels.message import Email, Outgoing
-from connect.providers.interface import Receipt, Status, hide
+from connect.providers.interface import Heard, Receipt, Status, hide
 from connect.providers.smtp_replies import Reply, Stage, queue_id, refusal
 from connect.providers.smtp_session import Offers
+from connect.providers.smtp_wire import Said
 
 
 class Encode(Protocol):
@@ -27,31 +28,23 @@ class Encode(Protocol):
 
 
 class Submission:
-    """One message that somebody waits for, carried by whichever connection has room. It has one date, so that it is the
-    same bytes each time that it is encoded: for as long as it waits, and once it is written, nobody keeps them.
+    """One message, carried by whichever connection has room. It has one date, so that it is the same bytes each time
+    that it is encoded: for as long as it waits, and once it is written, nobody keeps them.
     """
 
-    __slots__ = ("answer", "assigned", "date", "email", "encode", "outgoing")
+    __slots__ = ("assigned", "date", "email", "encode", "heard", "outgoing", "over")
 
-    def __init__(
-        self, outgoing: Outgoing, date: datetime, answer: asyncio.Future[Receipt], encode: Encode = mime.encode
-    ) -> None:
+    def __init__(self, outgoing: Outgoing, date: datetime, heard: Heard, encode: Encode = mime.encode) -> None:
         assert isinstance(outgoing.message, Email)
         self.outgoing = outgoing
         self.email = outgoing.message
         self.date = date
         self.encode = encode
-        self.answer = answer
+        self.heard = heard
         self.assigned = False
         """Whether a connection carries it, or is being opened for it."""
-
-    def fail(self, error: BaseException) -> None:
-        if not self.answer.done():
-            self.answer.set_exception(error)
-
-    def settle(self, receipt: Receipt) -> None:
-        if not self.answer.done():
-            self.answer.set_result(receipt)
+        self.over = False
+        """It was heard of, or nobody waits for it any more."""
 
 
 class Move(Enum):
@@ -124,7 +117,7 @@ class Transaction:
     @property
     def abandoned(self) -> bool:
         """Nobody waits for its receipt any more."""
-        return self.submission.answer.done()
+        return self.submission.over
 
     @property
     def clean(self) -> bool:
@@ -150,6 +143,18 @@ class Transaction:
         if code == 421:
             return self._settle(self._refusal())
         return Move.wait if place + 1 < self._said else self._more()
+
+    def welcomed(self, replies: Sequence[Said], at: int) -> int:
+        """Hear at once that the whole envelope is taken, as those from `at` on say nearly always, and that the content
+        may come: how many that were. Of anything else it hears nothing, and returns 0."""
+        last = self._last
+        if self._answered or self._said <= last or len(replies) - at <= last or replies[at + last][0] != 354:
+            return 0
+        for code, _ in replies[at : at + last]:
+            if not 200 <= code < 300:
+                return 0
+        self._answered, self._welcome = last + 1, True
+        return last + 1
 
     def broken(self, reason: str, text: str = "") -> Receipt:
         """The receipt of a message whose connection broke: in doubt once the final dot is written."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Protocol, cast
 
 _LONGEST_LINE = 8192
@@ -16,6 +16,10 @@ _CODES = {f"{code}".encode(): code for code in range(100, 600)}
 # As nearly everything comes: replies of one line each, none of them cut off.
 _REPLY = re.compile(rb"([1-5][0-9][0-9]) ([^\r\n]*)\r\n")
 _WHOLE = re.compile(rb"(?:[1-5][0-9][0-9] [^\r\n]*\r\n)+")
+
+
+Said = tuple[int, bytes]
+"""A reply: its code, and its lines' text joined by line feeds."""
 
 
 class NotSmtp(ConnectionError):
@@ -35,13 +39,14 @@ class Replies:
         """Whether a reply has begun and not ended."""
         return bool(self._kept or self._lines)
 
-    def feed(self, data: bytes) -> Iterator[tuple[int, bytes]]:
-        """Every reply that is whole now: its code, and its lines' text joined by line feeds. Raises NotSmtp."""
-        if not (self._kept or self._lines) and _WHOLE.fullmatch(data):
-            return iter([(_CODES[code], text) for code, text in _REPLY.findall(data)])
-        return self._feed(data)
+    def plain(self, data: bytes) -> list[Said] | None:
+        """As `feed`, at once, where nothing but whole replies of one line came; else None, and nothing is taken."""
+        if self._kept or self._lines or _WHOLE.fullmatch(data) is None:
+            return None
+        return [(_CODES[code], text) for code, text in _REPLY.findall(data)]
 
-    def _feed(self, data: bytes) -> Iterator[tuple[int, bytes]]:
+    def feed(self, data: bytes) -> Iterator[Said]:
+        """Every reply that is whole now. Raises NotSmtp."""
         if self._kept:
             data = self._kept + data
         start = 0
@@ -78,8 +83,8 @@ class Replies:
 class Listener(Protocol):
     """Who hears what comes in."""
 
-    def replied(self, code: int, text: bytes) -> None:
-        """One reply, whole."""
+    def replied(self, replies: Sequence[Said]) -> None:
+        """What came in together, in its order."""
 
     def writable(self) -> None:
         """What was written has left: there is room for more."""
@@ -129,10 +134,13 @@ class Wire(asyncio.Protocol):
         self.transport = cast(asyncio.Transport, transport)  # uvloop's is one in everything but its class
 
     def data_received(self, data: bytes) -> None:
-        replied = self.listener.replied
+        plain = self.replies.plain(data)
+        if plain is not None:
+            self.listener.replied(plain)
+            return
         try:
-            for code, text in self.replies.feed(data):
-                replied(code, text)
+            for reply in self.replies.feed(data):
+                self.listener.replied((reply,))
                 if self._lost:
                     return
         except NotSmtp as error:

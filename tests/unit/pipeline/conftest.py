@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import itertools
 import math
 from collections import Counter
@@ -51,8 +52,8 @@ class Held:
 class Bench:
     """One run with its slice, and lanes that write to it."""
 
-    def __init__(self, ledger: Ledger, clock: FakeClock, root: Path) -> None:
-        self.ledger, self.clock, self._root = ledger, clock, root
+    def __init__(self, ledger: Ledger, clock: FakeClock, root: Path, posts: bool = False) -> None:
+        self.ledger, self.clock, self._root, self._posts = ledger, clock, root, posts
         self.run = ledger.create_run(
             NewRun(
                 id=new_run_id(int(clock.now().timestamp())),
@@ -103,11 +104,40 @@ class Bench:
                 offered.append([number_of(outgoing) for outgoing in batch])
                 return await super().send(batch)
 
+        class Posting(Told):
+            """The same, told at once or later what became of a message."""
+
+            def __init__(self, account):
+                super().__init__(account)
+                self._sending = set()
+
+            def post(self, outgoing, heard):
+                if not inspect.iscoroutinefunction(answer):
+                    try:
+                        self.send([outgoing]).send(None)
+                    except StopIteration as taken:
+                        heard(*taken.value)
+                    return
+                task = asyncio.create_task(self._tell(outgoing, heard))
+                self._sending.add(task)
+                task.add_done_callback(self._sending.discard)
+
+            async def _tell(self, outgoing, heard):
+                try:
+                    (said,) = await self.send([outgoing])
+                except Exception as problem:  # noqa: BLE001 - told, as adapters do
+                    said = problem
+                heard(said)
+
+            def drop(self):
+                for task in self._sending:
+                    task.cancel()
+
         Told.capabilities = replace(kind.capabilities, **{"max_batch": 1, **capabilities})
         account = Account(name, memory.Settings(), self._root, concurrency)
         self._terms = Terms(in_doubt, self.clock, Random(7), Held(held), self._calls, closes_at, expires_at)
         self._lane = Lane(
-            Told(account),
+            (Posting if self._posts else Told)(account),
             account,
             self.outcomes,
             self._terms,
@@ -172,11 +202,11 @@ def number() -> Callable[[Any], int]:
     return number_of
 
 
-@pytest.fixture
-async def bench(tmp_path: Path, clock: FakeClock):
+@pytest.fixture(params=["called", "posted"])
+async def bench(request: pytest.FixtureRequest, tmp_path: Path, clock: FakeClock):
     memory.reset()
     ledger = Ledger.open(f"sqlite:///{tmp_path}/state.db", project="acme", target="dev", clock=clock)
-    bench = Bench(ledger, clock, tmp_path)
+    bench = Bench(ledger, clock, tmp_path, posts=request.param == "posted")
     yield bench
     for lane in bench.lanes:
         await lane.close()

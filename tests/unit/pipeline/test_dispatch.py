@@ -415,6 +415,26 @@ async def test_stopping_finishes_what_is_in_the_air_and_starts_nothing(bench):
     assert bench.near() == {}
 
 
+async def test_of_a_lane_that_is_abandoned_nothing_is_heard_and_what_is_in_the_air_is_in_doubt(bench):
+    answers = asyncio.Event()
+
+    async def later(outgoing, attempt):
+        await answers.wait()
+
+    lane = bench.lane(later, concurrency=2)
+    for each in (1, 2, 3):
+        lane.add(bench.ticket(each))
+    await bench.until(lambda: len(bench.offered) == 2)
+    lane.abandon()
+    answers.set()
+    await lane.close()
+    await bench.outcomes.flush()
+    assert sorted(bench.offered) == [[1], [2]]
+    assert bench.counted() == {}
+    assert {1, 2} <= set(bench.near())
+    assert set(bench.near().values()) == {None}
+
+
 async def test_stopping_does_not_wait_for_a_throttled_account(bench, clock):
     lane = bench.lane(first(Receipt(Status.throttled, retry_after=timedelta(hours=9))))
     await lane.put(bench.ticket(1))

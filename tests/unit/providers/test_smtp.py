@@ -160,6 +160,68 @@ async def test_a_cancelled_send_leaves_no_reply_for_the_next_message(server: Smt
         assert (await provider.send([an_email(2)]))[0].status is Status.accepted
 
 
+async def heard_of(provider: Smtp, *numbers: int) -> dict[int, list[Receipt | Exception]]:
+    """Post these, and wait until each was heard of."""
+    heard: dict[int, list[Receipt | Exception]] = {number: [] for number in numbers}
+    for number in numbers:
+        provider.post(an_email(number), heard[number].append)
+    while not all(heard.values()):  # noqa: ASYNC110 - the test's own time limit is for when they never are
+        await asyncio.sleep(0.001)
+    return heard
+
+
+async def test_each_message_that_is_posted_is_heard_of_once(server: SmtpServer) -> None:
+    server.answer(At.rcpt, "550 5.1.1 no such user", times=1)
+    async with opened(settings(server), concurrency=4) as provider:
+        heard = await heard_of(provider, *range(40))
+        assert isinstance((await provider.send([an_email(40)]))[0], Receipt)
+    statuses = [receipt.status for (receipt,) in heard.values() if isinstance(receipt, Receipt)]
+    assert sorted(statuses) == [Status.accepted] * 39 + [Status.rejected_recipient]
+    assert len(server.messages) == 40
+
+
+async def test_what_closing_keeps_from_being_carried_is_heard_of_too(server: SmtpServer) -> None:
+    heard: list[Receipt | Exception] = []
+    async with opened(settings(server), concurrency=1) as provider:
+        server.answer(At.end, HANG, times=1)
+        for number in range(3):
+            provider.post(an_email(number), heard.append)
+        await asyncio.to_thread(server.hanging.wait)
+    said = [(receipt.status, receipt.reason) for receipt in heard if isinstance(receipt, Receipt)]
+    assert sorted(said) == [(Status.ambiguous, "connection_lost_after_data"), *[(Status.transient, "unreachable")] * 2]
+
+
+@pytest.mark.parametrize("at", [At.mail, At.rcpt, At.data, At.end])
+async def test_of_messages_that_are_dropped_nothing_is_written_or_heard_any_more(server: SmtpServer, at: At) -> None:
+    async with opened(settings(server), concurrency=2) as provider:
+        await heard_of(provider, 0)  # a connection that carried one may have its next ones moved to another
+        heard: list[Receipt | Exception] = []
+        server.answer(at, HANG, times=1)
+        for number in range(1, 6):
+            provider.post(an_email(number), heard.append)
+        await asyncio.to_thread(server.hanging.wait)
+        before = list(heard)
+        provider.drop()
+        messages = len(server.messages)
+        (receipt,) = await provider.send([an_email(9)])
+        assert receipt.status is Status.accepted
+    assert heard == before
+    assert len(server.messages) == messages + 1
+
+
+async def test_an_error_of_the_program_is_heard_of_and_the_next_message_goes(
+    server: SmtpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(settings(server), concurrency=1) as provider:
+        with monkeypatch.context() as patch:
+            patch.setattr(provider, "_encode", lambda *args, **names: 1 // 0)
+            (error,) = (await heard_of(provider, 1))[1]
+        assert isinstance(error, ZeroDivisionError)
+        (receipt,) = (await heard_of(provider, 2))[2]
+    assert isinstance(receipt, Receipt)
+    assert receipt.status is Status.accepted
+
+
 async def test_connections_are_used_again(server: SmtpServer) -> None:
     async with opened(settings(server), concurrency=3) as provider:
         for _ in range(3):
