@@ -13,7 +13,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -24,7 +24,8 @@ from connect.errors import OutsideError
 from connect.pipeline import tracing
 from connect.pipeline.devices import Known, tokens_of
 from connect.pipeline.held import Held
-from connect.pipeline.ranges import Ranges, place_behind
+from connect.pipeline.positions import behind, packed, unpacked
+from connect.pipeline.ranges import Ranges
 from connect.pipeline.roll import Rolls
 from connect.vocabulary import Channel
 from connect.warehouses.history import HISTORY, ONCE, PERSON
@@ -267,7 +268,7 @@ class Sweep:
     def _rows(self, batch: pyarrow.RecordBatch, reading: _Reading) -> Rows:
         names = [column.name for column in self._wrapping.audience.columns]
         return Rows(
-            positions=batch.column(POSITION).to_pylist(),
+            positions=unpacked(batch.column(POSITION)),
             keys=batch.column(KEY).to_pylist(),
             duplicates=batch.column(DUPLICATES).to_pylist(),
             columns=(columns := Columns(batch, names)),
@@ -335,20 +336,22 @@ class Sweep:
                 raise
             ended = False
         batches = _joined(batches, self._batch_rows)
-        end = self._ranges.last if ended else batches[-1].column(POSITION)[-1].as_py()
+        end = self._ranges.last if ended else _end(batches)
         stream.behind, stream.parts = end, stream.parts + 1
         if ended:
             self._held.let_go()
         self._ranges.measured(after, end, sum(b.num_rows for b in batches), sum(b.nbytes for b in batches))
         return _Reading(batches, stream.began, stream.began + self._fresh_for, self._ranges.rest(end))
 
+    @contextmanager
     def _open(
         self, after: str | None, upto: str | None, people: pyarrow.Table | None = None, *, alone: bool = False
-    ) -> AbstractContextManager[Iterator[pyarrow.RecordBatch]]:
+    ) -> Iterator[Iterator[pyarrow.RecordBatch]]:
         self._reads += 1
         self._before()
         query = replace(self._wrapping.sweep_query(after, upto, people, alone=alone), few=self._few)
-        return self._warehouse.read(query, self._timeout, _ARROW_ROWS)
+        with self._warehouse.read(query, self._timeout, _ARROW_ROWS) as batches:
+            yield map(_kept, batches)
 
     def _read_range(self, after: str | None) -> _Reading:
         """Read as many people as fit: those that the roll names, else those that are expected in a range."""
@@ -408,7 +411,7 @@ class Sweep:
             cut = True
         arrived = self._clock.monotonic()
         batches = _joined(batches, self._batch_rows)
-        end = batches[-1].column(POSITION)[-1].as_py() if cut else upto
+        end = _end(batches) if cut else upto
         self._ranges.measured(after, end, sum(b.num_rows for b in batches), sum(b.nbytes for b in batches))
         return _Reading(batches, read_at, arrived + self._fresh_for, self._ranges.rest(end))
 
@@ -455,13 +458,26 @@ def _inside(
     """Those of a read whose positions are within these bounds; they ascend."""
     for batch in stream:
         position = batch.column(POSITION)
-        first = 0 if after is None else place_behind(position, after)
-        end = batch.num_rows if upto is None else place_behind(position, upto)
+        first = 0 if after is None else behind(position, after)
+        end = batch.num_rows if upto is None else behind(position, upto)
         yield batch.slice(first, max(0, end - first))
 
 
+def _kept(batch: pyarrow.RecordBatch) -> pyarrow.RecordBatch:
+    """A batch as it is kept. Raises _NotAlone where somebody has no position."""
+    positions = batch.column(POSITION)
+    if positions.null_count:
+        raise _NotAlone
+    return batch.set_column(batch.schema.get_field_index(POSITION), POSITION, packed(positions))
+
+
+def _end(batches: Sequence[pyarrow.RecordBatch]) -> str:
+    """The last position in them."""
+    return unpacked(batches[-1].column(POSITION)[-1:])[0]
+
+
 class _NotAlone(Exception):
-    """Somebody has two rows."""
+    """Somebody has two rows, or no key."""
 
 
 class _TooMuch(Exception):
@@ -471,7 +487,7 @@ class _TooMuch(Exception):
 def _sorted(batches: deque[pyarrow.RecordBatch], after: str | None, upto: str | None) -> deque[pyarrow.RecordBatch]:
     """Rows of a range in the order of their positions. What is in `batches` is let go of.
 
-    Raises _NotAlone where two have one key, or one has none.
+    Raises _NotAlone where two have one key.
     """
     import pyarrow
     from pyarrow import compute
@@ -485,7 +501,7 @@ def _sorted(batches: deque[pyarrow.RecordBatch], after: str | None, upto: str | 
     rows = compute.take(rows, order, memory_pool=pyarrow.system_memory_pool()).combine_chunks()
     positions = rows.column(POSITION)
     alike = compute.equal(positions.slice(1), positions.slice(0, max(0, len(positions) - 1)))
-    if positions.null_count or compute.any(alike).as_py():
+    if compute.any(alike).as_py():
         raise _NotAlone
     return deque(batch for batch in _inside(rows.to_batches(), after, upto) if batch.num_rows)
 

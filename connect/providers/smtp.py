@@ -58,7 +58,7 @@ class Settings(ProviderSettings):
     verify: bool = True
     ca_file: str | None = None
     """A CA certificate beyond the system's, relative to the project's root."""
-    messages_per_connection: int = Field(default=100, ge=1)
+    messages_per_connection: int = Field(default=500, ge=1)
     allow_plaintext: bool = False
     dkim: Signatures = ()
     """How e-mails are signed, where the server does not do that itself; a list has several keys sign each of them."""

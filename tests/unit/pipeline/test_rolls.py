@@ -17,6 +17,7 @@ import pytest
 from connect.errors import Problem
 from connect.pipeline import audience
 from connect.pipeline.audience import Rows, Sweep
+from connect.pipeline.positions import unpacked
 from connect.pipeline.roll import Roll, gathered
 from connect.vocabulary import Across
 from connect.warehouses.destination import deliveries_table
@@ -357,12 +358,14 @@ def test_a_giant_tie_is_on_it_a_few_times_only() -> None:
 
 
 def test_rows_that_come_in_any_order_are_put_in_ours_unless_two_have_one_key() -> None:
-    def of(*positions: str | None) -> pyarrow.RecordBatch:
+    def of(*letters: str | None) -> pyarrow.RecordBatch:
+        positions = [letter and letter * 32 for letter in letters]
         return pyarrow.record_batch([pyarrow.array(positions, pyarrow.string())], ["connect_position"])
 
-    def given(*batches: pyarrow.RecordBatch, after: str | None = None, upto: str | None = None) -> list[str]:
-        ordered = audience._sorted(deque(batches), after, upto)
-        return [position for batch in ordered for position in batch.column("connect_position").to_pylist()]
+    def given(*batches: pyarrow.RecordBatch, after: str = "", upto: str = "") -> list[str]:
+        kept = deque(audience._kept(batch) for batch in batches)
+        ordered = audience._sorted(kept, after * 32 or None, upto * 32 or None)
+        return [position[0] for batch in ordered for position in unpacked(batch.column("connect_position"))]
 
     assert given(of("d", "a"), of(), of("c"), of("b")) == ["a", "b", "c", "d"]
     assert given(of("d", "a"), of("c"), of("b"), after="a", upto="c") == ["b", "c"]
