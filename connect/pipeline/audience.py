@@ -13,7 +13,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -24,8 +24,8 @@ from connect.errors import OutsideError
 from connect.pipeline import tracing
 from connect.pipeline.devices import Known, tokens_of
 from connect.pipeline.held import Held
-from connect.pipeline.positions import behind, packed, unpacked
-from connect.pipeline.ranges import Ranges
+from connect.pipeline.positions import number, packed, unpacked
+from connect.pipeline.ranges import Ranges, place_behind
 from connect.pipeline.roll import Rolls
 from connect.vocabulary import Channel
 from connect.warehouses.history import HISTORY, ONCE, PERSON
@@ -167,7 +167,7 @@ class Sweep:
         upto: str | None = None,
         timeout: timedelta,
         clock: Clock,
-        budget_bytes: int = 24 << 20,
+        budget_bytes: int = 20 << 20,
         fresh_for: timedelta = timedelta(minutes=15),
         hold: timedelta | None = None,
         batch_rows: int = 1000,
@@ -190,7 +190,7 @@ class Sweep:
             warehouse,
             wrapping,
             self._ranges,
-            most_bytes=budget_bytes * 2 // 3,
+            most_bytes=budget_bytes * 4 // 5,
             timeout=timeout,
             fresh_for=self._fresh_for,
             clock=clock,
@@ -343,15 +343,13 @@ class Sweep:
         self._ranges.measured(after, end, sum(b.num_rows for b in batches), sum(b.nbytes for b in batches))
         return _Reading(batches, stream.began, stream.began + self._fresh_for, self._ranges.rest(end))
 
-    @contextmanager
     def _open(
         self, after: str | None, upto: str | None, people: pyarrow.Table | None = None, *, alone: bool = False
-    ) -> Iterator[Iterator[pyarrow.RecordBatch]]:
+    ) -> AbstractContextManager[Iterator[pyarrow.RecordBatch]]:
         self._reads += 1
         self._before()
         query = replace(self._wrapping.sweep_query(after, upto, people, alone=alone), few=self._few)
-        with self._warehouse.read(query, self._timeout, _ARROW_ROWS) as batches:
-            yield map(_kept, batches)
+        return self._warehouse.read(query, self._timeout, _ARROW_ROWS)
 
     def _read_range(self, after: str | None) -> _Reading:
         """Read as many people as fit: those that the roll names, else those that are expected in a range."""
@@ -439,7 +437,7 @@ def _history(batch: pyarrow.RecordBatch) -> History:
 
 
 def _joined(batches: deque[pyarrow.RecordBatch], rows: int) -> deque[pyarrow.RecordBatch]:
-    """The same rows in batches of this size: an engine may hand out a dozen at a time."""
+    """The same rows in batches of this size, as they are kept: an engine may hand out a dozen at a time."""
     import pyarrow
 
     joined: deque[pyarrow.RecordBatch] = deque()
@@ -448,27 +446,25 @@ def _joined(batches: deque[pyarrow.RecordBatch], rows: int) -> deque[pyarrow.Rec
         while batches and count < rows:
             some.append(batches.popleft())
             count += some[-1].num_rows
-        joined.append(some[0] if len(some) == 1 else pyarrow.concat_batches(some))
+        joined.append(_kept(some[0] if len(some) == 1 else pyarrow.concat_batches(some)))
     return joined
 
 
+def _kept(rows: Any) -> Any:
+    """Rows as they are kept."""
+    positions = packed(rows.column(POSITION))
+    return rows.set_column(rows.schema.get_field_index(POSITION), POSITION, positions)
+
+
 def _inside(
-    stream: Iterable[pyarrow.RecordBatch], after: str | None, upto: str | None
+    stream: Iterable[pyarrow.RecordBatch], after: str | bytes | None, upto: str | bytes | None
 ) -> Iterator[pyarrow.RecordBatch]:
     """Those of a read whose positions are within these bounds; they ascend."""
     for batch in stream:
         position = batch.column(POSITION)
-        first = 0 if after is None else behind(position, after)
-        end = batch.num_rows if upto is None else behind(position, upto)
+        first = 0 if after is None else place_behind(position, after)
+        end = batch.num_rows if upto is None else place_behind(position, upto)
         yield batch.slice(first, max(0, end - first))
-
-
-def _kept(batch: pyarrow.RecordBatch) -> pyarrow.RecordBatch:
-    """A batch as it is kept. Raises _NotAlone where somebody has no position."""
-    positions = batch.column(POSITION)
-    if positions.null_count:
-        raise _NotAlone
-    return batch.set_column(batch.schema.get_field_index(POSITION), POSITION, packed(positions))
 
 
 def _end(batches: Sequence[pyarrow.RecordBatch]) -> str:
@@ -487,7 +483,7 @@ class _TooMuch(Exception):
 def _sorted(batches: deque[pyarrow.RecordBatch], after: str | None, upto: str | None) -> deque[pyarrow.RecordBatch]:
     """Rows of a range in the order of their positions. What is in `batches` is let go of.
 
-    Raises _NotAlone where two have one key.
+    Raises _NotAlone where two have one key, or one has none.
     """
     import pyarrow
     from pyarrow import compute
@@ -496,14 +492,17 @@ def _sorted(batches: deque[pyarrow.RecordBatch], after: str | None, upto: str | 
         return batches
     rows = pyarrow.Table.from_batches(batches)
     batches.clear()
-    order = compute.sort_indices(rows, sort_keys=[(POSITION, "ascending")])
+    if rows.column(POSITION).null_count:
+        raise _NotAlone
+    rows = _kept(rows)
+    order = compute.sort_indices(rows.column(POSITION))
     # Arrow's own allocator keeps as much again for itself.
     rows = compute.take(rows, order, memory_pool=pyarrow.system_memory_pool()).combine_chunks()
     positions = rows.column(POSITION)
     alike = compute.equal(positions.slice(1), positions.slice(0, max(0, len(positions) - 1)))
     if compute.any(alike).as_py():
         raise _NotAlone
-    return deque(batch for batch in _inside(rows.to_batches(), after, upto) if batch.num_rows)
+    return deque(batch for batch in _inside(rows.to_batches(), number(after), number(upto)) if batch.num_rows)
 
 
 def _closed() -> OutsideError:

@@ -6,8 +6,6 @@ from __future__ import annotations
 from binascii import unhexlify
 from typing import TYPE_CHECKING
 
-from connect.pipeline.ranges import place_behind
-
 if TYPE_CHECKING:
     import pyarrow
 
@@ -15,10 +13,12 @@ _DIGITS = 32
 _BYTES = _DIGITS // 2
 
 
-def packed(digits: pyarrow.Array) -> pyarrow.Array:
+def packed(digits: pyarrow.Array | pyarrow.ChunkedArray) -> pyarrow.Array:
     """From hexadecimal digits, as a warehouse gives them. None may be missing."""
     import pyarrow
 
+    if isinstance(digits, pyarrow.ChunkedArray):
+        digits = digits.combine_chunks()
     digits = digits.cast(pyarrow.binary(_DIGITS))
     start, end = digits.offset * _DIGITS, (digits.offset + len(digits)) * _DIGITS
     numbers = pyarrow.py_buffer(unhexlify(memoryview(digits.buffers()[1])[start:end]))
@@ -32,6 +32,6 @@ def unpacked(positions: pyarrow.Array) -> list[str]:
     return [digits[at : at + _DIGITS] for at in range(0, len(digits), _DIGITS)]
 
 
-def behind(positions: pyarrow.Array, bound: str) -> int:
-    """The place of the first one behind this bound; they ascend."""
-    return place_behind(positions, bytes.fromhex(bound))
+def number(position: str | None) -> bytes | None:
+    """One of them."""
+    return bytes.fromhex(position) if position is not None else None

@@ -10,11 +10,12 @@ import bisect
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cached_property
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from connect.clock import Clock
-from connect.pipeline.ranges import Ranges, place_behind
+from connect.pipeline.ranges import Ranges
 from connect.warehouses.interface import Warehouse
 from connect.warehouses.roll import PART
 from connect.warehouses.wrapping import Wrapping
@@ -27,9 +28,28 @@ _WORTH_IT = 3
 """So many reads have to be to come: then one pass more costs less than positions made for each of them."""
 _PARTS = 8
 """The least number of parts that make one read, so that it is filled well."""
-_FIRST_PERSON_BYTES = 16
+_FIRST_PERSON_BYTES = 14
 """What a person is taken to need until some were measured: what does not fit is left for the next roll."""
+_FILLED = 0.95
+"""So much of its memory a roll is meant to need, so that it nearly always fits: to cut it takes as much again."""
 _ROWS_AT_ONCE = 1 << 16
+_PART_BYTES = 4
+"""What the part of a person needs while a roll is made."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """Some of a roll's people, in the order of its parts."""
+
+    cells: pyarrow.Table
+    """Of their keys."""
+    ends: Sequence[int]
+    """How many of them are in each part and in those before it."""
+
+    def between(self, first: int, last: int) -> pyarrow.Table:
+        """Those from one part to another."""
+        before = self.ends[first - 1] if first else 0
+        return self.cells.slice(before, self.ends[last] - before)
 
 
 @dataclass(frozen=True)
@@ -39,12 +59,9 @@ class Roll:
     after: str | None
     upto: str | None
     digits: int
-    runs: Sequence[pyarrow.Table] = field(repr=False)
-    """The cells of their keys, and their part: each run has its own in the order of parts."""
     parts: Sequence[int]
     """The parts in which somebody is, ascending."""
-    ends: Sequence[int]
-    """How many are in each part and in those before it."""
+    runs: Sequence[Run] = field(repr=False)
     thinned: bool = False
     """Somebody with several rows was left on it fewer times."""
 
@@ -54,28 +71,24 @@ class Roll:
 
     def next(self, after: str | None, people: int) -> tuple[str | None, pyarrow.Table | None]:
         """Those behind a position, in whole parts that hold so many or one that holds more; and where they end."""
+        import pyarrow
+
         first = bisect.bisect_left(self.parts, self._part(after))
         if first == len(self.parts):
             return self.upto, None
         before = self.ends[first - 1] if first else 0
         last = max(first, bisect.bisect_right(self.ends, before + people) - 1)
         end = self.upto if last == len(self.parts) - 1 else _end(self.parts[last], self.digits)
-        return end, self._cells(self.parts[first], self.parts[last])
+        return end, pyarrow.concat_tables(run.between(first, last) for run in self.runs)
+
+    @cached_property
+    def ends(self) -> Sequence[int]:
+        """How many are in each part and in those before it."""
+        return [sum(ends) for ends in zip(*(run.ends for run in self.runs), strict=True)]
 
     def _part(self, position: str | None) -> int:
         """The first part in which there is a position behind this one."""
         return (int(position, 16) + 1) >> 4 * (_POSITION_DIGITS - self.digits) if position else 0
-
-    def _cells(self, first: int, last: int) -> pyarrow.Table:
-        """Of the people in these parts."""
-        import pyarrow
-
-        found = []
-        for rows in self.runs:
-            parts = rows.column(PART).chunk(0)
-            low = place_behind(parts, first - 1)
-            found.append(rows.slice(low, place_behind(parts, last) - low))
-        return pyarrow.concat_tables(found).drop_columns([PART])
 
 
 class Rolls:
@@ -96,7 +109,7 @@ class Rolls:
         self._most_bytes, self._timeout, self._fresh_for, self._clock = most_bytes, timeout, fresh_for, clock
         self._roll: Roll | None = None
         self._fresh_until = 0.0
-        self._person_bytes = _FIRST_PERSON_BYTES
+        self._person_bytes: float = _FIRST_PERSON_BYTES
         self.made = 0
 
     def at(self, after: str | None) -> Roll | None:
@@ -111,14 +124,14 @@ class Rolls:
 
     def _made(self, after: str | None) -> Roll:
         digits = _digits(self._ranges.density, self._ranges.people // _PARTS)
-        upto = self._ranges.upto(after, self._most_bytes // self._person_bytes)
+        upto = self._ranges.upto(after, int(self._most_bytes * _FILLED / self._person_bytes))
         query = self._wrapping.roll_query(after, upto, digits)
         self.made += 1
         self._fresh_until = self._clock.monotonic() + self._fresh_for
         with self._warehouse.read(query, self._timeout, _ROWS_AT_ONCE) as batches:
             roll = gathered(batches, after, upto, digits, self._most_bytes)
-        if people := sum(rows.num_rows for rows in roll.runs):
-            self._person_bytes = _size(roll.runs) // people
+        if roll.parts:
+            self._person_bytes = _size(run.cells for run in roll.runs) / roll.ends[-1] + _PART_BYTES
         return roll
 
 
@@ -132,15 +145,15 @@ def gathered(
     for rows in _some_at_once((_numbered(batch, last) for batch in batches), most_bytes // 8):
         kept.append(_run(rows))
         if _size(kept) > most_bytes:
-            met = sum(rows.num_rows for rows in kept)
-            kept = [_run(_each_once(rows)) for rows in kept]
-            thinned = thinned or sum(rows.num_rows for rows in kept) < met
+            if _middle(kept) is None or _repeats(kept[-1]):
+                met = sum(rows.num_rows for rows in kept)
+                kept = [_run(_each_once(rows)) for rows in kept]
+                thinned = thinned or sum(rows.num_rows for rows in kept) < met
             if (middle := _middle(kept)) is not None and _size(kept) > most_bytes * 3 // 4:
                 last, upto = middle, _end(middle, digits)
                 kept = [_up_to(rows, middle) for rows in kept]
-    kept = [rows for rows in kept if rows.num_rows]
-    parts, counts = _counted(kept)
-    return Roll(after, upto, digits, kept, parts, list(accumulate(counts)), thinned)
+    parts = list(_counted(kept))
+    return Roll(after, upto, digits, parts, [_among(parts, rows) for rows in kept], thinned)
 
 
 def _some_at_once(tables: Iterable[pyarrow.Table], enough: int) -> Iterator[pyarrow.Table]:
@@ -200,6 +213,11 @@ def _numbered(batch: pyarrow.RecordBatch, last: int | None) -> pyarrow.Table:
     return pyarrow.table(kept)
 
 
+def _repeats(rows: pyarrow.Table) -> bool:
+    """Whether so many are in it twice that much would be saved without them."""
+    return bool(_each_once(rows).num_rows < rows.num_rows * 0.9)
+
+
 def _each_once(rows: pyarrow.Table) -> pyarrow.Table:
     """Without those who are in it twice, so that one key with a million rows needs as much as others."""
     return rows.group_by(rows.column_names).aggregate([])
@@ -213,16 +231,21 @@ def _up_to(rows: pyarrow.Table, last: int) -> pyarrow.Table:
 
 def _middle(kept: Sequence[pyarrow.Table]) -> int | None:
     """The part up to which there is half of what was kept; None where there is only one."""
-    parts, counts = _counted(kept)
-    ends = list(accumulate(counts))
+    counted = _counted(kept)
+    parts, ends = list(counted), list(accumulate(counted.values()))
     return parts[min(bisect.bisect_left(ends, ends[-1] // 2), len(parts) - 2)] if len(parts) > 1 else None
 
 
-def _counted(kept: Sequence[pyarrow.Table]) -> tuple[list[int], list[int]]:
-    """The parts in which somebody is, and in each how many."""
+def _counted(kept: Sequence[pyarrow.Table]) -> dict[int, int]:
+    """How many are in each part in which somebody is, ascending."""
     import pyarrow
 
     chunks = [chunk for rows in kept for chunk in rows.column(PART).chunks]
     found = pyarrow.chunked_array(chunks, pyarrow.uint32()).value_counts()
-    counted = sorted(zip(found.field("values").to_pylist(), found.field("counts").to_pylist(), strict=True))
-    return [part for part, _ in counted], [count for _, count in counted]
+    return dict(sorted(zip(found.field("values").to_pylist(), found.field("counts").to_pylist(), strict=True)))
+
+
+def _among(parts: Sequence[int], rows: pyarrow.Table) -> Run:
+    """What was kept, as it is needed: whoever stands behind whom has the next part or the same."""
+    counted = _counted([rows])
+    return Run(rows.drop_columns([PART]), list(accumulate(counted.get(part, 0) for part in parts)))

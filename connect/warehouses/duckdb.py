@@ -64,7 +64,7 @@ warnings.filterwarnings("ignore", "Arrow output on a DB-API result", UserWarning
 _MEBIBYTE = 1 << 20
 _ROWS = 10_000
 _ADDED = "connect_added"
-_FIRST_MEMORY = 128 * _MEBIBYTE
+_FIRST_MEMORY = 48 * _MEBIBYTE
 """Enough for a range of an audience that is a table or a filter; a query that needs more gets four times as much."""
 
 

@@ -21,8 +21,8 @@ from connect.warehouses.duckdb_errors import interrupted, wants_memory
 
 _COURTESY = 2.0
 """For so many seconds a read lets a waiting writer go first. Not longer: its thread may be reading already."""
-_TIMES = 200
-"""An engine attaches a file: by then it has grown by ten megabytes."""
+_TIMES = 50
+"""An engine attaches a file: by then it has grown by three megabytes."""
 _quoted = DuckDBDialect().quote
 _BESIDE = ("", ".wal", ".wal.checkpoint", ".wal.recovery")
 """What DuckDB writes beside a file, and the file itself: an engine reaches these and nothing else."""

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import compute
 
-from connect.pipeline.positions import behind, packed, unpacked
+from connect.pipeline.positions import number, packed, unpacked
+from connect.pipeline.ranges import place_behind
 
 numbers = st.lists(st.integers(0, (1 << 128) - 1), max_size=50)
 slices = st.slices(60)
@@ -29,7 +30,7 @@ def test_they_have_the_order_of_their_digits(some: list[int], bound: int) -> Non
     positions = packed(pyarrow.array(digits, pyarrow.string()))
     ascending = positions.take(compute.sort_indices(positions))
     assert unpacked(ascending) == sorted(digits)
-    assert behind(ascending, f"{bound:032x}") == sum(number <= bound for number in some)
+    assert place_behind(ascending, number(f"{bound:032x}")) == sum(number <= bound for number in some)
 
 
 def test_they_need_less_than_half_of_the_memory() -> None:

@@ -336,8 +336,8 @@ def test_a_roll_of_nobody() -> None:
 def test_what_does_not_fit_is_left_for_the_next_roll() -> None:
     people = [(f"{number * 7919 % 4096:03x}", number) for number in range(20_000)]
     roll = gathered(batches_of(people), None, None, 3, 50_000)
-    assert sum(rows.nbytes for rows in roll.runs) <= 50_000
-    assert sum(rows.num_rows for rows in roll.runs) > 1500
+    assert sum(run.cells.nbytes for run in roll.runs) <= 50_000
+    assert roll.ends[-1] > 1500
     upto, cells = on(roll, None, 20_000)
     assert upto is not None
     assert cells == [number for part, number in people if part <= upto[:3]]
@@ -349,7 +349,7 @@ def test_a_giant_tie_is_on_it_a_few_times_only() -> None:
         ("00" if number % 50 else f"{number // 50 % 256:02x}", 0 if number % 50 else number) for number in range(50_000)
     ]
     roll = gathered(batches_of(people, 5000), None, None, 2, 40_000)
-    assert sum(rows.nbytes for rows in roll.runs) <= 40_000
+    assert sum(run.cells.nbytes for run in roll.runs) <= 40_000
     assert roll.upto is None
     assert set(on(roll, None, 10**6)[1]) == {number for _, number in people}
 
@@ -363,8 +363,7 @@ def test_rows_that_come_in_any_order_are_put_in_ours_unless_two_have_one_key() -
         return pyarrow.record_batch([pyarrow.array(positions, pyarrow.string())], ["connect_position"])
 
     def given(*batches: pyarrow.RecordBatch, after: str = "", upto: str = "") -> list[str]:
-        kept = deque(audience._kept(batch) for batch in batches)
-        ordered = audience._sorted(kept, after * 32 or None, upto * 32 or None)
+        ordered = audience._sorted(deque(batches), after * 32 or None, upto * 32 or None)
         return [position[0] for batch in ordered for position in unpacked(batch.column("connect_position"))]
 
     assert given(of("d", "a"), of(), of("c"), of("b")) == ["a", "b", "c", "d"]
