@@ -52,10 +52,10 @@ def list_runs(
     """List runs, newest first; fire times of a campaign that were skipped one after the other are one line."""
     from connect.cli.opening import ledger_of, open_project
     from connect.cli.tables import show_lines, show_runs
-    from connect.reports.counts import run_as_json
+    from connect.reports.counts import as_they_are, run_as_json
 
     with ledger_of(open_project(project, target)) as ledger:
-        runs = ledger.runs(campaign=campaign, limit=limit)
+        runs = as_they_are(ledger.runs(campaign=campaign, limit=limit), ledger.interrupted())
         lines = [] if every or json else _lines(ledger, campaign, limit)
     if json:
         print_json([run_as_json(run) for run in runs])
@@ -70,10 +70,11 @@ def list_runs(
 def _lines(ledger: Ledger, campaign: str | None, limit: int) -> list[RunLine]:
     """So many lines, however many runs are folded into them."""
     from connect.cli.tables import folded
+    from connect.reports.counts import as_they_are
 
-    looked_at = limit
+    looked_at, interrupted = limit, ledger.interrupted()
     while True:
-        runs = ledger.runs(campaign=campaign, limit=looked_at)
+        runs = as_they_are(ledger.runs(campaign=campaign, limit=looked_at), interrupted)
         lines = folded(runs)
         if len(lines) > limit or len(runs) < looked_at:
             return lines[:limit]
@@ -95,11 +96,12 @@ def show_run(
     from connect.cli.opening import ledger_of, open_project
     from connect.cli.tables import instant, show_report, show_runs, state_text
     from connect.pipeline.reporting import run_report
+    from connect.reports.counts import as_they_are
     from connect.schedule.by_hand import found
 
     opened = open_project(project, target)
     with ledger_of(opened) as ledger:
-        record = found(ledger, run)
+        (record,) = as_they_are([found(ledger, run)], ledger.interrupted())
         report = run_report(ledger, record, zone=opened.timezone)
     if json:
         print_json(report.as_json())

@@ -186,6 +186,10 @@ class Ledger:
         """Unfinished runs whose people were in the memory of a process that is gone."""
         return self._ask(lambda connection: work.abandoned(connection, self.target, self._now(connection)))
 
+    def interrupted(self) -> frozenset[str]:
+        """The ids of runs whose process is gone in the middle of them, and that nobody has taken up again."""
+        return self._ask(lambda connection: work.interrupted(connection, self.target, self._now(connection)))
+
     def call(self, name: bytes) -> Call | None:
         """What became of a call of the API that named itself so, if one did."""
         return self._ask(lambda connection: calls.find(connection, name))

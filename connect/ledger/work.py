@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Connection, FromClause, and_, exists, or_
 
 from connect.ledger import caps, runs, slices
-from connect.ledger.records import RunRecord
+from connect.ledger.records import RunRecord, Slice
 from connect.ledger.tables import RUNS, SCHEDULES
 from connect.vocabulary import Mode, RunState
 
@@ -67,3 +68,17 @@ def _is_abandoned(connection: Connection, run: RunRecord, now: datetime) -> bool
     left = run.state is not RunState.running or any(slice.owner for slice in mine)
     begun = left or now - run.started_at > _BEGINS_WITHIN
     return begun and all(slices.is_free(slice, now) for slice in mine)
+
+
+def interrupted(connection: Connection, target: str, now: datetime) -> frozenset[str]:
+    """The ids of running ones that are nobody's any more, though nobody let go of them."""
+    running = [run.id for run in runs.where(connection, RUNS.c.target == target, runs.is_running(RUNS))]
+    found: dict[str, list[Slice]] = {run_id: [] for run_id in running}
+    for slice in slices.of_runs(connection, running):
+        found[slice.run_id].append(slice)
+    return frozenset(run_id for run_id, mine in found.items() if _is_interrupted(mine, now))
+
+
+def _is_interrupted(mine: Sequence[Slice], now: datetime) -> bool:
+    held = [slice for slice in mine if slice.owner and not slice.ended]
+    return bool(held) and all(slices.is_free(slice, now) for slice in held)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
 from functools import cached_property
@@ -16,6 +16,7 @@ from connect.reports.measures import EVENTS, Fact, Figures, Known, facts, figure
 from connect.reports.parts import ALWAYS, Asking, Part, Period, Via
 from connect.vocabulary import Channel, Outcome, segments_of
 
+_INTERRUPTED = "interrupted: its process is gone"
 IN_SEGMENTS = (Channel.sms,)
 """Channels whose messages are sent, and paid for, in parts."""
 
@@ -160,6 +161,11 @@ class Report:
             "after": {via.value: count for via, count in self.via().items()},
             "value": None if self.value is None else f"{self.value:f}",
         }
+
+
+def as_they_are(runs: Sequence[RunRecord], interrupted: Collection[str]) -> list[RunRecord]:
+    """Runs as they are told to people: one whose process is gone can not have said so itself."""
+    return [replace(run, reason=_INTERRUPTED) if run.id in interrupted else run for run in runs]
 
 
 def run_as_json(run: RunRecord) -> dict[str, object]:

@@ -15,7 +15,7 @@ from connect.pipeline.reporting import Wanted, run_report
 from connect.project import suggest
 from connect.project.campaign import Campaign
 from connect.project.trigger import Api
-from connect.reports.counts import Report, run_as_json
+from connect.reports.counts import Report, as_they_are, run_as_json
 from connect.schedule.by_hand import found
 from connect.schedule.calendar import rule
 from connect.schedule.standing import CampaignStanding
@@ -66,14 +66,19 @@ class Reads:
     ) -> JSONResponse:
         """Runs of every mode, newest first."""
         behind = _behind(cursor) if cursor else None
-        runs = self._site.ledger.runs(campaign=campaign, limit=limit + 1, state=state, behind=behind)
+        ledger = self._site.ledger
+        runs = as_they_are(
+            ledger.runs(campaign=campaign, limit=limit + 1, state=state, behind=behind), ledger.interrupted()
+        )
         items, last = runs[:limit], runs[limit - 1] if len(runs) > limit else None
         more = cursors.cursor(microseconds(last.started_at), last.id) if last else None
         return JSONResponse({"items": [run_as_json(run) for run in items], "next": more})
 
     def get_run(self, id: RunId) -> JSONResponse:
         """One run: its states with their reasons, and how its deliveries ended."""
-        return JSONResponse(standing(self._site, found(self._site.ledger, id)))
+        ledger = self._site.ledger
+        (run,) = as_they_are([found(ledger, id)], ledger.interrupted())
+        return JSONResponse(standing(self._site, run))
 
     def get_report(
         self,

@@ -81,7 +81,9 @@ def test_killed_before_anything_is_sent(shop, window):
     process.wait()
     shop.server.forget_answers()
     assert shop.server.messages == []
+    assert [(run["state"], run["reason"]) for run in shop.runs()] == [("running", "interrupted: its process is gone")]
     outcomes = shop.finish()["outcomes"]
+    assert [(run["state"], run["reason"]) for run in shop.runs()] == [("completed", "")]
     assert outcomes["sent"] == 20 - outcomes["unknown"] >= 20 - window
 
 

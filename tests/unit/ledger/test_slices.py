@@ -186,3 +186,38 @@ def test_only_the_holder_of_the_slice_given_may_end_the_run(ledger, run, clock):
     with pytest.raises(LeaseLost):
         ledger.renew(new, LEASE)
     ledger.release(new)
+
+
+# Runs that were interrupted
+
+
+def test_a_run_whose_process_is_gone_is_interrupted_until_it_is_taken_up(ledger, a_run, process):
+    run, other = ledger.create_run(a_run()), ledger.create_run(a_run(campaign="other"))
+    assert ledger.interrupted() == frozenset()  # nobody has begun
+    owner = Owner.read(process.stdout.readline().strip())
+    ledger.claim_slice(run.id, owner=owner, lease=LEASE)
+    ledger.claim_slice(other.id, owner=HERE, lease=LEASE)
+    assert ledger.interrupted() == frozenset()
+    process.kill()
+    process.wait()
+    assert ledger.interrupted() == {run.id}
+    ledger.claim_slice(run.id, owner=HERE, lease=LEASE)
+    assert ledger.interrupted() == frozenset()
+
+
+def test_a_run_of_another_machine_is_interrupted_once_its_lease_is_over(ledger, run, clock):
+    ledger.claim_slice(run.id, owner=ELSEWHERE, lease=LEASE)
+    clock.pass_time(seconds=59)
+    assert ledger.interrupted() == frozenset()
+    clock.pass_time(seconds=2)
+    assert ledger.interrupted() == {run.id}
+
+
+def test_who_lets_go_of_a_run_does_not_interrupt_it(ledger, a_run, clock):
+    paused, ended = (ledger.create_run(a_run(campaign=name)) for name in ("paused", "ended"))
+    for run in (paused, ended):
+        ledger.claim_slice(run.id, owner=HERE, lease=LEASE)
+    ledger.set_state(paused.id, RunState.paused, "provider-down", slice=ledger.slice(paused.id))
+    ledger.finish(ended.id, RunState.completed, slice=ledger.slice(ended.id))
+    clock.pass_time(hours=9)
+    assert ledger.interrupted() == frozenset()
