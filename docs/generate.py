@@ -63,7 +63,7 @@ With `--json` errors are JSON too.
 | 1 | a run ended, and some of its deliveries failed or are in doubt |
 | 2 | a mistake in a file or on the command line; nothing was sent |
 | 3 | something outside is in the way: a warehouse, a provider, the ledger |
-| 130 | you stopped it |
+| 130 | you stopped it, or somebody paused its run |
 
 [Errors](errors.md) says what each code in `error[code]` means.
 """

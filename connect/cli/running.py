@@ -54,6 +54,9 @@ if TYPE_CHECKING:
     from connect.project.project import Project
     from connect.reports.counts import Report
 
+_STOPPED = 130
+"""As of a program that Ctrl-C ended: what a script has behind it must not begin."""
+
 
 def run_campaign(
     project: Project,
@@ -69,7 +72,7 @@ def run_campaign(
     sandbox: bool = False,
     parameters: Mapping[str, object] | None = None,
 ) -> int:
-    """Run, show, and return the exit code: 0, or 1 when deliveries failed or are in doubt.
+    """Run, show, and return the exit code: 0, 1 when deliveries failed or are in doubt, 130 when it was stopped.
 
     workers: how many processes compose and send; None decides by cores and audience.
     goes_on: the command that goes on with this run when it is interrupted; blank where none can.
@@ -202,38 +205,36 @@ def _run(
     destination = open_destination(plan.project, wiring.open_warehouse)
     job = begin(plan, ledger, SystemClock(), system_random, accounts, destination, wiring.open_warehouse)
     failure: ConnectError | None = None
+    stopped = False
     began = time.monotonic()
     with _watching(plan) as watch, loops.long_running():
         try:
             with asyncio.Runner(loop_factory=loops.event_loop) as runner:
                 runner.run(_until_signalled(plan.project, job, ledger, watch, lease, workers))
         except Stopped:
-            pass
+            stopped = True
         except ConnectError as problem:
             failure = problem
     record = ledger.run(job.record.id)
     assert record is not None
     report = run_report(ledger, record, watch.problems)
+    ended = _STOPPED if stopped else 1 if _went_wrong(report) else 0
     if json:
-        return _print(report, failure)
+        return _print(report, failure, ended)
     _show(report, time.monotonic() - began, goes_on)
     if failure is not None:
         raise failure
-    return _exit_code(report)
+    return ended
 
 
-def _print(report: Report, failure: ConnectError | None) -> int:
-    """One JSON document: the report, and what stopped the run if something did."""
+def _print(report: Report, failure: ConnectError | None, ended: int) -> int:
+    """One JSON document: the report, and what stopped the run if something did. Returns the exit code."""
     stopped_by = [problem_as_json(problem) for problem in failure.problems] if failure else []
     print_json({**report.as_json(), "stopped_by": stopped_by})
     if failure is None:
-        return _exit_code(report)
+        return ended
     show_frames(failure)
     return failure.exit_code
-
-
-def _exit_code(report: Report) -> int:
-    return 1 if _went_wrong(report) else 0
 
 
 def _went_wrong(report: Report) -> bool:

@@ -18,7 +18,7 @@ def test_stopping_drains_says_how_to_go_on_and_leaves_nothing_in_doubt(shop, num
     shop.until_reached(50, process)
     process.send_signal(number)
     out, err = process.communicate(timeout=60)
-    assert process.returncode == 0, err
+    assert process.returncode == 130, err
     assert "stopping: finishing what is in the air" in err
     assert "`connect run news` goes on" in err
     assert "stopped" in out
@@ -43,7 +43,7 @@ def test_stopping_does_not_wait_for_an_account_that_throttles(shop):
         assert process.poll() is None
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=30)
-    assert process.returncode == 0
+    assert process.returncode == 130
     assert shop.server.messages == []
     shop.server.forget_answers()
     assert shop.finish()["outcomes"]["sent"] == 100
@@ -60,7 +60,7 @@ def test_the_second_signal_stops_at_once(shop):
         assert line, "it ended without a word"
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate(timeout=30)  # the server would keep it waiting for ten minutes
-    assert process.returncode == 0
+    assert process.returncode == 130
     assert "stopped" in out
     shop.server.forget_answers()
     report = shop.finish()

@@ -152,7 +152,7 @@ def test_ctrl_c_in_a_terminal_goes_to_all_and_stops_well(shop):
     shop.until_reached(50, process)
     os.killpg(process.pid, signal.SIGINT)
     _, err = process.communicate(timeout=60)
-    assert process.returncode == 0, err
+    assert process.returncode == 130, err
     (run,) = shop.runs()
     assert (run["state"], run["reason"]) == ("stopped", "stopped on request")
     report = shop.finish("--workers", "3")
@@ -167,7 +167,7 @@ def test_a_signal_to_all_while_workers_start_stops_well(shop, number):
     until(lambda: workers(process), process)
     os.killpg(process.pid, number)
     _, err = process.communicate(timeout=60)
-    assert process.returncode == 0, err
+    assert process.returncode == 130, err
     assert "worker" not in err
     assert shop.finish()["outcomes"]["sent"] == 50
 
@@ -221,7 +221,7 @@ def test_a_worker_that_was_suspended_for_longer_than_the_lease_goes_on(brisk):
     time.sleep(2.5)  # what is waited for is the time itself
     os.kill(sleeper, signal.SIGCONT)
     out, err = process.communicate(timeout=60)
-    assert process.returncode == 0, err
+    assert process.returncode == 130, err
     assert f"{PEOPLE} sent" in out
     assert Counter(brisk.reached().values()) == {1: PEOPLE}
 
@@ -242,7 +242,7 @@ def test_pausing_and_cancelling_by_hand(brisk):
     (run,) = brisk.runs()
     assert brisk.connect("runs", "pause", run["id"]).returncode == 0
     _, err = process.communicate(timeout=60)
-    assert process.returncode == 0, err
+    assert process.returncode == 130, err
     assert [run["state"] for run in brisk.runs()] == ["paused"]
     process = hanging(brisk)
     assert brisk.connect("runs", "cancel", run["id"]).returncode == 0
