@@ -221,7 +221,7 @@ def test_a_worker_that_was_suspended_for_longer_than_the_lease_goes_on(brisk):
     time.sleep(2.5)  # what is waited for is the time itself
     os.kill(sleeper, signal.SIGCONT)
     out, err = process.communicate(timeout=60)
-    assert process.returncode == 130, err
+    assert process.returncode == 0, err
     assert f"{PEOPLE} sent" in out
     assert Counter(brisk.reached().values()) == {1: PEOPLE}
 
