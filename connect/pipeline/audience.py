@@ -56,14 +56,19 @@ def sizes(warehouse: Warehouse, wrapping: Wrapping, timeout: timedelta) -> Sizes
 
 
 class Columns(Mapping[str, list[Any]]):
-    """Arrow columns, each made into Python values when it is first asked for. It can be sent to another process."""
+    """Arrow columns, each made into Python values when it is first asked for. It can be sent to another process.
 
-    def __init__(self, batch: pyarrow.RecordBatch, names: Sequence[str]) -> None:
-        self._batch, self._names = batch, tuple(names)
+    To ask for one that is there and was not read is a mistake of the program: it must not look as if there were none.
+    """
+
+    def __init__(self, batch: pyarrow.RecordBatch, names: Sequence[str], unread: frozenset[str] = frozenset()) -> None:
+        self._batch, self._names, self._unread = batch, tuple(names), unread
         self._values: dict[str, list[Any]] = {}
 
     def __getitem__(self, name: str) -> list[Any]:
         if name not in self._values:
+            if name in self._unread:
+                raise RuntimeError(f"the column `{name}` was not read")
             if name not in self._names:
                 raise KeyError(name)
             self._values[name] = python_values(self._batch.column(name))
@@ -76,18 +81,18 @@ class Columns(Mapping[str, list[Any]]):
         return len(self._names)
 
     def piece(self, start: int, stop: int) -> Columns:
-        return Columns(self._batch.slice(start, stop - start), self._names)
+        return Columns(self._batch.slice(start, stop - start), self._names, self._unread)
 
     def __reduce__(self) -> tuple[Any, ...]:
         batch = self._batch.select(list(self._names))
-        return _arrived, (batch.schema.serialize().to_pybytes(), batch.serialize().to_pybytes())
+        return _arrived, (batch.schema.serialize().to_pybytes(), batch.serialize().to_pybytes(), self._unread)
 
 
-def _arrived(schema: bytes, batch: bytes) -> Columns:
+def _arrived(schema: bytes, batch: bytes, unread: frozenset[str]) -> Columns:
     import pyarrow
 
     read = pyarrow.ipc.read_record_batch(batch, pyarrow.ipc.read_schema(pyarrow.py_buffer(schema)))
-    return Columns(read, read.schema.names)
+    return Columns(read, read.schema.names, unread)
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,12 +271,11 @@ class Sweep:
         return False
 
     def _rows(self, batch: pyarrow.RecordBatch, reading: _Reading) -> Rows:
-        names = [column.name for column in self._wrapping.audience.columns]
         return Rows(
             positions=unpacked(batch.column(POSITION)),
             keys=batch.column(KEY).to_pylist(),
             duplicates=batch.column(DUPLICATES).to_pylist(),
-            columns=(columns := Columns(batch, names)),
+            columns=(columns := self._columns(batch)),
             optouts={
                 channel: batch.column(optout_column(channel)).to_pylist() for channel in self._wrapping.optouts.channels
             },
@@ -279,6 +283,10 @@ class Sweep:
             history=_history(batch) if self._wrapping.history else None,
             dead=_among(columns, reading.dead),
         )
+
+    def _columns(self, batch: pyarrow.RecordBatch) -> Columns:
+        audience = self._wrapping.audience
+        return Columns(batch, audience.given, audience.unread)
 
     # In the background
 
@@ -303,8 +311,7 @@ class Sweep:
         """With what is known of its devices."""
         if self._devices is None or not reading.batches:
             return reading
-        names = [column.name for column in self._wrapping.audience.columns]
-        found = (token for batch in reading.batches for token in tokens_of(Columns(batch, names)))
+        found = (token for batch in reading.batches for token in tokens_of(self._columns(batch)))
         return replace(reading, dead=self._devices.among(found))
 
     def _read_patiently(self, after: str | None) -> _Reading:

@@ -14,8 +14,10 @@ from connect.identity import RandomBytes, new_run_id
 from connect.ledger.optouts import KEPT
 from connect.ledger.records import NewRun, NewSlice, RunRecord, Slice, Tally
 from connect.ledger.store import Ledger
+from connect.liquid.library import Library
 from connect.pipeline import gates, parameters
 from connect.pipeline.accounts import Accounts, reaches_people, route_problems
+from connect.pipeline.asked import unread
 from connect.pipeline.audience import Sweep
 from connect.pipeline.bundle import Bundle
 from connect.pipeline.deliveries import RunFacts
@@ -117,7 +119,8 @@ def begin(
     record = plan.resumes or _begun(plan, timing, ledger, clock, random)
     salt, secret = open_seals(project, record)
     history = replace(plan.wrapping.history, run=record.id) if plan.wrapping.history else None
-    wrapping = replace(plan.wrapping, salt=salt, history=history)
+    audience = replace(plan.wrapping.audience, unread=_unread(plan, timing))
+    wrapping = replace(plan.wrapping, audience=audience, salt=salt, history=history)
     snapshot = Snapshot.of(project, campaign, plan.warehouse, record.id)
 
     devices = Known.of(plan.warehouse, wrapping.optouts, campaign.audience.timeout)
@@ -160,6 +163,11 @@ def begin(
         heeded,
         _dead(plan, ledger, source),
     )
+
+
+def _unread(plan: Plan, timing: Timing) -> frozenset[str]:
+    page = plan.bundle.unsubscribe_page
+    return unread(plan.wrapping, plan.campaign, Library(plan.bundle.templates), page, timing.phone)
 
 
 def _dead(plan: Plan, ledger: Ledger, source: OpenSource | None) -> Dead | None:

@@ -19,6 +19,13 @@ class Audience:
     parameters: Mapping[str, object]
     key: tuple[str, ...]
     columns: tuple[Column, ...]
+    unread: frozenset[str] = frozenset()
+    """Those of them that nobody asks for: they may say who a row is, and are not given."""
+
+    @property
+    def given(self) -> list[str]:
+        """The names of the others."""
+        return [column.name for column in self.columns if column.name not in self.unread]
 
 
 def key_columns(audience: Audience) -> tuple[Column, ...]:

@@ -10,7 +10,7 @@ the user's query        as it was written, in a subquery: an engine refuses data
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
@@ -145,7 +145,7 @@ from (
         once = "as" if asked_once else f"as {self.dialect.materialized}".rstrip()
         ctes = [f"connect_people {once} (\n{people}\n)", *optouts]
         ctes += heard.ctes(KEY) if heard else []
-        names = [self.dialect.quote(column.name) for column in self.audience.columns]
+        names = [self.dialect.quote(name) for name in self.audience.given]
         selected = [f"p.{POSITION}", f"p.{KEY}", f"p.{DUPLICATES}", *flags.columns(), *(f"p.{name}" for name in names)]
         selected += heard.columns() if heard else []
         parts = ["with " + ",\n".join(ctes), "select " + ", ".join(selected), "from connect_people as p"]
@@ -256,7 +256,7 @@ from (
         if not alone:
             positioned += f"\nwhere k.{KEY} is not null"  # for which keys of everybody are made
             return self.dialect.one_of_each(positioned, POSITION, self._own_columns, DUPLICATES)
-        own_columns = ", ".join(f"r.{self.dialect.quote(name)}" for name in self._own_columns)
+        own_columns = ", ".join(f"r.{self.dialect.quote(name)}" for name in self._own(self.audience.given))
         return f"select r.{POSITION}, 0 as {DUPLICATES}, {own_columns}\nfrom (\n{positioned}\n) as r"
 
     def _bounds(self, after: str | None, upto: str | None) -> list[str]:
@@ -270,8 +270,11 @@ from (
 
     @property
     def _own_columns(self) -> list[str]:
-        own = self._heard.own_columns if self._heard else ()
-        return [KEY, *own, *(column.name for column in self.audience.columns)]
+        """All of them say which of several rows of a key is taken."""
+        return self._own(column.name for column in self.audience.columns)
+
+    def _own(self, names: Iterable[str]) -> list[str]:
+        return [KEY, *(self._heard.own_columns if self._heard else ()), *names]
 
 
 # What can be wrong with the columns

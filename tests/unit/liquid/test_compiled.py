@@ -358,3 +358,28 @@ def test_any_layout_renders_equally(beside: str, body: str, a: object, options: 
     except UserError:
         return
     agree(template, {"user": {"a": a, "b": 1, "c": [beside]}, **FIXED})
+
+
+@settings(max_examples=some(140), deadline=None)
+@given(templates, values, values, values, st.sampled_from(OPTIONS))
+def test_columns_that_a_template_does_not_name_are_not_needed(
+    source: str, a: object, b: object, c: object, options: dict[str, object]
+) -> None:
+    try:
+        template = LIBRARY.compile(Text(source=source, file="hello.yml"), **options)  # type: ignore[arg-type]
+    except UserError:
+        return
+    if template.columns is None or template.columns & {"size", "first", "last"}:
+        return
+    every = {"a": (a,), "b": (b,), "c": (c,)}
+    named = {name: column for name, column in every.items() if name in template.columns}
+
+    def told(columns: Mapping[str, tuple[object]]) -> tuple[object, ...]:
+        try:
+            return ("text", template.over(columns, FIXED)(0, b"someone", FIXED["url"]))
+        except Skip as stop:
+            return ("skip", stop.reason)
+        except Refusal as stop:
+            return ("refusal", stop.reason, stop.problem.message)
+
+    assert told(named) == told(every)
