@@ -27,6 +27,7 @@ _PATIENCE = 180.0
 """Seconds after which something hangs."""
 _ATTEMPTS = 12
 _ENDED = (0, 1)
+_STOPPED = 130
 """Exit codes of a run that ended, or stopped when it was asked to."""
 
 Process = subprocess.Popen[bytes]
@@ -195,7 +196,7 @@ class Range:
         assert process
         process.send_signal(signal.SIGTERM)
         self._until_ended(process, "stopping well")
-        if process.returncode not in (*_ENDED, -signal.SIGTERM):  # the latter before it could say otherwise
+        if process.returncode not in (*_ENDED, _STOPPED, -signal.SIGTERM):  # the last before it could say otherwise
             raise self._trouble(f"SIGTERM gave exit code {process.returncode}")
         left = self._dead()
         if left and not self._scenario.resends and process.returncode != -signal.SIGTERM:
