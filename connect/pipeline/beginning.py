@@ -166,6 +166,9 @@ def begin(
 
 
 def _unread(plan: Plan, timing: Timing) -> frozenset[str]:
+    """The columns that stay where they are; none of people who are in memory already."""
+    if plan.fleeting or plan.campaign.audience.people is not None:
+        return frozenset()
     page = plan.bundle.unsubscribe_page
     return unread(plan.wrapping, plan.campaign, Library(plan.bundle.templates), page, timing.phone)
 
