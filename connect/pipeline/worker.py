@@ -146,11 +146,12 @@ class Worker:
             lane.flush()
 
     async def drain(self) -> None:
-        """Wait until every delivery has ended. One lane may hand over to another that was idle."""
+        """Wait until every delivery has ended. A lane that was idle may be handed something, and stop for it."""
+        lanes = list(self.lanes.values())
         while True:
-            for lane in self.lanes.values():
+            for lane in lanes:
                 await lane.drain()
-            if all(lane.idle for lane in self.lanes.values()):
+            if all(lane.idle and lane.trouble is None for lane in lanes):
                 return
 
     async def stop(self) -> None:
